@@ -1,0 +1,199 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// Default names of the identity headers. Documents write X-OpenID; Go's
+// canonical spelling of the same header is X-Openid.
+const (
+	DefaultOpenID  = "X-Openid"
+	DefaultUnionID = "X-Unionid"
+	DefaultAppID   = "X-Appid"
+)
+
+// Names says under which header each field of a User reaches the app, in any
+// case. An empty name leaves the field out.
+type Names struct {
+	OpenID    string
+	UnionID   string
+	AppID     string
+	SessionID string
+}
+
+// DefaultNames are the headers of the preset `default`.
+func DefaultNames() Names {
+	return Names{OpenID: DefaultOpenID, UnionID: DefaultUnionID, AppID: DefaultAppID}
+}
+
+// ErrHeaderName is returned for a header name that cannot carry an identity.
+var ErrHeaderName = errors.New("not usable as an identity header")
+
+// alwaysProtected are the identity headers of every preset. A client's copy of
+// any of them is removed whichever preset a site uses, so that switching the
+// preset, or running one app behind two sites, opens nothing.
+var (
+	alwaysProtected = []string{
+		DefaultOpenID, DefaultUnionID, DefaultAppID,
+		"X-Original-Forwarded-For",
+	}
+	// Cloud Hosting ("容器内变量信息") and WeChat Gateway name theirs X-WX-…
+	alwaysProtectedPrefixes = []string{"x-wx-", "x-cloudbase-"}
+)
+
+// siblings are headers that apps are known to trust although any client can
+// send them. They pass only from a peer in Caddy's trusted_proxies.
+// (oauth2-proxy CVE-2026-40575, Traefik CVE-2026-35051, authentik
+// CVE-2024-47070, httpoxy CVE-2016-5385.)
+var (
+	siblings = []string{
+		"Forwarded", "X-Real-IP",
+		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups",
+		"X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri",
+		"X-Forwarded-Method", "X-Forwarded-Server", "X-Forwarded-Ssl",
+		"X-Original-URL", "X-Original-Method", "X-Original-Host", "X-Rewrite-URL",
+		"Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name",
+		"X-Remote-User", "X-WebAuth-User", "Proxy",
+	}
+	siblingPrefixes = []string{"x-auth-request-"}
+)
+
+// rewritten are headers that Caddy's reverse_proxy sets itself, but only under
+// their exact name: other spellings of them are stripped like siblings.
+var rewritten = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}
+
+// Guard removes and sets the identity headers of one site. It is immutable.
+type Guard struct {
+	names    Names
+	stripped *nameSet
+}
+
+// NewGuard returns a guard that sets the headers in names and protects them,
+// those of every preset, and extra (other headers the gateway sets). It
+// returns ErrHeaderName for a name that is no header name, has a meaning of its
+// own in HTTP, or is an alias of another one in names or extra.
+func NewGuard(names Names, extra ...string) (*Guard, error) {
+	seen := make(map[string]string)
+	canonical := func(name string) (string, error) {
+		if name == "" {
+			return "", nil
+		}
+		if err := CheckHeaderName(name); err != nil {
+			return "", err
+		}
+		if other, taken := seen[Fold(name)]; taken {
+			return "", fmt.Errorf("header %q: %w: it is the same header as %q to many servers", name, ErrHeaderName, other)
+		}
+		seen[Fold(name)] = name
+		return textproto.CanonicalMIMEHeaderKey(name), nil
+	}
+	var err error
+	for _, name := range []*string{&names.OpenID, &names.UnionID, &names.AppID, &names.SessionID} {
+		if *name, err = canonical(*name); err != nil {
+			return nil, err
+		}
+	}
+	stripped := newNameSet()
+	stripped.add(protected, alwaysProtected...)
+	stripped.addPrefixes(protected, alwaysProtectedPrefixes...)
+	stripped.add(protected, names.OpenID, names.UnionID, names.AppID, names.SessionID)
+	for _, name := range extra {
+		if _, err := canonical(name); err != nil {
+			return nil, err
+		}
+		stripped.add(protected, name)
+	}
+	stripped.add(sibling, siblings...)
+	stripped.addPrefixes(sibling, siblingPrefixes...)
+	stripped.add(respelled, rewritten...)
+	return &Guard{names: names, stripped: stripped}, nil
+}
+
+// reservedNames have a meaning of their own in HTTP or carry credentials; an
+// identity header of that name would break the request it is set on.
+var reservedNames = func() *nameSet {
+	s := newNameSet()
+	s.add(protected,
+		"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Content-Length",
+		"Content-Type", "Content-Encoding", "Trailer", "Upgrade", "Expect", "Date", "Via", "Range",
+		"Authorization", "Cookie", "Set-Cookie", "Origin", "Early-Data",
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Proxy")
+	s.addPrefixes(protected, "sec-", "proxy-")
+	return s
+}()
+
+// CheckHeaderName returns ErrHeaderName, with the reason, if name cannot be the
+// name of an identity header.
+func CheckHeaderName(name string) error {
+	if !validHeaderName(name) {
+		return fmt.Errorf("header %q: %w: a name is 3 to 64 of A-Z, a-z, 0-9 and -, and begins with a letter", name, ErrHeaderName)
+	}
+	if reservedNames.kindOf(name) != other || strings.EqualFold(name, "TE") {
+		return fmt.Errorf("header %q: %w: HTTP gives it another meaning", name, ErrHeaderName)
+	}
+	return nil
+}
+
+func validHeaderName(name string) bool {
+	if len(name) < minNameLength || len(name) > maxNameLength {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if isAlphanumeric(c) && (i > 0 || c > '9') || c == '-' && i > 0 {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// Strip removes from h, in place, every alias of every protected header, and
+// unless the peer is a trusted proxy every header that apps trust by habit.
+// It comes before any decision, because error routes see the same map.
+func (g *Guard) Strip(h http.Header, trustedPeer bool) {
+	for name := range h {
+		k := g.stripped.kindOf(name)
+		if k == other || k != protected && trustedPeer || k == respelled && slices.Contains(rewritten, name) {
+			continue
+		}
+		delete(h, name) // Header.Del would canonicalize the name and miss it
+	}
+}
+
+// Inject sets the headers of u on a header map that Strip has been through.
+// What u lacks stays absent: never an empty value.
+func (g *Guard) Inject(h http.Header, u User) {
+	// One array for all values. It is the request's own, because handlers
+	// further down may rewrite a header value in place.
+	values := make([]string, 0, 4)
+	set := func(name, value string) {
+		if name == "" || value == "" {
+			return
+		}
+		values = append(values, value)
+		n := len(values)
+		h[name] = values[n-1 : n : n]
+	}
+	set(g.names.OpenID, u.OpenID)
+	set(g.names.UnionID, u.UnionID)
+	set(g.names.AppID, u.AppID)
+	set(g.names.SessionID, u.SessionID)
+}
+
+// hasToken reports whether the comma-separated list value has token in it.
+func hasToken(values []string, token string) bool {
+	for _, value := range values {
+		for item := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.Trim(item, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
