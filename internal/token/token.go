@@ -1,0 +1,208 @@
+package token
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/strictjson"
+)
+
+// Errors of Verify. A caller can tell an honest client that came late from
+// everything else, and nothing more.
+var (
+	// ErrInvalid: not a token that this gateway minted with a key it still has.
+	ErrInvalid = errors.New("not a token of this gateway")
+	// ErrExpired: a token of ours, past its end. The claims are returned with it.
+	ErrExpired = errors.New("token expired")
+)
+
+const (
+	// Issuer is the `iss` of every token.
+	Issuer = "caddy-wechat"
+	// Type is the `typ` of every token; no other kind of statement that the
+	// gateway signs shares it (RFC 8725 section 3.11).
+	Type = "wxgw+jwt"
+	// Leeway is how far clocks of nodes may be apart.
+	Leeway = 5 * time.Second
+
+	// maxBytes is far above what Mint makes with the longest identifiers.
+	maxBytes = 4 << 10
+	maxDepth = 1
+)
+
+var method = jwt.SigningMethodHS256
+
+// Claims is what a token says.
+type Claims struct {
+	// User the token speaks for. UnionID may be empty.
+	User identity.User
+	// IssuedAt and Expires, in whole seconds.
+	IssuedAt, Expires time.Time
+	// KeyID names the key that signed; Mint sets it, Verify reports it.
+	KeyID string
+}
+
+// payload is the JSON of a token's second part.
+type payload struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	Subject  string `json:"sub"`
+	Session  string `json:"sid"`
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+	UnionID  string `json:"uid,omitempty"`
+}
+
+// header is the JSON of a token's first part.
+type header struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Type      string `json:"typ"`
+}
+
+// Mint signs a token for the claims with the ring's signer.
+func (r *Ring) Mint(c Claims) (string, error) {
+	text := encode(header{Algorithm: method.Alg(), KeyID: r.signer.id, Type: Type}) + "." +
+		encode(payload{
+			Issuer: Issuer, Audience: c.User.AppID, Subject: c.User.OpenID, Session: c.User.SessionID,
+			IssuedAt: c.IssuedAt.Unix(), Expires: c.Expires.Unix(), UnionID: c.User.UnionID,
+		})
+	signature, err := method.Sign(text, r.signer.secret)
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+func encode(part any) string {
+	data, err := json.Marshal(part)
+	if err != nil {
+		panic(err) // structs of strings and integers always encode
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+// Plausible reports whether text has the size and shape of a token. It costs
+// next to nothing and comes before anything that parses: golang-jwt decodes
+// megabytes of header before it looks at the signature (CVE-2025-30204), and
+// decodes base64 with line breaks in it.
+func Plausible(text string) bool {
+	if len(text) > maxBytes {
+		return false
+	}
+	dots := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.':
+			dots++
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return dots == 2
+}
+
+// Verify returns the claims of a token that Mint made. The error is ErrInvalid,
+// or ErrExpired together with the claims if the token was ours but its end,
+// Leeway included, is before now. maxLifetime bounds the lifetime a token may
+// claim.
+func (r *Ring) Verify(text string, now time.Time, maxLifetime time.Duration) (Claims, error) {
+	if !Plausible(text) {
+		return Claims{}, ErrInvalid
+	}
+	end := strings.LastIndexByte(text, '.')
+	signed := text[:end]
+	head, body, _ := strings.Cut(signed, ".")
+	key, ok := r.keyFor(head)
+	if !ok {
+		return Claims{}, ErrInvalid
+	}
+	// Strict: the last base64 character of a signature has several spellings.
+	signature, err := base64.RawURLEncoding.Strict().DecodeString(text[end+1:])
+	if err != nil {
+		return Claims{}, ErrInvalid
+	}
+	// Of the library only the algorithm is used. Its parser accepts unknown
+	// `crit`, any `typ`, a missing `exp` and an empty `sub`.
+	if err := method.Verify(signed, signature, key.secret); err != nil {
+		return Claims{}, ErrInvalid
+	}
+	claims, ok := parseClaims(body)
+	if !ok || claims.Expires.Sub(claims.IssuedAt) > maxLifetime || claims.IssuedAt.After(now.Add(Leeway)) {
+		return Claims{}, ErrInvalid
+	}
+	claims.KeyID = key.id
+	if now.After(claims.Expires.Add(Leeway)) {
+		return claims, ErrExpired
+	}
+	return claims, nil
+}
+
+// keyFor returns the key that the header names, if the header has alg, typ and
+// kid as Mint writes them and no other member: no crit, jku, jwk or x5u.
+func (r *Ring) keyFor(segment string) (Key, bool) {
+	members, ok := decodeObject(segment)
+	if !ok || len(members) != 3 {
+		return Key{}, false
+	}
+	alg, _ := strictjson.String(members["alg"])
+	typ, _ := strictjson.String(members["typ"])
+	kid, _ := strictjson.String(members["kid"])
+	if alg != method.Alg() || typ != Type {
+		return Key{}, false
+	}
+	key, found := r.keys[kid]
+	return key, found
+}
+
+func parseClaims(segment string) (Claims, bool) {
+	members, ok := decodeObject(segment)
+	if !ok {
+		return Claims{}, false
+	}
+	var c Claims
+	str := func(name string) string {
+		raw, present := members[name]
+		value, isString := strictjson.String(raw)
+		ok = ok && present && isString && value != ""
+		return value
+	}
+	seconds := func(name string) time.Time {
+		raw, present := members[name]
+		value, isInt := strictjson.Int(raw)
+		ok = ok && present && isInt && value > 0 && value < maxUnixSeconds
+		return time.Unix(value, 0)
+	}
+	expected := 6
+	issuer := str("iss")
+	c.User = identity.User{AppID: str("aud"), OpenID: str("sub"), SessionID: str("sid")}
+	c.IssuedAt, c.Expires = seconds("iat"), seconds("exp")
+	if _, present := members["uid"]; present {
+		c.User.UnionID = str("uid")
+		ok = ok && identity.ValidID(c.User.UnionID)
+		expected++
+	}
+	ok = ok && len(members) == expected && issuer == Issuer && c.Expires.After(c.IssuedAt) &&
+		identity.ValidID(c.User.OpenID) && identity.ValidID(c.User.SessionID)
+	return c, ok
+}
+
+// maxUnixSeconds is the year 9999: beyond it time arithmetic may overflow.
+const maxUnixSeconds = 253402300800
+
+func decodeObject(segment string) (map[string]json.RawMessage, bool) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(segment)
+	if err != nil {
+		return nil, false
+	}
+	members, err := strictjson.Object(data, maxDepth)
+	return members, err == nil
+}
