@@ -1,0 +1,121 @@
+// Package keyring keeps the gateway's signing keys in shared storage: made
+// once, rotated, and never silently replaced.
+package keyring
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// ErrDamaged says that the stored keys cannot be read. They are not replaced, because
+// that would end every session and hide the cause.
+var ErrDamaged = errors.New("stored signing keys are damaged")
+
+const fileVersion = 1
+
+// file is the ring as stored.
+type file struct {
+	Version int         `json:"version"`
+	Keys    []storedKey `json:"keys"`  // newest first
+	Store   storedKey   `json:"store"` // for data at rest; never rotated
+}
+
+type storedKey struct {
+	ID     string    `json:"id"`
+	Secret []byte    `json:"secret"`
+	Made   time.Time `json:"made"`
+	// Signs is from when on the key signs: later than Made, so that every node
+	// has seen a key before the first token signed with it arrives.
+	Signs time.Time `json:"signs"`
+}
+
+func newFile(now time.Time) file {
+	return file{Version: fileVersion, Keys: []storedKey{newKey(now, now)}, Store: newKey(now, now)}
+}
+
+func newKey(made, signs time.Time) storedKey {
+	secret := make([]byte, token.KeyBytes)
+	rand.Read(secret) // never fails since Go 1.24
+	key, err := token.NewKey(secret)
+	if err != nil {
+		panic(err) // 32 random bytes are a key
+	}
+	return storedKey{ID: key.ID(), Secret: secret, Made: made.UTC(), Signs: signs.UTC()}
+}
+
+func decode(data []byte) (file, error) {
+	var f file
+	if err := json.Unmarshal(data, &f); err != nil {
+		return file{}, fmt.Errorf("%w: not the JSON it should be", ErrDamaged) // the cause could quote a key
+	}
+	if f.Version != fileVersion {
+		return file{}, fmt.Errorf("%w: version %d is not known to this build", ErrDamaged, f.Version)
+	}
+	if len(f.Keys) == 0 {
+		return file{}, fmt.Errorf("%w: there is no key", ErrDamaged)
+	}
+	for _, k := range append([]storedKey{f.Store}, f.Keys...) {
+		key, err := token.NewKey(k.Secret)
+		if err != nil || key.ID() != k.ID || k.Made.IsZero() || k.Signs.IsZero() {
+			return file{}, fmt.Errorf("%w: key %q does not fit its id", ErrDamaged, shorten(k.ID))
+		}
+	}
+	return f, nil
+}
+
+func shorten(id string) string { return id[:min(len(id), 16)] }
+
+func (f file) encode() []byte {
+	data, err := json.MarshalIndent(f, "", "\t")
+	if err != nil {
+		panic(err) // strings, bytes and times of this century always encode
+	}
+	return append(data, '\n')
+}
+
+// rotate returns f as it should be now, and whether that is a change: a new
+// key when the newest is older than rotation, and without the keys whose last
+// token is over.
+func (f file) rotate(now time.Time, rotation, announce, tokenLifetime time.Duration) (file, bool) {
+	changed := false
+	if rotation > 0 && now.Sub(f.Keys[0].Signs) >= rotation {
+		f.Keys = append([]storedKey{newKey(now, now.Add(announce))}, f.Keys...)
+		changed = true
+	}
+	for i := 1; i < len(f.Keys); i++ {
+		// Keys[i] signed until the next newer key took over.
+		if now.After(f.Keys[i-1].Signs.Add(tokenLifetime + 2*token.Leeway)) {
+			f.Keys = f.Keys[:i]
+			return f, true
+		}
+	}
+	return f, changed
+}
+
+// ring returns the keys with the newest one that signs by now in front. A key
+// that is only announced verifies already.
+func (f file) ring(now time.Time) (*token.Ring, error) {
+	var keys []token.Key
+	signer := -1
+	for i, k := range f.Keys {
+		key, err := token.NewKey(k.Secret)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		if signer < 0 && !k.Signs.After(now) {
+			signer = i
+			keys = append([]token.Key{key}, keys...)
+			continue
+		}
+		keys = append(keys, key)
+	}
+	if signer < 0 { // a clock far behind: the oldest key is the safest
+		keys[0], keys[len(keys)-1] = keys[len(keys)-1], keys[0]
+	}
+	return token.NewRing(keys...)
+}

@@ -1,0 +1,154 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// Storage is where the keys live; nodes that share it share the keys. Load
+// returns an error matching fs.ErrNotExist for a key that is not there. Store
+// replaces a value as a whole or not at all.
+type Storage interface {
+	Lock(ctx context.Context, name string) error
+	Unlock(ctx context.Context, name string) error
+	Load(ctx context.Context, key string) ([]byte, error)
+	Store(ctx context.Context, key string, value []byte) error
+}
+
+const (
+	// StorageKey is where in the storage the keys are.
+	StorageKey = "wechat/keys.json"
+	lockName   = "wechat_keys"
+	// RefreshInterval is how often a node should call Refresh, and how often it
+	// therefore learns of changes that other nodes made.
+	RefreshInterval = time.Minute
+	// announce is how long a new key is known before it signs: several
+	// RefreshIntervals.
+	announce = 10 * time.Minute
+)
+
+// Settings say how keys change.
+type Settings struct {
+	// Rotation is the age at which a key stops signing. Zero: never.
+	Rotation time.Duration
+	// TokenLifetime is the longest lifetime of a token: keys verify that much
+	// longer than they sign.
+	TokenLifetime time.Duration
+}
+
+// Ring is the keys of the moment. It is safe for concurrent use.
+type Ring struct {
+	storage  Storage
+	settings Settings
+	current  atomic.Pointer[token.Ring]
+	storeKey token.Key
+}
+
+// Open reads the keys, or makes them if there are none. Nodes that open one
+// storage at the same time end up with the same keys. The error matches
+// ErrDamaged if there are keys that cannot be read.
+func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
+	r := &Ring{storage: storage, settings: settings}
+	if err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Fixed returns the keys of a configuration. They never change; the key for
+// data at rest is derived from the last one, so that a new key in front keeps
+// what is stored readable.
+func Fixed(ring *token.Ring) (*Ring, error) {
+	storeKey, err := token.NewKey(ring.Last().Derive("store"))
+	if err != nil {
+		return nil, fmt.Errorf("deriving store key: %w", err)
+	}
+	r := &Ring{storeKey: storeKey}
+	r.current.Store(ring)
+	return r, nil
+}
+
+// Current returns the keys of the moment.
+func (r *Ring) Current() *token.Ring { return r.current.Load() }
+
+// StoreKey returns a key for encrypting data at rest for this purpose. It stays
+// the same through rotations.
+func (r *Ring) StoreKey(purpose string) []byte { return r.storeKey.Derive(purpose) }
+
+// Refresh takes over what other nodes changed and rotates if it is time. After
+// an error the keys of before stay.
+func (r *Ring) Refresh(ctx context.Context) error {
+	if r.storage == nil {
+		return nil
+	}
+	now := time.Now()
+	f, err := r.load(ctx)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && needsChange(f, now, r.settings) {
+		f, err = r.change(ctx, now)
+	}
+	if err != nil {
+		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+	}
+	ring, err := f.ring(now)
+	if err != nil {
+		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+	}
+	storeKey, err := token.NewKey(f.Store.Secret)
+	if err != nil {
+		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+	}
+	if r.current.Load() == nil {
+		r.storeKey = storeKey // set once, before anybody else sees r
+	}
+	r.current.Store(ring)
+	return nil
+}
+
+func needsChange(f file, now time.Time, s Settings) bool {
+	_, changed := f.rotate(now, s.Rotation, announce, s.TokenLifetime)
+	return changed
+}
+
+func (r *Ring) load(ctx context.Context) (file, error) {
+	data, err := r.storage.Load(ctx, StorageKey)
+	if err != nil {
+		return file{}, err
+	}
+	return decode(data)
+}
+
+// change makes or rotates the keys under the storage's lock, after another look:
+// another node may have done it meanwhile.
+func (r *Ring) change(ctx context.Context, now time.Time) (f file, err error) {
+	if err := r.storage.Lock(ctx, lockName); err != nil {
+		return file{}, fmt.Errorf("locking: %w", err)
+	}
+	defer func() {
+		if unlockErr := r.storage.Unlock(ctx, lockName); unlockErr != nil && err == nil {
+			err = fmt.Errorf("unlocking: %w", unlockErr)
+		}
+	}()
+	f, err = r.load(ctx)
+	changed := false
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f, changed = newFile(now), true
+	case err != nil:
+		return file{}, err
+	default:
+		f, changed = f.rotate(now, r.settings.Rotation, announce, r.settings.TokenLifetime)
+	}
+	if !changed {
+		return f, nil
+	}
+	if err := r.storage.Store(ctx, StorageKey, f.encode()); err != nil {
+		return file{}, fmt.Errorf("writing: %w", err)
+	}
+	return f, nil
+}
