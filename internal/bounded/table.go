@@ -1,0 +1,95 @@
+// Package bounded keeps small, short-lived things by key in bounded memory:
+// login codes, replies, rate limits. What is full forgets its oldest entry, so
+// that a flood of unique keys costs no more memory than the bound.
+package bounded
+
+import (
+	"sync"
+	"time"
+
+	"github.com/patrickmn/go-cache"
+)
+
+// Table maps keys to values for a limited time. It is safe for concurrent use.
+type Table[V any] struct {
+	lifetime time.Duration
+	cache    *cache.Cache
+
+	mu    sync.Mutex
+	order []slot // ring of keys by age
+	next  int
+	turn  uint64
+}
+
+// slot remembers which Add filled it: a key may have come back since.
+type slot struct {
+	key  string
+	turn uint64
+}
+
+type entry[V any] struct {
+	value V
+	turn  uint64
+}
+
+// New returns a table of at most size entries, each kept for lifetime. Both
+// have to be positive: go-cache keeps a non-positive lifetime for ever.
+func New[V any](size int, lifetime time.Duration) *Table[V] {
+	if size <= 0 || lifetime <= 0 {
+		panic("bounded: size and lifetime have to be positive")
+	}
+	// No janitor: the bound is what limits memory, and a goroutine per table
+	// would have to be stopped. Expired entries are never returned.
+	return &Table[V]{lifetime: lifetime, cache: cache.New(lifetime, cache.NoExpiration), order: make([]slot, size)}
+}
+
+// Get returns the value of key.
+func (t *Table[V]) Get(key string) (value V, ok bool) {
+	found, ok := t.cache.Get(key)
+	if !ok {
+		return value, false
+	}
+	return found.(entry[V]).value, true
+}
+
+// GetOrAdd returns the value of key. If there is none it makes one, keeps it
+// and reports added; the oldest entry gives way if the table is full.
+func (t *Table[V]) GetOrAdd(key string, make func() V) (value V, added bool) {
+	if found, ok := t.cache.Get(key); ok {
+		return found.(entry[V]).value, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if found, ok := t.cache.Get(key); ok {
+		return found.(entry[V]).value, false
+	}
+	value = make()
+	t.evict()
+	t.turn++
+	t.order[t.next] = slot{key, t.turn}
+	t.next = (t.next + 1) % len(t.order)
+	t.cache.Set(key, entry[V]{value, t.turn}, t.lifetime)
+	return value, true
+}
+
+// evict makes room in the slot that is filled next. The caller holds mu.
+func (t *Table[V]) evict() {
+	old := t.order[t.next]
+	if old.turn == 0 {
+		return
+	}
+	if found, ok := t.cache.Get(old.key); ok && found.(entry[V]).turn != old.turn {
+		return // deleted and added again since; a younger slot holds it
+	}
+	t.cache.Delete(old.key)
+}
+
+// Delete forgets key.
+func (t *Table[V]) Delete(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cache.Delete(key)
+}
+
+// Len is the number of entries, expired ones that still take room included.
+func (t *Table[V]) Len() int { return t.cache.ItemCount() }

@@ -1,0 +1,63 @@
+package bounded
+
+import (
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func count(n int) func() int { return func() int { return n } }
+
+func TestTableForgetsTheOldestWhenFull(t *testing.T) {
+	table := New[int](3, time.Hour)
+	for n := range 5 {
+		if got, added := table.GetOrAdd(strconv.Itoa(n), count(n)); got != n || !added {
+			t.Errorf("adding %d: %d, %v", n, got, added)
+		}
+	}
+	for n := range 5 {
+		if got, ok := table.Get(strconv.Itoa(n)); ok != (n >= 2) || ok && got != n {
+			t.Errorf("%d: %d, %v", n, got, ok)
+		}
+	}
+	if table.Len() != 3 {
+		t.Errorf("%d entries", table.Len())
+	}
+}
+
+func TestTableKeepsWhatIsThere(t *testing.T) {
+	table := New[int](3, time.Hour)
+	table.GetOrAdd("a", count(1))
+	if got, added := table.GetOrAdd("a", count(2)); got != 1 || added {
+		t.Errorf("got %d, %v", got, added)
+	}
+}
+
+func TestTableForgetsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New[int](3, time.Minute)
+		table.GetOrAdd("a", count(1))
+		time.Sleep(time.Minute + time.Second)
+		if _, ok := table.Get("a"); ok {
+			t.Error("kept too long")
+		}
+		if got, added := table.GetOrAdd("a", count(2)); got != 2 || !added {
+			t.Errorf("got %d, %v", got, added)
+		}
+	})
+}
+
+// A key that was deleted and came back has two places in the order; the older
+// one must not take the younger entry with it.
+func TestTableKeepsKeysThatCameBack(t *testing.T) {
+	table := New[int](3, time.Hour)
+	table.GetOrAdd("a", count(1))
+	table.GetOrAdd("b", count(1))
+	table.Delete("a")
+	table.GetOrAdd("a", count(2))
+	table.GetOrAdd("c", count(1)) // takes the place that "a" had first
+	if got, ok := table.Get("a"); !ok || got != 2 {
+		t.Errorf("got %d, %v", got, ok)
+	}
+}
