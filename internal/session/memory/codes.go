@@ -1,0 +1,78 @@
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/bounded"
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// maxCodes bounds the codes remembered for one app, to about 20 MiB. WeChat
+// itself refuses a code that fell out of the table and comes again.
+const maxCodes = 1 << 16
+
+// codes implements session.Codes.
+type codes struct {
+	mu   sync.RWMutex
+	apps map[string]*bounded.Table[*code]
+}
+
+type code struct {
+	mu      sync.Mutex
+	settled time.Time // zero while pending
+	reply   *session.Reply
+}
+
+func newCodes() *codes { return &codes{apps: make(map[string]*bounded.Table[*code])} }
+
+func (c *codes) table(appID string) *bounded.Table[*code] {
+	c.mu.RLock()
+	table := c.apps[appID]
+	c.mu.RUnlock()
+	if table != nil {
+		return table
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.apps[appID] == nil {
+		c.apps[appID] = bounded.New[*code](maxCodes, session.CodeLifetime)
+	}
+	return c.apps[appID]
+}
+
+// ClaimCode implements session.Codes.
+func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
+	entry, added := c.table(key.AppID).GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
+	if added {
+		return session.ClaimGranted, nil, nil
+	}
+	entry.mu.Lock()
+	defer entry.mu.Unlock()
+	if entry.settled.IsZero() {
+		return session.ClaimPending, nil, nil
+	}
+	if time.Since(entry.settled) >= session.ReplyLifetime {
+		entry.reply = nil
+	}
+	return session.ClaimSettled, entry.reply, nil
+}
+
+// SettleCode implements session.Codes.
+func (c *codes) SettleCode(_ context.Context, key session.CodeKey, reply session.Reply) error {
+	entry, _ := c.table(key.AppID).GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
+	entry.mu.Lock()
+	defer entry.mu.Unlock()
+	entry.settled = time.Now()
+	if reply.Nonce != "" {
+		entry.reply = &reply
+	}
+	return nil
+}
+
+// ReleaseCode implements session.Codes.
+func (c *codes) ReleaseCode(_ context.Context, key session.CodeKey) error {
+	c.table(key.AppID).Delete(string(key.Hash[:]))
+	return nil
+}

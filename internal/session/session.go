@@ -1,0 +1,114 @@
+// Package session says what a login is once it exists, and what every store of
+// logins has to hold to.
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/secret"
+)
+
+// Errors of a Store. "Not there" and "could not find out" are different all the
+// way up: the first is a 401, everything that is not one of these a 503.
+var (
+	// ErrNotFound: there is no such session; it ended or never was.
+	ErrNotFound = errors.New("no such session")
+	// ErrUnavailable: the store cannot tell.
+	ErrUnavailable = errors.New("session store unavailable")
+)
+
+// Ref names one session of one user.
+type Ref struct {
+	AppID     string
+	OpenID    string
+	SessionID string
+}
+
+// Session is a live login.
+type Session struct {
+	// UnionID that WeChat gave at the user's newest login; empty if none.
+	UnionID string
+	// Ends is when the session is over however often it is renewed.
+	Ends time.Time
+}
+
+// Login is what WeChat told about a user, and the session that begins with it.
+type Login struct {
+	Ref
+	// UnionID, empty if WeChat gave none.
+	UnionID string
+	// SessionKey is WeChat's key for the user's data. It replaces the one of
+	// the user's earlier logins and is never returned to anybody outside.
+	SessionKey secret.String
+	// Ends is when the session is over.
+	Ends time.Time
+}
+
+// Store keeps one record per user (AppID and OpenID) with the newest session
+// key, the newest UnionID and the live sessions. Every method is safe for
+// concurrent use. A context that ends makes a method return ErrUnavailable.
+type Store interface {
+	// Put begins a session. If the user has more than maxPerUser sessions then,
+	// the oldest end first.
+	Put(ctx context.Context, login Login, maxPerUser int) error
+	// Get returns the session if it is live, else ErrNotFound. Any other error
+	// means that the store could not tell.
+	Get(ctx context.Context, ref Ref) (Session, error)
+	// Delete ends a session. Ending one that is not there is no error.
+	Delete(ctx context.Context, ref Ref) error
+	// DeleteUser ends all sessions of a user and forgets the record, and
+	// returns how many sessions ended.
+	DeleteUser(ctx context.Context, appID, openID string) (int, error)
+
+	Codes
+}
+
+// CodeKey names a login code of an app by its hash; the code itself is never
+// kept.
+type CodeKey struct {
+	AppID string
+	Hash  [32]byte
+}
+
+// Reply is the outcome of a code exchange, as kept for a client that lost it.
+type Reply struct {
+	// Nonce that the client chose. Empty: the reply is never given again.
+	Nonce string
+	// Body is opaque to the store. Stores outside this process encrypt it.
+	Body []byte
+}
+
+// Claim is the answer to the question who may exchange a code.
+type Claim int
+
+const (
+	// ClaimGranted says that nobody had this code before, the caller may exchange it.
+	ClaimGranted Claim = iota
+	// ClaimPending says that somebody is exchanging it now.
+	ClaimPending
+	// ClaimSettled says that it was exchanged; a reply may be there.
+	ClaimSettled
+)
+
+// Codes remembers which login codes were seen, so that one code makes at most
+// one session and one call of WeChat, and keeps replies for a short while.
+// The table of each app is bounded: its oldest entries give way.
+type Codes interface {
+	// ClaimCode takes the code for the caller, who then calls SettleCode or
+	// ReleaseCode. If somebody else has it already, the claim says how far they
+	// are, and for ClaimSettled what the reply was, if one is still kept.
+	ClaimCode(ctx context.Context, key CodeKey) (Claim, *Reply, error)
+	// SettleCode marks the code as used and keeps the reply for replay.
+	SettleCode(ctx context.Context, key CodeKey, reply Reply) error
+	// ReleaseCode gives a claim back: the code never reached WeChat.
+	ReleaseCode(ctx context.Context, key CodeKey) error
+}
+
+// How long codes and replies are remembered. WeChat's codes are valid for five
+// minutes ("小程序登录").
+const (
+	CodeLifetime  = 10 * time.Minute
+	ReplyLifetime = 60 * time.Second
+)

@@ -1,0 +1,358 @@
+// Package sessiontest is the contract that every session store passes.
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/secret"
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+const (
+	appID  = "wx1234567890abcdef"
+	openID = "oAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+)
+
+// Check is one rule of the contract.
+type Check struct {
+	Name string
+	Run  func(t *testing.T, store session.Store)
+}
+
+// Checks are all rules that need no clock.
+var Checks = []Check{
+	{"put then get", putThenGet},
+	{"unknown is not found", unknownIsNotFound},
+	{"ref has to fit as a whole", refHasToFit},
+	{"delete ends one", deleteEndsOne},
+	{"delete is idempotent", deleteTwice},
+	{"delete user ends all", deleteUserEndsAll},
+	{"cap ends the oldest first", capEndsOldest},
+	{"later unionid reaches live sessions", laterUnionID},
+	{"users of two apps are two", appsAreApart},
+	{"code is granted once", codeOnce},
+	{"code of two apps is two", codeApps},
+	{"released code can be claimed again", codeReleased},
+	{"reply is kept for its nonce", replyKept},
+	{"reply without nonce is not kept", replyWithoutNonce},
+	{"many claim one code at once", claimRace},
+	{"concurrent use", concurrentUse},
+}
+
+func login(id string, ends time.Time) session.Login {
+	return session.Login{
+		Ref:        session.Ref{AppID: appID, OpenID: openID, SessionID: id},
+		SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg=="), Ends: ends,
+	}
+}
+
+func sid(n int) string { return fmt.Sprintf("session-%014d", n) }
+
+func soon() time.Time { return time.Now().Truncate(time.Second).Add(time.Hour) }
+
+func mustPut(t *testing.T, store session.Store, l session.Login, limit int) {
+	t.Helper()
+	if err := store.Put(t.Context(), l, limit); err != nil {
+		t.Fatalf("Put: %v", err)
+	}
+}
+
+func wantLive(t *testing.T, store session.Store, ref session.Ref, live bool) {
+	t.Helper()
+	_, err := store.Get(t.Context(), ref)
+	if live && err != nil || !live && !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("session %s: live should be %v, got %v", ref.SessionID, live, err)
+	}
+}
+
+func putThenGet(t *testing.T, store session.Store) {
+	l := login(sid(1), soon())
+	l.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	mustPut(t, store, l, 5)
+	got, err := store.Get(t.Context(), l.Ref)
+	if err != nil || got.UnionID != l.UnionID || !got.Ends.Equal(l.Ends) {
+		t.Errorf("got %+v, %v; want unionid %s until %s", got, err, l.UnionID, l.Ends)
+	}
+}
+
+func unknownIsNotFound(t *testing.T, store session.Store) {
+	wantLive(t, store, login(sid(1), soon()).Ref, false)
+}
+
+func refHasToFit(t *testing.T, store session.Store) {
+	l := login(sid(1), soon())
+	mustPut(t, store, l, 5)
+	for _, ref := range []session.Ref{
+		{AppID: "wxfedcba0987654321", OpenID: l.OpenID, SessionID: l.SessionID},
+		{AppID: l.AppID, OpenID: "oBBBBBBBBBBBBBBBBBBBBBBBBBBB", SessionID: l.SessionID},
+		{AppID: l.AppID, OpenID: l.OpenID, SessionID: sid(2)},
+		{AppID: l.AppID + l.OpenID[:1], OpenID: l.OpenID[1:], SessionID: l.SessionID},
+	} {
+		wantLive(t, store, ref, false)
+		if err := store.Delete(t.Context(), ref); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+	}
+	wantLive(t, store, l.Ref, true)
+}
+
+func deleteEndsOne(t *testing.T, store session.Store) {
+	one, two := login(sid(1), soon()), login(sid(2), soon())
+	mustPut(t, store, one, 5)
+	mustPut(t, store, two, 5)
+	wantLive(t, store, one.Ref, true) // and so in any cache
+	if err := store.Delete(t.Context(), one.Ref); err != nil {
+		t.Fatal(err)
+	}
+	wantLive(t, store, one.Ref, false)
+	wantLive(t, store, two.Ref, true)
+}
+
+func deleteTwice(t *testing.T, store session.Store) {
+	l := login(sid(1), soon())
+	mustPut(t, store, l, 5)
+	for range 2 {
+		if err := store.Delete(t.Context(), l.Ref); err != nil {
+			t.Fatal(err)
+		}
+		wantLive(t, store, l.Ref, false)
+	}
+}
+
+func deleteUserEndsAll(t *testing.T, store session.Store) {
+	other := login(sid(9), soon())
+	other.OpenID = "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+	mustPut(t, store, other, 5)
+	for n := range 3 {
+		mustPut(t, store, login(sid(n), soon()), 5)
+	}
+	ended, err := store.DeleteUser(t.Context(), appID, openID)
+	if err != nil || ended != 3 {
+		t.Errorf("DeleteUser: %d, %v; want 3", ended, err)
+	}
+	for n := range 3 {
+		wantLive(t, store, login(sid(n), soon()).Ref, false)
+	}
+	wantLive(t, store, other.Ref, true)
+	if ended, err := store.DeleteUser(t.Context(), appID, openID); err != nil || ended != 0 {
+		t.Errorf("DeleteUser again: %d, %v; want 0", ended, err)
+	}
+}
+
+func capEndsOldest(t *testing.T, store session.Store) {
+	for n := range 4 {
+		mustPut(t, store, login(sid(n), soon()), 2)
+	}
+	for n := range 4 {
+		wantLive(t, store, login(sid(n), soon()).Ref, n >= 2)
+	}
+}
+
+func laterUnionID(t *testing.T, store session.Store) {
+	first, second := login(sid(1), soon()), login(sid(2), soon())
+	second.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	mustPut(t, store, first, 5)
+	if got, err := store.Get(t.Context(), first.Ref); err != nil || got.UnionID != "" {
+		t.Fatalf("before: %+v, %v", got, err)
+	}
+	mustPut(t, store, second, 5)
+	if got, err := store.Get(t.Context(), first.Ref); err != nil || got.UnionID != second.UnionID {
+		t.Errorf("after: %+v, %v; want unionid %s", got, err, second.UnionID)
+	}
+}
+
+func appsAreApart(t *testing.T, store session.Store) {
+	one, two := login(sid(1), soon()), login(sid(2), soon())
+	two.AppID = "wxfedcba0987654321"
+	mustPut(t, store, one, 1)
+	mustPut(t, store, two, 1)
+	wantLive(t, store, one.Ref, true)
+	wantLive(t, store, two.Ref, true)
+}
+
+func codeKey(name string) session.CodeKey {
+	key := session.CodeKey{AppID: appID}
+	copy(key.Hash[:], name)
+	return key
+}
+
+func wantClaim(t *testing.T, store session.Store, key session.CodeKey, want session.Claim) *session.Reply {
+	t.Helper()
+	claim, reply, err := store.ClaimCode(t.Context(), key)
+	if err != nil || claim != want {
+		t.Errorf("ClaimCode: %v, %v; want %v", claim, err, want)
+	}
+	return reply
+}
+
+func codeOnce(t *testing.T, store session.Store) {
+	key := codeKey("once")
+	wantClaim(t, store, key, session.ClaimGranted)
+	wantClaim(t, store, key, session.ClaimPending)
+	if err := store.SettleCode(t.Context(), key, session.Reply{}); err != nil {
+		t.Fatal(err)
+	}
+	wantClaim(t, store, key, session.ClaimSettled)
+}
+
+func codeApps(t *testing.T, store session.Store) {
+	key := codeKey("apps")
+	wantClaim(t, store, key, session.ClaimGranted)
+	key.AppID = "wxfedcba0987654321"
+	wantClaim(t, store, key, session.ClaimGranted)
+}
+
+func codeReleased(t *testing.T, store session.Store) {
+	key := codeKey("released")
+	wantClaim(t, store, key, session.ClaimGranted)
+	if err := store.ReleaseCode(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	wantClaim(t, store, key, session.ClaimGranted)
+}
+
+func replyKept(t *testing.T, store session.Store) {
+	key := codeKey("reply")
+	wantClaim(t, store, key, session.ClaimGranted)
+	want := session.Reply{Nonce: "0123456789abcdef", Body: []byte(`{"grant":{}}`)}
+	if err := store.SettleCode(t.Context(), key, want); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		reply := wantClaim(t, store, key, session.ClaimSettled)
+		if reply == nil || reply.Nonce != want.Nonce || string(reply.Body) != string(want.Body) {
+			t.Errorf("reply %+v, want %+v", reply, want)
+		}
+	}
+}
+
+func replyWithoutNonce(t *testing.T, store session.Store) {
+	key := codeKey("no nonce")
+	wantClaim(t, store, key, session.ClaimGranted)
+	if err := store.SettleCode(t.Context(), key, session.Reply{Body: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if reply := wantClaim(t, store, key, session.ClaimSettled); reply != nil {
+		t.Errorf("reply %+v", reply)
+	}
+}
+
+func claimRace(t *testing.T, store session.Store) {
+	const callers = 16
+	key := codeKey("race")
+	granted := make(chan session.Claim, callers)
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			claim, _, err := store.ClaimCode(t.Context(), key)
+			if err != nil {
+				t.Error(err)
+			}
+			granted <- claim
+		})
+	}
+	group.Wait()
+	close(granted)
+	count := 0
+	for claim := range granted {
+		if claim == session.ClaimGranted {
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("granted %d times", count)
+	}
+}
+
+func concurrentUse(t *testing.T, store session.Store) {
+	const workers, rounds = 8, 50
+	var group sync.WaitGroup
+	for w := range workers {
+		group.Go(func() {
+			ctx := context.WithoutCancel(t.Context())
+			for n := range rounds {
+				l := login(sid(w*rounds+n), soon())
+				l.OpenID = "o" + strings.Repeat(string(rune('A'+w%3)), 27)
+				if err := store.Put(ctx, l, 3); err != nil {
+					t.Error(err)
+				}
+				if _, err := store.Get(ctx, l.Ref); err != nil && !errors.Is(err, session.ErrNotFound) {
+					t.Error(err)
+				}
+				switch n % 10 {
+				case 3:
+					if err := store.Delete(ctx, l.Ref); err != nil {
+						t.Error(err)
+					}
+				case 7:
+					if _, err := store.DeleteUser(ctx, l.AppID, l.OpenID); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// Timed are the rules about time. run has to call each in a world where
+// time.Sleep lets time pass for the store, such as a testing/synctest bubble.
+var Timed = []Check{
+	{"session ends", sessionEnds},
+	{"session that is over is never put", overAlready},
+	{"reply is forgotten", replyForgotten},
+	{"code is forgotten", codeForgotten},
+}
+
+func sessionEnds(t *testing.T, store session.Store) {
+	short, long := login(sid(1), soon()), login(sid(2), soon().Add(time.Hour))
+	mustPut(t, store, short, 5)
+	mustPut(t, store, long, 5)
+	time.Sleep(time.Until(short.Ends) - time.Second)
+	wantLive(t, store, short.Ref, true)
+	time.Sleep(2 * time.Second)
+	wantLive(t, store, short.Ref, false)
+	wantLive(t, store, long.Ref, true)
+	time.Sleep(time.Hour)
+	wantLive(t, store, long.Ref, false)
+	if ended, err := store.DeleteUser(t.Context(), appID, openID); err != nil || ended != 0 {
+		t.Errorf("DeleteUser after the end: %d, %v", ended, err)
+	}
+}
+
+func overAlready(t *testing.T, store session.Store) {
+	l := login(sid(1), time.Now().Add(-time.Second))
+	mustPut(t, store, l, 5)
+	wantLive(t, store, l.Ref, false)
+}
+
+func replyForgotten(t *testing.T, store session.Store) {
+	key := codeKey("forgotten reply")
+	wantClaim(t, store, key, session.ClaimGranted)
+	if err := store.SettleCode(t.Context(), key, session.Reply{Nonce: "0123456789abcdef", Body: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(session.ReplyLifetime - time.Second)
+	if reply := wantClaim(t, store, key, session.ClaimSettled); reply == nil {
+		t.Error("forgotten too early")
+	}
+	time.Sleep(2 * time.Second)
+	if reply := wantClaim(t, store, key, session.ClaimSettled); reply != nil {
+		t.Error("kept too long")
+	}
+}
+
+func codeForgotten(t *testing.T, store session.Store) {
+	key := codeKey("forgotten code")
+	wantClaim(t, store, key, session.ClaimGranted)
+	time.Sleep(session.CodeLifetime - time.Second)
+	wantClaim(t, store, key, session.ClaimPending)
+	time.Sleep(2 * time.Second)
+	wantClaim(t, store, key, session.ClaimGranted)
+}
