@@ -1,0 +1,284 @@
+// Package wechat calls WeChat's server API. It trusts nothing that comes back,
+// and sends a login code once, because a code works once.
+package wechat
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/secret"
+)
+
+// DefaultBases are WeChat's general host and the one for when it cannot be
+// reached ("接口域名说明").
+var DefaultBases = []string{"https://api.weixin.qq.com", "https://api2.weixin.qq.com"}
+
+// DefaultTimeout is how long a call may take.
+const DefaultTimeout = 5 * time.Second
+
+const (
+	maxAnswerBytes = 64 << 10
+	// idleConnections is far above net/http's default of 2 per host, which would
+	// make a new TLS connection for nearly every login.
+	idleConnections = 512
+	// maxStale bounds how many dead kept connections a call goes through.
+	maxStale = 3
+	// idleTime is below what load balancers allow (60 s and more), so that a
+	// connection is hardly ever closed from afar in the moment it is used.
+	idleTime = 30 * time.Second
+)
+
+// Options configure a Client.
+type Options struct {
+	// Bases are the base URLs, in the order in which they are tried.
+	Bases []string
+	// Timeout bounds a whole call, all bases together.
+	Timeout time.Duration
+	// Proxy is the URL of an http, https or socks5 proxy, or empty. The
+	// environment is not looked at.
+	Proxy string
+}
+
+// App is a Mini Program with its secret.
+type App struct {
+	ID     string
+	Secret secret.String
+}
+
+// Client calls WeChat. It is safe for concurrent use.
+type Client struct {
+	bases     []*url.URL
+	timeout   time.Duration
+	transport *http.Transport
+	http      *http.Client
+}
+
+// New returns a Client, or an error that names the setting which is wrong.
+func New(o Options) (*Client, error) {
+	c := &Client{timeout: o.Timeout}
+	for _, raw := range o.Bases {
+		base, err := parseBase(raw)
+		if err != nil {
+			return nil, err
+		}
+		c.bases = append(c.bases, base)
+	}
+	if len(c.bases) == 0 {
+		return nil, errors.New("api: needs at least one base URL")
+	}
+	if c.timeout <= 0 {
+		return nil, errors.New("api_timeout: has to be positive")
+	}
+	// Each base gets its share, and an equal one is left for the answer.
+	connectTime := c.timeout / time.Duration(len(c.bases)+1)
+	c.transport = &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: connectTime, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    connectTime,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		MaxIdleConns:           0,
+		MaxIdleConnsPerHost:    idleConnections,
+		IdleConnTimeout:        idleTime,
+		MaxResponseHeaderBytes: maxAnswerBytes,
+		DisableCompression:     true, // the limit is on what is read, not on what it unpacks to
+		// HTTP/1.1 only: an HTTP/2 connection that shuts down leaves requests
+		// behind of which nobody can say whether they were seen.
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+	}
+	if o.Proxy != "" {
+		proxy, err := parseProxy(o.Proxy)
+		if err != nil {
+			return nil, err
+		}
+		c.transport.Proxy = http.ProxyURL(proxy)
+	}
+	c.http = &http.Client{
+		Transport: c.transport,
+		// Go would send a Referer with the whole query, secret included.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// Close closes the connections that are idle.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// CheckBase returns an error unless raw can be a base URL of the API.
+func CheckBase(raw string) error {
+	_, err := parseBase(raw)
+	return err
+}
+
+func parseBase(raw string) (*url.URL, error) {
+	base, err := url.Parse(raw)
+	switch {
+	case err != nil || base.Host == "" || base.Hostname() == "":
+		return nil, fmt.Errorf("api: %q is not a URL such as https://api.weixin.qq.com", raw)
+	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
+		return nil, errors.New("api: a base URL has no user, query or fragment")
+	case base.Scheme == "https", base.Scheme == "http" && isLoopback(base.Hostname()):
+		base.Path = strings.TrimSuffix(base.Path, "/")
+		base.RawPath = ""
+		return base, nil
+	case base.Scheme == "http":
+		return nil, fmt.Errorf("api: %q: plain http would show the AppSecret to the network; it is accepted for loopback addresses and localhost only", raw)
+	}
+	return nil, fmt.Errorf("api: %q: only https is supported", raw)
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// CheckProxy returns an error unless raw can be the URL of a proxy.
+func CheckProxy(raw string) error {
+	_, err := parseProxy(raw)
+	return err
+}
+
+func parseProxy(raw string) (*url.URL, error) {
+	proxy, err := url.Parse(raw)
+	if err != nil || proxy.Host == "" {
+		return nil, errors.New("api_proxy: not a URL such as http://127.0.0.1:3128") // may have a password in it
+	}
+	switch proxy.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return proxy, nil
+	}
+	return nil, fmt.Errorf("api_proxy: scheme %q is not http, https or socks5", proxy.Scheme)
+}
+
+// get asks the bases in turn until one could be connected to, and returns the
+// body of the answer. hidden are texts that must not be in an error.
+func (c *Client) get(ctx context.Context, path string, query url.Values, hidden ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var err error
+	for _, base := range c.bases {
+		var body []byte
+		for range maxStale {
+			var stale bool
+			if body, stale, err = c.getFrom(ctx, base, path, query); !stale {
+				break
+			}
+		}
+		if err == nil {
+			return body, nil
+		}
+		err = scrub(fmt.Errorf("%w (%s at %s)", err, path, base.Host), hidden)
+		if !errors.Is(err, ErrNotSent) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+// once is a body without content. net/http silently sends a GET again when a
+// kept connection dies under it, unless the request has a body that it cannot
+// rewind (net/http, isReplayable).
+type once struct{}
+
+func (once) Read([]byte) (int, error) { return 0, io.EOF }
+func (once) Close() error             { return nil }
+
+// getFrom asks one base. It reports stale when a kept connection was dead before
+// anything was written to it, so that another one may be tried.
+func (c *Client) getFrom(ctx context.Context, base *url.URL, path string, query url.Values) (body []byte, stale bool, err error) {
+	target := *base
+	target.Path += path
+	target.RawQuery = query.Encode()
+	// Nothing has left before the first header field is written: not while there
+	// is no connection, and not on a kept one that turns out to be dead.
+	var sent atomic.Bool
+	var kept atomic.Bool
+	trace := &httptrace.ClientTrace{
+		GotConn:          func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
+		WroteHeaderField: func(string, []string) { sent.Store(true) },
+	}
+	req := (&http.Request{
+		Method: http.MethodGet, URL: &target, Host: target.Host, Body: once{},
+		// Keeps net/http from probing the body, and from sending it chunked on a
+		// machine too busy to answer the probe in time.
+		TransferEncoding: []string{"identity"},
+		Header:           http.Header{"Accept": {"application/json"}, "User-Agent": {"caddy-wechat"}},
+	}).WithContext(httptrace.WithClientTrace(ctx, trace))
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, kept.Load() && !sent.Load() && ctx.Err() == nil, transportError(ctx, err, sent.Load())
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, false, fmt.Errorf("%w: HTTP status %d", ErrBadAnswer, resp.StatusCode)
+	}
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, false, transportError(ctx, err, true)
+	case err != nil:
+		return nil, false, fmt.Errorf("%w: its body ends early", ErrBadAnswer)
+	case len(body) > maxAnswerBytes:
+		return nil, false, fmt.Errorf("%w: more than %d bytes", ErrBadAnswer, maxAnswerBytes)
+	}
+	return body, false, nil
+}
+
+// transportError says what a failed round trip means. Without a connection,
+// nothing was sent.
+func transportError(ctx context.Context, err error, sent bool) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // its text has the whole URL, AppSecret included
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case !sent:
+		return fmt.Errorf("%w: %w: %s", ErrUnavailable, ErrNotSent, err.Error())
+	case ctx.Err() != nil:
+		return ErrTimeout
+	case isProtocolError(err):
+		return fmt.Errorf("%w: %s", ErrBadAnswer, err.Error())
+	}
+	return fmt.Errorf("%w: connection lost: %s", ErrUnavailable, err.Error())
+}
+
+// isProtocolError reports whether something answered, but not in HTTP. net/http
+// has no types for these.
+func isProtocolError(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "malformed") || strings.Contains(text, "exceeded") || strings.Contains(text, "too many 1xx")
+}
+
+// scrubbed is an error with texts removed that are known to be secret.
+type scrubbed struct {
+	text string
+	err  error
+}
+
+func (s *scrubbed) Error() string { return s.text }
+
+// Is answers for the whole chain below, whose texts stay hidden.
+func (s *scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
+
+func scrub(err error, hidden []string) error {
+	text := err.Error()
+	for _, h := range hidden {
+		if h != "" {
+			text = strings.ReplaceAll(text, h, "[redacted]")
+			text = strings.ReplaceAll(text, url.QueryEscape(h), "[redacted]")
+		}
+	}
+	return &scrubbed{text, err}
+}

@@ -1,0 +1,481 @@
+package wechat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/secret"
+	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+)
+
+const (
+	appID   = "wx1234567890abcdef"
+	theCode = "0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p"
+	openID  = "oAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	unionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	// A character that the query has to escape, so that both spellings are
+	// looked for in errors.
+	theSecret = "5ecret+5ecret/5ecret=5ecret0000"
+)
+
+var app = App{ID: appID, Secret: secret.New(theSecret)}
+
+var outcomesOfCalls = []error{
+	ErrCodeRejected, ErrCodeUsed, ErrUserBlocked, ErrRateLimited, ErrQuota,
+	ErrUnavailable, ErrTimeout, ErrMisconfigured, ErrBadAnswer,
+}
+
+func newClient(t testing.TB, timeout time.Duration, bases ...string) *Client {
+	t.Helper()
+	c, err := New(Options{Bases: bases, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// serve starts a fake and a client of it.
+func serve(t testing.TB, handler http.Handler) *Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return newClient(t, 5*time.Second, server.URL)
+}
+
+// wantOutcome checks that err is exactly one outcome and shows nothing secret.
+func wantOutcome(t *testing.T, name string, err, want error) {
+	t.Helper()
+	for _, outcome := range outcomesOfCalls {
+		if got := errors.Is(err, outcome); got != errors.Is(want, outcome) {
+			t.Errorf("%s: %v: is %q: %v", name, err, outcome, got)
+		}
+	}
+	for _, hidden := range []string{theSecret, url.QueryEscape(theSecret), theCode, "js_code", wechattest.SessionKey, openID} {
+		if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), hidden) && err != nil {
+			t.Errorf("%s: the error shows %q: %#v", name, hidden, err)
+		}
+	}
+}
+
+func TestUserOfACode(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	fake.AddCode(theCode, wechattest.User{OpenID: openID, UnionID: unionID})
+	client := serve(t, fake)
+	user, err := client.Code2Session(t.Context(), app, theCode)
+	if err != nil || user.OpenID != openID || user.UnionID != unionID || user.SessionKey.Reveal() != wechattest.SessionKey {
+		t.Errorf("user %+v, %v", user, err)
+	}
+	want := url.Values{"appid": {appID}, "secret": {theSecret}, "js_code": {theCode}, "grant_type": {"authorization_code"}}
+	if got := fake.Queries()[0]; got.Encode() != want.Encode() {
+		t.Errorf("query %v, want %v", got, want)
+	}
+	_, err = client.Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "the same code again", err, ErrCodeUsed)
+}
+
+func TestEveryErrcodeHasItsOutcome(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	client := serve(t, fake)
+	for code, want := range map[int]error{
+		-1: ErrUnavailable, 40029: ErrCodeRejected, 40163: ErrCodeUsed, 41008: ErrCodeRejected, 42003: ErrCodeRejected,
+		40226: ErrUserBlocked, 45011: ErrRateLimited, 45009: ErrQuota,
+		40013: ErrMisconfigured, 40125: ErrMisconfigured, 40164: ErrMisconfigured, 40243: ErrMisconfigured, 40002: ErrMisconfigured,
+		41002: ErrMisconfigured, 41004: ErrMisconfigured, 48004: ErrMisconfigured, 50002: ErrMisconfigured, 61024: ErrMisconfigured,
+		40001: ErrMisconfigured, 89503: ErrMisconfigured, 89501: ErrMisconfigured, 89506: ErrMisconfigured, 89507: ErrMisconfigured,
+		1: ErrBadAnswer, 99999: ErrBadAnswer,
+	} {
+		fake.Next(wechattest.Errcode(code))
+		_, err := client.Code2Session(t.Context(), app, theCode)
+		wantOutcome(t, fmt.Sprint(code), err, want)
+		api, ok := errors.AsType[*APIError](err)
+		if !ok || api.Code != code || api.RID != "6700abcd-12345678-9abcdef0" {
+			t.Errorf("%d: APIError %+v", code, api)
+		}
+		if errors.Is(err, ErrNotSent) {
+			t.Errorf("%d: counts as not sent", code)
+		}
+	}
+}
+
+func TestWhitelistErrorNamesTheAddress(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	fake.Next(wechattest.Answer{Body: `{"errcode":40164,"errmsg":"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist, rid: 6700abcd-12345678-9abcdef0"}`})
+	_, err := serve(t, fake).Code2Session(t.Context(), app, theCode)
+	if api, ok := errors.AsType[*APIError](err); !ok || api.IP != "203.0.113.7" || !strings.Contains(err.Error(), "203.0.113.7") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// W1–W4, W8: WeChat, or whoever answers in its place, is not to be trusted.
+func TestHostileAnswers(t *testing.T) {
+	good := fmt.Sprintf(`"openid":%q,"session_key":%q`, openID, wechattest.SessionKey)
+	fake := wechattest.New(appID, theSecret)
+	client := serve(t, fake)
+	for name, answer := range map[string]wechattest.Answer{
+		"HTML":                    {ContentType: "text/html", Body: "<html>Please log in to the Wi-Fi</html>"},
+		"empty":                   {Body: ""},
+		"null":                    {Body: "null"},
+		"a list":                  {Body: "[{" + good + "}]"},
+		"half an object":          {Body: `{"openid":"` + openID},
+		"status 500":              {Status: 500, Body: "{" + good + "}"},
+		"status 201":              {Status: 201, Body: "{" + good + "}"},
+		"10 MB":                   {Body: `{"x":"` + strings.Repeat("x", 10<<20) + `",` + good + "}"},
+		"success and error":       {Body: `{"errcode":99998,` + good + "}"},
+		"errcode false":           {Body: `{"errcode":false,` + good + "}"},
+		"errcode as string zero":  {Body: `{"errcode":"0",` + good + "}"},
+		"errcode null":            {Body: `{"errcode":null,` + good + "}"},
+		"duplicate openid":        {Body: `{"openid":"oBBBBBBBBBBBBBBBBBBBBBBBBBBB",` + good + "}"},
+		"OPENID":                  {Body: strings.ReplaceAll("{"+good+"}", "openid", "OPENID")},
+		"openid with newline":     {Body: strings.ReplaceAll("{"+good+"}", openID, `oAAAA\r\nX-Admin: 1`)},
+		"openid with braces":      {Body: strings.ReplaceAll("{"+good+"}", openID, `{env.SECRET}`)},
+		"openid too short":        {Body: strings.ReplaceAll("{"+good+"}", openID, `oA`)},
+		"openid a number":         {Body: `{"openid":7,"session_key":"` + wechattest.SessionKey + `"}`},
+		"openid empty":            {Body: `{"openid":"","session_key":"` + wechattest.SessionKey + `"}`},
+		"no session_key":          {Body: `{"openid":"` + openID + `"}`},
+		"session_key of 15 bytes": {Body: `{"openid":"` + openID + `","session_key":"MDEyMzQ1Njc4OWFiY2Rl"}`},
+		"session_key not base64":  {Body: `{"openid":"` + openID + `","session_key":"!!!!!!!!!!!!!!!!!!!!!!=="}`},
+		"unionid a number":        {Body: `{"unionid":7,` + good + "}"},
+		"unionid with comma":      {Body: `{"unionid":"uAAAA,uBBBB",` + good + "}"},
+		"two objects":             {Body: "{" + good + "}{}"},
+		"redirect":                {Handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }},
+		"header of 1 MB":          {Handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Big", strings.Repeat("x", 1<<20)) }},
+		"gzip that nobody asked for": {Handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write([]byte("\x1f\x8b\x08\x00"))
+		}},
+		"body shorter than declared": {Handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("{" + good + "}"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}},
+		"not HTTP": {Handler: hijack("SSH-2.0-OpenSSH_9.6\r\n\r\n")},
+	} {
+		fake.Next(answer)
+		_, err := client.Code2Session(t.Context(), app, theCode)
+		wantOutcome(t, name, err, ErrBadAnswer)
+	}
+	for name, body := range map[string]string{
+		"errcode 0":     `{"errcode":0,"errmsg":"ok",` + good + "}",
+		"unionid empty": `{"unionid":"",` + good + "}",
+		"more members":  `{"expires_in":7200,"nested":{"a":[1]},` + good + "}",
+	} {
+		fake.Next(wechattest.Answer{Body: body})
+		if user, err := client.Code2Session(t.Context(), app, theCode); err != nil || user.OpenID != openID || user.UnionID != "" {
+			t.Errorf("%s: %+v, %v", name, user, err)
+		}
+	}
+	fake.Next(wechattest.Answer{Body: `{"errcode":"40029","errmsg":"invalid code"}`})
+	_, err := client.Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "errcode as string", err, ErrCodeRejected)
+}
+
+func hijack(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(conn, answer)
+		conn.Close()
+	}
+}
+
+// W6: Go would follow, with a Referer that has the secret in it.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var visited atomic.Bool
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visited.Store(true) }))
+	defer target.Close()
+	client := serve(t, http.RedirectHandler(target.URL, http.StatusFound))
+	_, err := client.Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "redirect", err, ErrBadAnswer)
+	if visited.Load() {
+		t.Error("the redirect was followed")
+	}
+}
+
+// W5: whatever does not come to an end is ended, and leaves nothing behind.
+func TestSlowAnswersEndInTime(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for name, handler := range map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"drips": func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte(" "))
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(time.Millisecond)
+			}
+		},
+		"1xx for ever": func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				w.WriteHeader(http.StatusEarlyHints)
+				time.Sleep(time.Millisecond)
+			}
+		},
+	} {
+		server := httptest.NewServer(handler)
+		client := newClient(t, 100*time.Millisecond, server.URL)
+		_, err := client.Code2Session(t.Context(), app, theCode)
+		if name == "1xx for ever" && errors.Is(err, ErrBadAnswer) {
+			err = ErrTimeout // net/http may count them first
+		}
+		wantOutcome(t, name, err, ErrTimeout)
+		if errors.Is(err, ErrNotSent) {
+			t.Errorf("%s: counts as not sent", name)
+		}
+		client.Close()
+		server.CloseClientConnections()
+		server.Close()
+	}
+	for range 1_000_000 {
+		if runtime.NumGoroutine() <= before+2 {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+}
+
+// A server that takes a kept connection's next request and hangs up. net/http
+// sends a GET again then, and the code would be used twice.
+func TestRequestIsSentOnceWhenAKeptConnectionDies(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var mu sync.Mutex
+	var seen []string
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for first := true; ; first = false {
+					buf := make([]byte, 4096)
+					n, err := conn.Read(buf)
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					seen = append(seen, string(buf[:n]))
+					mu.Unlock()
+					if !first {
+						return // hangs up without an answer
+					}
+					body := fmt.Sprintf(`{"openid":%q,"session_key":%q}`, openID, wechattest.SessionKey)
+					fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+				}
+			}()
+		}
+	}()
+	client := newClient(t, 5*time.Second, "http://"+ln.Addr().String(), "http://"+ln.Addr().String())
+	if _, err := client.Code2Session(t.Context(), app, "first"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Code2Session(t.Context(), app, "second")
+	wantOutcome(t, "hung up", err, ErrUnavailable)
+	if errors.Is(err, ErrNotSent) {
+		t.Error("counts as not sent")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Count(strings.Join(seen, ""), "js_code=second"); got != 1 {
+		t.Errorf("the code was sent %d times", got)
+	}
+	if all := strings.ToLower(strings.Join(seen, "")); strings.Contains(all, "transfer-encoding") || strings.Contains(all, "content-length") {
+		t.Errorf("the GET has a body:\n%s", all)
+	}
+}
+
+func TestNextBaseIsTriedOnlyWhenNothingWasSent(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	fake.AddCode(theCode, wechattest.User{OpenID: openID})
+	good := httptest.NewServer(fake)
+	defer good.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + ln.Addr().String()
+	ln.Close()
+	if _, err := newClient(t, 5*time.Second, closed, good.URL).Code2Session(t.Context(), app, theCode); err != nil {
+		t.Errorf("no failover: %v", err)
+	}
+	_, err = newClient(t, 5*time.Second, closed, closed).Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "nobody there", err, ErrUnavailable)
+	if !errors.Is(err, ErrNotSent) {
+		t.Errorf("the code counts as used: %v", err)
+	}
+	hangsUp := httptest.NewServer(hijack(""))
+	defer hangsUp.Close()
+	calls := fake.Calls()
+	_, err = newClient(t, 5*time.Second, hangsUp.URL, good.URL).Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "hung up", err, ErrUnavailable)
+	if fake.Calls() != calls {
+		t.Error("the code was sent to a second base")
+	}
+	notTLS := "https" + strings.TrimPrefix(hangsUp.URL, "http")
+	_, err = newClient(t, 5*time.Second, notTLS).Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "no TLS", err, ErrUnavailable)
+	if !errors.Is(err, ErrNotSent) {
+		t.Error("a failed TLS handshake counts as sent")
+	}
+}
+
+// W7: a certificate that nobody vouches for is no WeChat.
+func TestUnknownCertificateIsRefused(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	server := httptest.NewTLSServer(fake)
+	defer server.Close()
+	_, err := newClient(t, 5*time.Second, server.URL).Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "unknown certificate", err, ErrUnavailable)
+	if fake.Calls() != 0 {
+		t.Error("the request was sent")
+	}
+}
+
+// W11: the environment of a server is no place to take a proxy from.
+func TestEnvironmentProxyIsIgnored(t *testing.T) {
+	var asked atomic.Bool
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
+	defer proxy.Close()
+	t.Setenv("HTTP_PROXY", proxy.URL)
+	t.Setenv("HTTPS_PROXY", proxy.URL)
+	t.Setenv("ALL_PROXY", proxy.URL)
+	_, err := newClient(t, time.Second, "https://wechat.invalid").Code2Session(t.Context(), app, theCode)
+	wantOutcome(t, "a name that does not exist", err, ErrUnavailable)
+	if asked.Load() {
+		t.Error("the environment's proxy was asked")
+	}
+}
+
+func TestConfiguredProxyIsUsed(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	fake.AddCode(theCode, wechattest.User{OpenID: openID})
+	proxy := httptest.NewServer(fake) // an HTTP proxy gets the whole URL and may as well answer
+	defer proxy.Close()
+	client, err := New(Options{Bases: []string{"http://127.0.0.1:1"}, Timeout: 5 * time.Second, Proxy: proxy.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Code2Session(t.Context(), app, theCode); err != nil || fake.Calls() != 1 {
+		t.Errorf("%d calls through the proxy, %v", fake.Calls(), err)
+	}
+}
+
+func TestCancelledContextIsReturned(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	client := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }))
+	if _, err := client.Code2Session(ctx, app, theCode); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	const parallel, rounds = 20, 10
+	var opened atomic.Int32
+	fake := wechattest.New(appID, theSecret)
+	server := httptest.NewUnstartedServer(fake)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := newClient(t, 5*time.Second, server.URL)
+	for round := range rounds {
+		release := fake.Hold() // so that all of a round are under way at once
+		var group sync.WaitGroup
+		for n := range parallel {
+			code := fmt.Sprintf("code-%d-%d", round, n)
+			fake.AddCode(code, wechattest.User{OpenID: openID})
+			group.Go(func() {
+				if _, err := client.Code2Session(t.Context(), app, code); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for fake.Calls() < (round+1)*parallel {
+			runtime.Gosched()
+		}
+		release()
+		group.Wait()
+	}
+	if got := opened.Load(); got > 2*parallel {
+		t.Errorf("%d connections for %d logins, %d at once", got, parallel*rounds, parallel)
+	}
+}
+
+func TestBaseURLs(t *testing.T) {
+	for base, want := range map[string]bool{
+		"https://api.weixin.qq.com": true, "https://api.weixin.qq.com/": true, "https://proxy.example/wechat": true,
+		"http://127.0.0.1:9080": true, "http://localhost:9080": true, "http://[::1]:9080": true, "http://127.9.9.9": true,
+		"http://api.weixin.qq.com": false, "http://127.0.0.1.example.com": false, "http://localhost.example.com": false, "http://10.0.0.1": false,
+		"ftp://127.0.0.1": false, "api.weixin.qq.com": false, "": false, "https://": false, "https://u:p@api.weixin.qq.com": false,
+		"https://api.weixin.qq.com?a=b": false, "https://api.weixin.qq.com#x": false, "http://0.0.0.0": false,
+	} {
+		if err := CheckBase(base); (err == nil) != want {
+			t.Errorf("CheckBase(%q): %v", base, err)
+		}
+	}
+	for proxy, want := range map[string]bool{
+		"http://127.0.0.1:3128": true, "https://p.example": true, "socks5://127.0.0.1:1080": true, "ftp://x": false, "": false, "x:y": false,
+	} {
+		if err := CheckProxy(proxy); (err == nil) != want {
+			t.Errorf("CheckProxy(%q): %v", proxy, err)
+		}
+	}
+	if err := CheckProxy("http://user:pa ss@proxy"); err == nil || strings.Contains(err.Error(), "pa ss") {
+		t.Errorf("the proxy's password is shown: %v", err)
+	}
+}
+
+// Whatever is accepted is fit for headers, and what decided was there once.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"openid":"` + openID + `","session_key":"` + wechattest.SessionKey + `","unionid":"` + unionID + `"}`))
+	f.Add([]byte(`{"errcode":40029,"errmsg":"invalid code, rid: 6700abcd-12345678-9abcdef0"}`))
+	f.Add([]byte(`{"errcode":"40029"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		user, err := parseCode2Session(body)
+		if err != nil {
+			if user != (User{}) {
+				t.Fatalf("an error with a user: %q", body)
+			}
+			return
+		}
+		if !identity.ValidID(user.OpenID) || user.UnionID != "" && !identity.ValidID(user.UnionID) || len(user.SessionKey.Reveal()) != 24 {
+			t.Fatalf("accepted %q", body)
+		}
+	})
+}
+
+func BenchmarkCode2Session(b *testing.B) {
+	body := fmt.Sprintf(`{"openid":%q,"session_key":%q}`, openID, wechattest.SessionKey)
+	client := serve(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Code2Session(b.Context(), app, theCode); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

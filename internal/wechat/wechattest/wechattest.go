@@ -1,0 +1,184 @@
+// Package wechattest is a fake of WeChat's server API for tests: a plain
+// http.Handler with single-use codes, scripted failures and a record of what
+// it was asked.
+package wechattest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+)
+
+// Server answers GET /sns/jscode2session. The zero value is not usable; call
+// New. It is safe for concurrent use.
+type Server struct {
+	mu      sync.Mutex
+	secrets map[string]string
+	codes   map[string]User
+	used    map[string]bool
+	script  []Answer
+	always  *Answer
+	queries []url.Values
+	hold    chan struct{}
+}
+
+// User is who a code belongs to. SessionKey defaults to a valid one.
+type User struct {
+	AppID, OpenID, UnionID, SessionKey string
+}
+
+// Answer is sent instead of the usual one.
+type Answer struct {
+	// Status defaults to 200, ContentType to text/plain, as WeChat's do.
+	Status      int
+	ContentType string
+	Body        string
+	// Handler, if set, answers by itself.
+	Handler http.HandlerFunc
+}
+
+// New returns a fake that knows the app with this secret.
+func New(appID, secret string) *Server {
+	return &Server{secrets: map[string]string{appID: secret}, codes: make(map[string]User), used: make(map[string]bool)}
+}
+
+// SessionKey is the base64 of 16 bytes that logins get by default.
+var SessionKey = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef"))
+
+// AddApp makes another app known.
+func (s *Server) AddApp(appID, secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secrets[appID] = secret
+}
+
+// AddCode makes a code good for one login.
+func (s *Server) AddCode(code string, user User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if user.SessionKey == "" {
+		user.SessionKey = SessionKey
+	}
+	s.codes[code] = user
+}
+
+// Errcode is the answer that carries an errcode.
+func Errcode(code int) Answer {
+	return Answer{Body: fmt.Sprintf(`{"errcode":%d,"errmsg":"scripted, rid: 6700abcd-12345678-9abcdef0"}`, code)}
+}
+
+// Next scripts the answers to the next calls, one each.
+func (s *Server) Next(answers ...Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.script = append(s.script, answers...)
+}
+
+// Always scripts the answer to every call until it is called with nil.
+func (s *Server) Always(answer *Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.always = answer
+}
+
+// Hold makes calls wait until release is called or their client leaves.
+func (s *Server) Hold() (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hold := make(chan struct{})
+	s.hold = hold
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hold = nil
+		close(hold)
+	})
+}
+
+// Queries returns the query of every call so far.
+func (s *Server) Queries() []url.Values {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]url.Values(nil), s.queries...)
+}
+
+// Calls is how many calls there were.
+func (s *Server) Calls() int { return len(s.Queries()) }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || r.URL.Path != "/sns/jscode2session" {
+		http.NotFound(w, r)
+		return
+	}
+	answer, hold := s.answer(r.URL.Query())
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	if answer.Handler != nil {
+		answer.Handler(w, r)
+		return
+	}
+	contentType, status := answer.ContentType, answer.Status
+	if contentType == "" {
+		contentType = "text/plain"
+	}
+	if status == 0 {
+		status = http.StatusOK
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(answer.Body))
+}
+
+func (s *Server) answer(query url.Values) (Answer, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queries = append(s.queries, query)
+	if len(s.script) > 0 {
+		answer := s.script[0]
+		s.script = s.script[1:]
+		return answer, s.hold
+	}
+	if s.always != nil {
+		return *s.always, s.hold
+	}
+	return s.exchange(query), s.hold
+}
+
+func (s *Server) exchange(query url.Values) Answer {
+	code := query.Get("js_code")
+	secret, known := s.secrets[query.Get("appid")]
+	user, good := s.codes[code]
+	switch {
+	case query.Get("grant_type") != "authorization_code":
+		return Errcode(40002)
+	case !known:
+		return Errcode(40013)
+	case secret != query.Get("secret"):
+		return Errcode(40125)
+	case code == "":
+		return Errcode(41008)
+	case s.used[code]:
+		return Errcode(40163)
+	case !good || user.AppID != "" && user.AppID != query.Get("appid"):
+		return Errcode(40029)
+	}
+	s.used[code] = true
+	fields := map[string]string{"openid": user.OpenID, "session_key": user.SessionKey}
+	if user.UnionID != "" {
+		fields["unionid"] = user.UnionID
+	}
+	body, err := json.Marshal(fields)
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return Answer{Body: string(body)}
+}
