@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// verified is a token whose signature and claims were found good. Its end, its
+// key and its session are looked at again on every use.
+type verified struct {
+	claims  token.Claims
+	expires int64 // Unix seconds, leeway included
+}
+
+// maxCredentialBytes bounds the work on something that only may be a token.
+const maxCredentialBytes = 4 << 10
+
+// Authenticate returns whose token it is. The error is ErrLoginRequired,
+// ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable.
+func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
+	claims, err := g.verify(text, apps)
+	if err != nil {
+		return identity.User{}, err
+	}
+	live, err := g.session(ctx, claims)
+	if err != nil {
+		return identity.User{}, err
+	}
+	user := claims.User
+	user.UnionID = live.UnionID
+	return user, nil
+}
+
+// verify finds out whether the token is one of ours that this site accepts and
+// that has not expired; its session is another question. For an expired token
+// the claims are returned together with ErrSessionExpired.
+func (g *Gateway) verify(text string, apps Apps) (token.Claims, error) {
+	if len(text) > maxCredentialBytes {
+		return token.Claims{}, ErrLoginRequired
+	}
+	now, ring := time.Now(), g.Keys()
+	sum := sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) //nolint:gosec // read only; spares the copy
+	if known, ok := g.State.verified.Get(string(sum[:])); ok && ring.Has(known.claims.KeyID) && now.Unix() <= known.expires {
+		if !apps.Has(known.claims.User.AppID) {
+			return token.Claims{}, ErrLoginRequired
+		}
+		return known.claims, nil
+	}
+	claims, err := ring.Verify(text, now, g.maxTokenLifetime)
+	switch {
+	case err != nil && !errors.Is(err, token.ErrExpired), !apps.Has(claims.User.AppID):
+		return token.Claims{}, ErrLoginRequired
+	case err != nil:
+		return claims, ErrSessionExpired
+	}
+	g.State.verified.GetOrAdd(string(sum[:]), func() verified {
+		return verified{claims: claims, expires: claims.Expires.Add(token.Leeway).Unix()}
+	})
+	return claims, nil
+}
+
+// session returns the live session of a verified token.
+func (g *Gateway) session(ctx context.Context, claims token.Claims) (session.Session, error) {
+	live, err := g.Store.Get(ctx, ref(claims.User))
+	switch {
+	case err == nil:
+		return live, nil
+	case errors.Is(err, session.ErrNotFound) && !time.Now().Before(claims.Expires):
+		// Tokens end with their session at the latest: in the leeway of the
+		// token the session can only have run out.
+		return session.Session{}, ErrSessionExpired
+	case errors.Is(err, session.ErrNotFound):
+		return session.Session{}, ErrSessionEnded
+	case g.Grace > 0 && time.Since(claims.IssuedAt) <= g.Grace:
+		return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
+	}
+	return session.Session{}, storeError(err)
+}
+
+func ref(u identity.User) session.Ref {
+	return session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: u.SessionID}
+}
+
+// storeError keeps the cause for the log. A store that cannot tell is never
+// taken for one that says no.
+func storeError(err error) error {
+	return retryAfter(fmt.Errorf("%w: %w", ErrStoreUnavailable, err), time.Second)
+}

@@ -1,0 +1,70 @@
+// Package gateway holds the use cases: log in with a code, authenticate a
+// request, renew, log out. It knows WeChat, tokens and sessions, and nothing of
+// HTTP servers.
+package gateway
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+// CodeExchanger asks WeChat who a login code belongs to.
+type CodeExchanger interface {
+	Code2Session(ctx context.Context, app wechat.App, code string) (wechat.User, error)
+}
+
+// Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
+// are required.
+type Config struct {
+	// Apps are the Mini Programs by AppID.
+	Apps map[string]wechat.App
+	// TokenLifetime is how long one token is good, MaxLifetime how long a
+	// session can be renewed. Whole seconds.
+	TokenLifetime, MaxLifetime time.Duration
+	// MaxPerUser is how many sessions a user of an app can have at once.
+	MaxPerUser int
+	// LoginLimit bounds logins per client address. Zero: no limit.
+	LoginLimit Limit
+	// Grace is how old a token may be to pass while the store cannot tell.
+	// Zero: none pass.
+	Grace time.Duration
+
+	WeChat CodeExchanger
+	Store  session.Store
+	// Keys returns the key ring of the moment; it may change at any time.
+	Keys func() *token.Ring
+	// State outlives the Gateway, see State.
+	State *State
+}
+
+// Gateway is the use cases under one configuration. It is safe for concurrent
+// use; a new configuration makes a new one on the same State and Store.
+type Gateway struct {
+	Config
+	maxTokenLifetime time.Duration
+}
+
+// New returns a Gateway.
+func New(c Config) *Gateway {
+	return &Gateway{Config: c, maxTokenLifetime: c.State.longestLifetime(c.TokenLifetime)}
+}
+
+// Apps lists the AppIDs that a site accepts.
+type Apps []string
+
+// Has reports whether the site accepts the app.
+func (a Apps) Has(appID string) bool { return slices.Contains(a, appID) }
+
+// Grant is a token handed to a client.
+type Grant struct {
+	Token string
+	// ExpiresIn is the lifetime of the token, in whole seconds.
+	ExpiresIn time.Duration
+	// AppID and UserHash say for whom, in a form fit for logs.
+	AppID, UserHash string
+}

@@ -1,0 +1,245 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+// LoginRequest is what a client posts, and where it comes from.
+type LoginRequest struct {
+	Code  string
+	AppID string // optional when the site has one app
+	Nonce string // optional
+	// Client is the address that the login limit counts.
+	Client netip.Addr
+}
+
+const (
+	maxCodeLength  = 128
+	minNonceLength = 16
+	maxNonceLength = 64
+	sessionIDBytes = 16
+	// pendingPoll is how often a node looks whether another one has finished
+	// exchanging the same code, pendingTime for how long.
+	pendingPoll = 50 * time.Millisecond
+	pendingTime = 5 * time.Second
+)
+
+// Login exchanges a code for a session and returns its first token. One code
+// makes at most one session and one call of WeChat: whoever sends it while it
+// is exchanged shares the answer; afterwards it is given again only with the
+// nonce it was asked for with, for session.ReplyLifetime.
+//
+// Errors are ErrInvalidRequest, ErrCodeUsed, ErrRateLimited, ErrWeChatPaused,
+// ErrStoreUnavailable and those of wechat.Client.Code2Session.
+func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant, error) {
+	app, err := g.check(&req, apps)
+	if err != nil {
+		return Grant{}, err
+	}
+	if g.LoginLimit.Events > 0 {
+		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
+			return Grant{}, retryAfter(ErrRateLimited, wait)
+		}
+	}
+	key := codeKey(app.ID, req.Code)
+	// The exchange goes on when its first client leaves: others may wait for
+	// it, and its code is spent either way.
+	result := g.State.logins.DoChan(string(key.Hash[:]), func() (grant any, err error) {
+		defer func() {
+			if p := recover(); p != nil { // in a goroutine of its own, a panic would end the process
+				err = fmt.Errorf("panic during login: %v", p)
+			}
+		}()
+		return g.exchangeOnce(context.WithoutCancel(ctx), app, key, req)
+	})
+	select {
+	case <-ctx.Done():
+		return Grant{}, ctx.Err()
+	case r := <-result:
+		grant, _ := r.Val.(Grant)
+		return grant, r.Err
+	}
+}
+
+// check validates the request and finds its app.
+func (g *Gateway) check(req *LoginRequest, apps Apps) (wechat.App, error) {
+	switch {
+	case !isToken(req.Code, 1, maxCodeLength):
+		return wechat.App{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -, as wx.login gives it", ErrInvalidRequest, maxCodeLength)
+	case req.Nonce != "" && !isToken(req.Nonce, minNonceLength, maxNonceLength):
+		return wechat.App{}, fmt.Errorf("%w: nonce has to be %d to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, minNonceLength, maxNonceLength)
+	case req.AppID == "" && len(apps) > 1:
+		return wechat.App{}, fmt.Errorf("%w: this site has several apps, so appid is needed", ErrInvalidRequest)
+	case req.AppID == "":
+		req.AppID = apps[0]
+	case !apps.Has(req.AppID):
+		return wechat.App{}, fmt.Errorf("%w: appid is not one of this site", ErrInvalidRequest)
+	}
+	return g.Apps[req.AppID], nil
+}
+
+// isToken reports whether s has between shortest and longest characters, all of
+// [A-Za-z0-9_-].
+func isToken(s string, shortest, longest int) bool {
+	if len(s) < shortest || len(s) > longest {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// codeKey hashes the app with the code: one code text may occur in two apps.
+func codeKey(appID, code string) session.CodeKey {
+	h := sha256.New()
+	h.Write([]byte{byte(len(appID))}) //nolint:gosec // at most 64; so that no two pairs spell the same
+	h.Write([]byte(appID))
+	h.Write([]byte(code))
+	return session.CodeKey{AppID: appID, Hash: [32]byte(h.Sum(nil))}
+}
+
+// exchangeOnce runs once at a time for a code on this node; the store sees to
+// the other nodes and to the time after.
+func (g *Gateway) exchangeOnce(ctx context.Context, app wechat.App, key session.CodeKey, req LoginRequest) (Grant, error) {
+	claim, reply, err := g.claim(ctx, key)
+	if err != nil {
+		return Grant{}, storeError(err)
+	}
+	if claim != session.ClaimGranted {
+		return replay(reply, req.Nonce)
+	}
+	grant, err := g.exchange(ctx, app, req.Code)
+	if neverLeft(err) {
+		if releaseErr := g.Store.ReleaseCode(ctx, key); releaseErr != nil {
+			return Grant{}, fmt.Errorf("%w; releasing the code: %w", err, releaseErr)
+		}
+		return Grant{}, err
+	}
+	settled := session.Reply{Nonce: req.Nonce, Body: encodeOutcome(grant, err)}
+	if settleErr := g.Store.SettleCode(ctx, key, settled); settleErr != nil && err == nil {
+		// The session exists and the client gets it; only a repeat will not.
+		// The pending claim keeps the code from being exchanged again.
+		return grant, nil
+	}
+	return grant, err
+}
+
+// claim asks for the code until the answer is final.
+func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
+	deadline := time.Now().Add(pendingTime)
+	for {
+		claim, reply, err := g.Store.ClaimCode(ctx, key)
+		if err != nil || claim != session.ClaimPending || time.Now().After(deadline) {
+			return claim, reply, err
+		}
+		select {
+		case <-time.After(pendingPoll):
+		case <-ctx.Done():
+			return claim, nil, nil
+		}
+	}
+}
+
+// exchange asks WeChat and begins the session.
+func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Grant, error) {
+	var user wechat.User
+	err := g.State.gate(app.ID).do(ctx, func() (err error) {
+		user, err = g.WeChat.Code2Session(ctx, app, code)
+		return err
+	})
+	if err != nil {
+		return Grant{}, err
+	}
+	login := session.Login{
+		Ref:        session.Ref{AppID: app.ID, OpenID: user.OpenID, SessionID: newSessionID()},
+		UnionID:    user.UnionID,
+		SessionKey: user.SessionKey,
+		Ends:       time.Now().Truncate(time.Second).Add(g.MaxLifetime),
+	}
+	if err := g.Store.Put(ctx, login, g.MaxPerUser); err != nil {
+		return Grant{}, storeError(err)
+	}
+	return g.grant(token.Claims{User: identity.User{
+		AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID, SessionID: login.SessionID,
+	}}, login.Ends)
+}
+
+func newSessionID() string {
+	var id [sessionIDBytes]byte
+	rand.Read(id[:]) // never fails since Go 1.24
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// outcome is an answer as kept for the client that lost it.
+type outcome struct {
+	Grant   *Grant `json:"grant,omitempty"`
+	Refusal string `json:"refusal,omitempty"`
+}
+
+// refusals are the answers of WeChat that can be given again, by a name that
+// nodes of different versions agree on.
+var refusals = map[string]error{
+	"code_rejected": wechat.ErrCodeRejected,
+	"code_used":     wechat.ErrCodeUsed,
+	"user_blocked":  wechat.ErrUserBlocked,
+	"rate_limited":  wechat.ErrRateLimited,
+	"quota":         wechat.ErrQuota,
+	"unavailable":   wechat.ErrUnavailable,
+	"timeout":       wechat.ErrTimeout,
+	"misconfigured": wechat.ErrMisconfigured,
+	"bad_answer":    wechat.ErrBadAnswer,
+}
+
+func encodeOutcome(grant Grant, err error) []byte {
+	kept := outcome{Grant: &grant}
+	if err != nil {
+		kept = outcome{}
+		for name, refusal := range refusals {
+			if errors.Is(err, refusal) {
+				kept.Refusal = name
+			}
+		}
+	}
+	body, err := json.Marshal(kept)
+	if err != nil {
+		panic(err) // strings and integers always encode
+	}
+	return body
+}
+
+// replay answers a code that was seen before.
+func replay(reply *session.Reply, nonce string) (Grant, error) {
+	if reply == nil || nonce == "" || subtle.ConstantTimeCompare([]byte(reply.Nonce), []byte(nonce)) != 1 {
+		return Grant{}, ErrCodeUsed
+	}
+	var kept outcome
+	if err := json.Unmarshal(reply.Body, &kept); err != nil {
+		return Grant{}, ErrCodeUsed
+	}
+	if kept.Grant != nil {
+		return *kept.Grant, nil
+	}
+	if refusal, known := refusals[kept.Refusal]; known {
+		return Grant{}, refusal
+	}
+	return Grant{}, ErrCodeUsed
+}

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-wechat/gateway/internal/bounded"
+)
+
+// State is what has to survive a change of configuration beside the sessions:
+// which logins are under way, who was counted by rate limits, which breakers
+// are open, which tokens were verified. It holds nothing of a configuration.
+type State struct {
+	logins   singleflight.Group
+	limits   *limits
+	verified *bounded.Table[verified]
+
+	mu       sync.Mutex
+	gates    map[string]*gate
+	lifetime time.Duration
+}
+
+// maxVerified bounds the memory for verified tokens to about 50 MiB.
+const maxVerified = 100_000
+
+// NewState returns the state of a process that has not seen a request yet.
+func NewState() *State {
+	return &State{
+		limits:   newLimits(),
+		verified: bounded.New[verified](maxVerified, 24*time.Hour),
+		gates:    make(map[string]*gate),
+	}
+}
+
+// longestLifetime records the lifetime that tokens get from now on and returns
+// the longest so far: tokens minted before a reload that shortens it stay good
+// until their own end.
+func (s *State) longestLifetime(lifetime time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lifetime = max(s.lifetime, lifetime)
+	return s.lifetime
+}
+
+// gate returns the way to WeChat of one app; apps never share one, so that
+// trouble of one does not reach another.
+func (s *State) gate(appID string) *gate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gates[appID] == nil {
+		s.gates[appID] = newGate()
+	}
+	return s.gates[appID]
+}
