@@ -1,0 +1,88 @@
+package simulator
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// A simulator hands out logins to whoever asks, so nobody else may ask: not the
+// network, and not a web page in the developer's browser.
+func TestOnlyThisMachineIsAnswered(t *testing.T) {
+	s := new(Simulator)
+	if err := s.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Cleanup()
+	for name, tc := range map[string]struct {
+		peer, host string
+		header     http.Header
+		want       bool
+	}{
+		"this machine":         {"127.0.0.1:5000", "127.0.0.1:9080", nil, true},
+		"this machine, IPv6":   {"[::1]:5000", "[::1]:9080", nil, true},
+		"localhost":            {"127.0.0.1:5000", "localhost", nil, true},
+		"the page itself":      {"127.0.0.1:5000", "localhost:9080", http.Header{"Origin": {"http://localhost:9080"}, "Sec-Fetch-Site": {"same-origin"}}, true},
+		"the network":          {"192.0.2.1:5000", "127.0.0.1:9080", nil, false},
+		"claims to be local":   {"192.0.2.1:5000", "127.0.0.1:9080", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, false},
+		"DNS rebinding":        {"127.0.0.1:5000", "evil.example:9080", nil, false},
+		"another page":         {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Origin": {"https://evil.example"}}, false},
+		"another site's image": {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false},
+		"a sandboxed page":     {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Origin": {"null"}}, false},
+		"a unix socket's peer": {"@", "127.0.0.1:9080", nil, false},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/simulator/code?user=alice", nil)
+		r.RemoteAddr, r.Host = tc.peer, tc.host
+		if tc.header != nil {
+			r.Header = tc.header
+		}
+		rec := httptest.NewRecorder()
+		err := s.ServeHTTP(rec, r, nil)
+		if got := err == nil && strings.Contains(rec.Body.String(), `"code"`); got != tc.want {
+			t.Errorf("%s: answered %v (%v)", name, got, err)
+		}
+		if handlerErr, ok := errors.AsType[caddyhttp.HandlerError](err); err != nil && (!ok || handlerErr.StatusCode != http.StatusForbidden) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReloadKeepsCodes(t *testing.T) {
+	first, second := new(Simulator), new(Simulator)
+	if err := first.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	if first.server != second.server {
+		t.Error("another simulator after a reload")
+	}
+	if err := second.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCaddyfile(t *testing.T) {
+	for text, want := range map[string]string{
+		"wechat_simulator": "", "wechat_simulator {\napp wx1234567890abcdef secret\napp wxfedcba0987654321 secret\n}": "",
+		"wechat_simulator x":                        "wrong argument count",
+		"wechat_simulator {\nap wx secret\n}":       `unrecognized option "ap"`,
+		"wechat_simulator {\napp wx\n}":             "needs an AppID and a secret",
+		"wechat_simulator {\napp wx a\napp wx b\n}": "given twice",
+	} {
+		err := new(Simulator).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
