@@ -1,0 +1,155 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/urlpath"
+)
+
+// admission is what became of a request before the app.
+type admission struct {
+	answered  bool // by the gateway; the app never hears of it
+	anonymous bool
+	user      identity.User
+	token     string
+	varies    bool // whether a token would have changed the answer
+}
+
+// ServeHTTP strips, serves the gateway's routes, authenticates and injects.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	// Before any decision, and in place: error routes get the same header map.
+	h.guard.Strip(r.Header, fromTrustedProxy(r))
+	websocket := identity.CleanHop(r)
+
+	a := h.admit(w, r, websocket)
+	if a.answered {
+		return nil
+	}
+	h.setPlaceholders(r, a.user)
+	if a.anonymous && !a.varies {
+		return next.ServeHTTP(w, r)
+	}
+	if !a.anonymous {
+		h.guard.Inject(r.Header, a.user)
+	}
+	w = &responseWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		vary:                  h.carrier.vary(), private: !a.anonymous, referrer: h.carrier.inURL(),
+	}
+	if !a.anonymous && websocket {
+		var stop func()
+		r, stop = h.endWithSession(r, a.token)
+		defer stop()
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// admit decides. Whatever goes wrong in here, a panic included, is an answer of
+// the gateway and never lets a request through.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) (a admission) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			writeRefusal(w, internalError)
+			a = admission{answered: true}
+		}
+	}()
+	// Neither has a use for an app, and both are dangerous: a CONNECT body can
+	// be taken for another request (Traefik CVE-2026-71324), TRACE echoes the
+	// injected headers.
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !websocket {
+		h.refuse(w, errMethodNotAllowed)
+		return admission{answered: true}
+	}
+	c := classify(r)
+	if urlpath.Below(c.sent, h.prefix) || c.current != c.sent && urlpath.Below(c.current, h.prefix) {
+		h.serveRoute(w, r, &c)
+		return admission{answered: true}
+	}
+	if h.Public.selects(&c) {
+		h.carrier.remove(r)
+		return admission{anonymous: true}
+	}
+	text, err := h.carrier.credential(r)
+	if err == nil && text == "" && h.Optional.selects(&c) {
+		return admission{anonymous: true, varies: true}
+	}
+	if err == nil && websocket && h.carrier.ambient() && !sameOrigin(r) {
+		err = errCrossSite
+	}
+	var user identity.User
+	if err == nil {
+		user, err = h.authenticate(r, text)
+	}
+	if err != nil {
+		h.refuse(w, err)
+		return admission{answered: true}
+	}
+	if !h.ForwardToken {
+		h.carrier.remove(r)
+	}
+	return admission{user: user, token: text, varies: true}
+}
+
+// authenticate names the user of a token; the absence of one is the same error
+// as a token that is not ours.
+func (h *Handler) authenticate(r *http.Request, text string) (identity.User, error) {
+	if text == "" {
+		return identity.User{}, errNoToken
+	}
+	return h.gateway.Authenticate(r.Context(), text, h.apps)
+}
+
+// refuse answers for the gateway.
+func (h *Handler) refuse(w http.ResponseWriter, err error) {
+	refusal := refusalFor(err)
+	writeRefusal(w, refusal)
+	level := zapcore.DebugLevel
+	if refusal.status >= http.StatusInternalServerError {
+		level = zapcore.ErrorLevel
+	}
+	if c := h.logger.Check(level, "request refused"); c != nil {
+		c.Write(zap.String("code", refusal.code), zap.Int("status", refusal.status), zap.Error(err))
+	}
+}
+
+// setPlaceholders makes the user known to the rest of the Caddyfile; for nobody
+// they are empty. The function runs only if somebody asks. Values are checked at
+// login: no braces, so nothing in them is ever expanded again.
+func (h *Handler) setPlaceholders(r *http.Request, user identity.User) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Map(func(key string) (any, bool) {
+		switch key {
+		case "http.auth.user.id":
+			if user.OpenID == "" {
+				return "", true
+			}
+			return h.app.keys.Current().UserHash(user.AppID, user.OpenID), true
+		case "http.auth.user.openid":
+			return user.OpenID, true
+		case "http.auth.user.unionid":
+			return user.UnionID, true
+		case "http.auth.user.appid":
+			return user.AppID, true
+		case "http.auth.user.session_id":
+			return user.SessionID, true
+		}
+		return nil, false
+	})
+}
+
+// fromTrustedProxy reports whether the peer is in Caddy's trusted_proxies.
+func fromTrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}

@@ -1,0 +1,36 @@
+package caddymodule
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+)
+
+// pool holds what survives a change of configuration. Nothing in it points to a
+// logger, a context or a setting of the configuration that made it.
+var pool = caddy.NewUsagePool()
+
+const stateKey = "state"
+
+type pooledState struct{ *gateway.State }
+
+func (pooledState) Destruct() error { return nil }
+
+func acquireState() (*gateway.State, error) {
+	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
+		return pooledState{gateway.NewState()}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(pooledState).State, nil
+}
+
+func releaseState() error {
+	_, err := pool.Delete(stateKey)
+	return err
+}
+
+func caddyDuration(d caddy.Duration) time.Duration { return time.Duration(d) }
