@@ -1,0 +1,99 @@
+// Command build makes a production Caddy with this module from the checkout,
+// by the recipe in xcaddy.json. It is what `xcaddy build` would do, without
+// having to install xcaddy.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddyserver/xcaddy"
+)
+
+func main() {
+	recipe := flag.String("config", "xcaddy.json", "recipe: xcaddy's Builder as JSON; paths in it are relative to it")
+	output := flag.String("o", "caddy", "file to write")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := build(ctx, *recipe, *output); err != nil {
+		fmt.Fprintln(os.Stderr, "build:", err)
+		os.Exit(1)
+	}
+}
+
+func build(ctx context.Context, recipe, output string) error {
+	builder, err := readRecipe(recipe)
+	if err != nil {
+		return err
+	}
+	cleanup, err := toleratePrivateModules(ctx)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	if err := builder.Build(ctx, output); err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return errors.New("interrupted")
+		}
+		return fmt.Errorf("building %s: %w", output, err)
+	}
+	return nil
+}
+
+// toleratePrivateModules makes the go command take every refusal of a module
+// proxy for "not here", by asking an empty one last. It looks for a module by
+// the name of the plugin's package before it tries the replacement, and gives up
+// where a proxy answers 403 and not 404 for what is not published.
+func toleratePrivateModules(ctx context.Context) (cleanup func(), err error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking go for GOPROXY: %w (is Go installed?)", err)
+	}
+	empty, err := os.MkdirTemp("", "modules")
+	if err != nil {
+		return nil, fmt.Errorf("making folder: %w", err)
+	}
+	proxies := strings.ReplaceAll(strings.TrimSpace(string(out)), ",direct", "")
+	last := (&url.URL{Scheme: "file", Path: filepath.ToSlash(empty)}).String()
+	if err := os.Setenv("GOPROXY", proxies+"|"+last); err != nil {
+		return nil, fmt.Errorf("setting GOPROXY: %w", err)
+	}
+	return func() { _ = os.RemoveAll(empty) }, nil
+}
+
+// readRecipe reads the recipe and makes the paths in it absolute, because the
+// build runs in a folder of its own.
+func readRecipe(name string) (xcaddy.Builder, error) {
+	var builder xcaddy.Builder
+	data, err := os.ReadFile(name) //nolint:gosec // the recipe that the user names
+	if err != nil {
+		return builder, fmt.Errorf("reading recipe: %w (run this in the checkout, or name the recipe with -config)", err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&builder); err != nil {
+		return builder, fmt.Errorf("reading recipe %s: %w", name, err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return builder, fmt.Errorf("finding folder of %s: %w", name, err)
+	}
+	for i, replacement := range builder.Replacements {
+		path := string(replacement.New)
+		if path == "." || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") {
+			builder.Replacements[i].New = xcaddy.ReplacementPath(filepath.Join(dir, path))
+		}
+	}
+	return builder, nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The recipe and go.mod name the same things; what is tested is what is built.
+func TestRecipeAgreesWithGoMod(t *testing.T) {
+	root := filepath.Join("..", "..")
+	goMod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	builder, err := readRecipe(filepath.Join(root, "xcaddy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var module string
+	for line := range strings.Lines(string(goMod)) {
+		if name, ok := strings.CutPrefix(line, "module "); ok {
+			module = strings.TrimSpace(name)
+		}
+	}
+	if want := "github.com/caddyserver/caddy/v2 " + builder.CaddyVersion + "\n"; !strings.Contains(string(goMod), want) {
+		t.Errorf("go.mod does not require Caddy %s", builder.CaddyVersion)
+	}
+	if len(builder.Plugins) != 1 || builder.Plugins[0].PackagePath != module+"/caddymodule" {
+		t.Errorf("plugins %v, want %s/caddymodule alone: the simulator is not for production", builder.Plugins, module)
+	}
+	absolute, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(builder.Replacements) != 1 || string(builder.Replacements[0].Old) != module || string(builder.Replacements[0].New) != absolute {
+		t.Errorf("replacements %v, want %s by this checkout", builder.Replacements, module)
+	}
+}
+
+func TestBadRecipesAreRefused(t *testing.T) {
+	for name, text := range map[string]string{"unknown member": `{"caddy":"v2.11.9"}`, "not JSON": `caddy_version: v2`} {
+		file := filepath.Join(t.TempDir(), "xcaddy.json")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readRecipe(file); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := readRecipe(filepath.Join(t.TempDir(), "none.json")); err == nil || !strings.Contains(err.Error(), "-config") {
+		t.Errorf("a missing recipe: %v", err)
+	}
+}
