@@ -87,9 +87,14 @@ func (s *Store) SetMaxSessions(maxSessions int) {
 
 // Put implements session.Store.
 func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) error {
+	s.put(login, maxPerUser)
+	return nil
+}
+
+func (s *Store) put(login session.Login, maxPerUser int) {
 	lifetime := time.Until(login.Ends)
 	if lifetime <= 0 { // go-cache keeps a non-positive lifetime for ever
-		return nil
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +114,6 @@ func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) erro
 		s.end(u.sessions[0])
 	}
 	s.endBeyond()
-	return nil
 }
 
 // Get implements session.Store.
