@@ -320,6 +320,7 @@ func (a *App) refreshKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			a.store.tend()
 			if err := a.keys.Refresh(ctx); err != nil && ctx.Err() == nil {
 				a.logger.Error("signing keys cannot be refreshed; the known ones stay in use", zap.Error(err))
 			}
