@@ -1,0 +1,104 @@
+package redis
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+const (
+	pending = "pending"
+	settled = "settled"
+)
+
+func (s *Store) codeNames(key session.CodeKey) (state, reply string) {
+	hash := string(key.Hash[:])
+	return s.name("c", key.AppID, hash), s.name("r", key.AppID, hash)
+}
+
+// ClaimCode implements session.Codes.
+func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
+	client, err := s.connected()
+	if err != nil {
+		return 0, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	stateName, replyName := s.codeNames(key)
+	claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(pending).Nx().
+		PxMilliseconds(session.CodeLifetime.Milliseconds()).Build()))
+	if err != nil {
+		return 0, nil, unavailable(err)
+	}
+	if claimed != "" { // "OK", or nothing if the key was there
+		return session.ClaimGranted, nil, nil
+	}
+	state, err := text(client.Do(ctx, client.B().Get().Key(stateName).Build()))
+	if err != nil {
+		return 0, nil, unavailable(err)
+	}
+	if state != settled { // or released in this moment: whoever asks again gets it
+		return session.ClaimPending, nil, nil
+	}
+	raw, err := text(client.Do(ctx, client.B().Get().Key(replyName).Build()))
+	if err != nil {
+		return 0, nil, unavailable(err)
+	}
+	if raw == "" {
+		return session.ClaimSettled, nil, nil
+	}
+	data, err := s.box.Open([]byte(raw), replyName)
+	if err != nil {
+		return 0, nil, unavailable(errForeign)
+	}
+	var reply session.Reply
+	if err := json.Unmarshal(data, &reply); err != nil {
+		return 0, nil, unavailable(errForeign)
+	}
+	return session.ClaimSettled, &reply, nil
+}
+
+// SettleCode implements session.Codes.
+func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply session.Reply) error {
+	client, err := s.connected()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	stateName, replyName := s.codeNames(key)
+	var commands rueidis.Commands
+	if reply.Nonce != "" {
+		data, err := json.Marshal(reply)
+		if err != nil {
+			panic(err) // a string and bytes always encode
+		}
+		commands = append(commands, client.B().Set().Key(replyName).Value(string(s.box.Seal(data, replyName))).
+			PxMilliseconds(session.ReplyLifetime.Milliseconds()).Build())
+	}
+	// The reply first: whoever sees "settled" finds it.
+	commands = append(commands, client.B().Set().Key(stateName).Value(settled).
+		PxMilliseconds((session.CodeLifetime + time.Second).Milliseconds()).Build())
+	for _, command := range commands {
+		if err := client.Do(ctx, command).Error(); err != nil && !rueidis.IsRedisNil(err) {
+			return unavailable(err)
+		}
+	}
+	return nil
+}
+
+// ReleaseCode implements session.Codes.
+func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
+	client, err := s.connected()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	stateName, _ := s.codeNames(key)
+	return unavailable(client.Do(ctx, client.B().Del().Key(stateName).Build()).Error())
+}

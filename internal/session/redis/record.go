@@ -1,0 +1,84 @@
+package redis
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// record is all there is about a user, as sealed JSON in one key.
+type record struct {
+	// Version grows with every change, also over a deletion.
+	Version    int64     `json:"v"`
+	UnionID    string    `json:"u,omitempty"`
+	SessionKey string    `json:"k,omitempty"`
+	Sessions   []oneLive `json:"s"` // oldest first
+}
+
+type oneLive struct {
+	ID   string `json:"i"`
+	Ends int64  `json:"e"` // Unix seconds
+}
+
+// errForeign says that a key of ours holds something else.
+var errForeign = errors.New("a record cannot be read: written with another key, or by something else")
+
+// decode opens the sealed record of a key; none is an empty record.
+func (s *Store) decode(key, raw string) (*record, error) {
+	if raw == "" {
+		return &record{}, nil
+	}
+	data, err := s.box.Open([]byte(raw), key)
+	if err != nil {
+		return nil, errForeign
+	}
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, errForeign
+	}
+	return &r, nil
+}
+
+func (s *Store) encode(key string, r *record) string {
+	data, err := json.Marshal(r) //nolint:gosec // sealed below
+	if err != nil {
+		panic(err) // strings and integers always encode
+	}
+	return string(s.box.Seal(data, key))
+}
+
+// live returns the session if it has not ended by now.
+func (r *record) live(id string, now time.Time) (session.Session, bool) {
+	for _, one := range r.Sessions {
+		if one.ID == id {
+			ends := time.Unix(one.Ends, 0)
+			return session.Session{UnionID: r.UnionID, Ends: ends}, now.Before(ends)
+		}
+	}
+	return session.Session{}, false
+}
+
+// prune drops the sessions that have ended.
+func (r *record) prune(now time.Time) {
+	r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.Ends <= now.Unix() })
+}
+
+// lifetime is how long the record is needed.
+func (r *record) lifetime(now time.Time) time.Duration {
+	var last int64
+	for _, one := range r.Sessions {
+		last = max(last, one.Ends)
+	}
+	return time.Unix(last, 0).Sub(now)
+}
+
+func (r *record) ids() []string {
+	ids := make([]string, len(r.Sessions))
+	for i, one := range r.Sessions {
+		ids[i] = one.ID
+	}
+	return ids
+}
