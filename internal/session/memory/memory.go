@@ -105,7 +105,8 @@ func (s *Store) put(login session.Login, maxPerUser int) {
 		s.users[key] = u
 	}
 	u.sessionKey = login.SessionKey
-	u.unionID.Store(&login.UnionID)
+	unionID := login.UnionID // of its own: a pointer into login would keep all of it
+	u.unionID.Store(&unionID)
 	e := &entry{id: login.SessionID, user: u, ends: login.Ends, deadline: time.Since(s.started) + lifetime}
 	u.sessions = append(u.sessions, e)
 	s.link(e)
