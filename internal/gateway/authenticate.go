@@ -80,6 +80,9 @@ func (g *Gateway) session(ctx context.Context, claims token.Claims) (session.Ses
 	case errors.Is(err, session.ErrNotFound):
 		return session.Session{}, ErrSessionEnded
 	case g.Grace > 0 && time.Since(claims.IssuedAt) <= g.Grace:
+		if g.GracePassed != nil {
+			g.GracePassed(claims.User.AppID)
+		}
 		return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
 	}
 	return session.Session{}, storeError(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -480,7 +481,8 @@ func TestBrokenStoreIsNoAnswer(t *testing.T) {
 
 func TestGraceLetsYoungTokensPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(c *Config) { c.Grace = 10 * time.Minute })
+		passes := 0
+		w := newWorld(t, func(c *Config) { c.Grace = 10 * time.Minute; c.GracePassed = func(string) { passes++ } })
 		grant := w.login(t, "code")
 		w.store.broken.Store(true)
 		time.Sleep(9 * time.Minute)
@@ -489,6 +491,9 @@ func TestGraceLetsYoungTokensPass(t *testing.T) {
 		w.check(t, grant.Token, ErrStoreUnavailable)
 		w.store.broken.Store(false)
 		w.check(t, grant.Token, nil)
+		if passes != 1 {
+			t.Errorf("%d passes by grace, want 1", passes)
+		}
 	})
 }
 
@@ -660,4 +665,27 @@ func TestRenewedTokenIsANewOne(t *testing.T) {
 			w.check(t, text, nil)
 		}
 	})
+}
+
+// BenchmarkMemoryOfForgedTokens shows a million of them and reports what they
+// leave behind.
+func BenchmarkMemoryOfForgedTokens(b *testing.B) {
+	w := newWorld(b)
+	text := w.login(b, "code").Token
+	heap := func() float64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	for b.Loop() {
+		before := heap()
+		for i := range 1_000_000 {
+			if _, err := w.Authenticate(b.Context(), fmt.Sprintf("%s%08d", text[:len(text)-8], i), sites); err == nil {
+				b.Fatal("accepted")
+			}
+		}
+		b.ReportMetric((heap()-before)/(1<<20), "MiB")
+	}
 }
