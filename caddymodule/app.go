@@ -177,6 +177,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		Store:         a.store.sessions(),
 		Keys:          a.keys.Current,
 		State:         a.state,
+		GracePassed:   gracePasses(ctx),
 	})
 	if a.logger.Core().Enabled(zapcore.DebugLevel) {
 		a.logger.Warn("debug logs of Caddy's reverse_proxy show the identity headers in clear; filter them or log at INFO in production")
