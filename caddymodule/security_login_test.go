@@ -341,6 +341,23 @@ func TestL8CookiesNeedTheirOwnSite(t *testing.T) {
 	}
 }
 
+// P10: somebody repeats the early data of a TLS handshake.
+func TestP10EarlyDataChangesNothing(t *testing.T) {
+	g := newGateway(t, func(g *gatewayTest) { g.servers = "trusted_proxies static 127.0.0.1/32" })
+	token := g.login(userA)
+	for _, route := range []string{"login", "renew", "logout"} {
+		resp, body := g.post("/wechat/"+route, `{"code":"abc"}`, "Early-Data: 1", bearerHeader(token))
+		wantRefusal(t, route, resp, body, http.StatusTooEarly, "too_early")
+	}
+	if resp, body := g.do(http.MethodGet, "/wechat/session", "", "Early-Data: 1", bearerHeader(token)); resp.StatusCode != http.StatusOK {
+		t.Errorf("session: %d %s", resp.StatusCode, body)
+	}
+	untrusting := newGateway(t)
+	if resp, body := untrusting.post("/wechat/login", `{"code":"abc"}`, "Early-Data: 1"); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("from anybody: %d %s", resp.StatusCode, body)
+	}
+}
+
 // L11, L12, V1: secrets and users in answers, logs and configuration dumps.
 func TestL11L12V1NothingSecretIsShown(t *testing.T) {
 	t.Setenv("WECHAT_TEST_SECRET", testSecret)

@@ -154,6 +154,23 @@ func TestP4WebSocketHasIdentityAndEndsWithItsSession(t *testing.T) {
 	}
 }
 
+// P4: a WebSocket that outlives its token.
+func TestP4WebSocketEndsWithItsToken(t *testing.T) {
+	g := newGateway(t, withGlobal("session {\ntoken_lifetime 2s\n}"))
+	g.echoUpgrades()
+	start := time.Now()
+	conn, reader, resp := g.webSocket(t, bearerHeader(g.login(userA)))
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp.StatusCode)
+	}
+	if err := conn.SetReadDeadline(start.Add(7 * time.Second)); err != nil { // its end and the 5 s that are allowed
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, reader); err != nil {
+		t.Errorf("not closed: %v", err)
+	}
+}
+
 // P4, cookie mode: another site's page opens a WebSocket with the user's cookie.
 func TestP4WebSocketWithACookieNeedsItsOrigin(t *testing.T) {
 	g := newGateway(t, withSite("wechat_auth {\ntoken cookie sid\n}"))

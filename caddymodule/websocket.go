@@ -17,7 +17,13 @@ const recheckInterval = time.Second
 // stops being good: reverse_proxy closes both ends of a WebSocket then. The
 // caller calls stop when the request is over.
 func (h *Handler) endWithSession(r *http.Request, text string) (bound *http.Request, stop func()) {
-	ctx, cancel := context.WithCancel(r.Context())
+	// The leeway for clocks that differ is for new requests, not for a tunnel
+	// that is open.
+	left := recheckInterval
+	if d, err := h.gateway.Describe(r.Context(), text, h.apps); err == nil {
+		left = max(d.ExpiresIn, recheckInterval)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), left)
 	go func() {
 		ticker := time.NewTicker(recheckInterval)
 		defer ticker.Stop()
