@@ -238,13 +238,13 @@ func FuzzCaddyfile(f *testing.F) {
 	f.Add("app", "public {")
 	f.Fuzz(func(t *testing.T, global, site string) {
 		app, handler := new(App), new(Handler)
-		if app.UnmarshalCaddyfile(caddyfile.NewTestDispenser("wechat {\n"+global+"\n}")) == nil {
+		if d := tokens("wechat {\n" + global + "\n}"); d != nil && app.UnmarshalCaddyfile(d) == nil {
 			app.setDefaults()
 			if err := app.check(); err != nil {
 				t.Fatalf("accepted as text, refused as JSON: %v", err)
 			}
 		}
-		if handler.UnmarshalCaddyfile(caddyfile.NewTestDispenser("wechat_auth {\n"+site+"\n}")) == nil {
+		if d := tokens("wechat_auth {\n" + site + "\n}"); d != nil && handler.UnmarshalCaddyfile(d) == nil {
 			for _, text := range append([]string{"/x"}, publicPaths(handler)...) {
 				if text == "/" || text == "/*" || strings.HasPrefix(strings.ToLower(text), "/wechat/") && handler.Prefix == "" {
 					t.Fatalf("public %q", text)
@@ -252,6 +252,15 @@ func FuzzCaddyfile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// tokens returns nil for what is not even a Caddyfile.
+func tokens(text string) *caddyfile.Dispenser {
+	all, err := caddyfile.Tokenize([]byte(text), "Caddyfile")
+	if err != nil {
+		return nil
+	}
+	return caddyfile.NewDispenser(all)
 }
 
 func publicPaths(h *Handler) []string {
