@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ type State struct {
 	logins   singleflight.Group
 	limits   *limits
 	verified *bounded.Table[verified]
+	seeds    [2]maphash.Seed
 
 	mu       sync.Mutex
 	gates    map[string]*gate
@@ -31,7 +34,17 @@ func NewState() *State {
 		limits:   newLimits(),
 		verified: bounded.New[verified](maxVerified, 24*time.Hour),
 		gates:    make(map[string]*gate),
+		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
+}
+
+// tokenHash is what a verified token is recognised by: 128 bits under two
+// random keys of this process that nobody sees a result of. It costs a fifth of
+// SHA-256, which would be half of the time that a known token takes.
+func (s *State) tokenHash(text string) (sum [16]byte) {
+	binary.LittleEndian.PutUint64(sum[:8], maphash.String(s.seeds[0], text))
+	binary.LittleEndian.PutUint64(sum[8:], maphash.String(s.seeds[1], text))
+	return sum
 }
 
 // longestLifetime records the lifetime that tokens get from now on and returns
