@@ -243,6 +243,8 @@ type recorder struct {
 	mu     sync.Mutex
 	seen   []recorded
 	handle http.HandlerFunc
+	// streaming takes requests with their bodies unread and unrecorded.
+	streaming http.HandlerFunc
 }
 
 type recorded struct {
@@ -262,6 +264,13 @@ func newRecorder(t *testing.T) *recorder {
 func (rec *recorder) addr() string { return strings.TrimPrefix(rec.server.URL, "http://") }
 
 func (rec *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec.mu.Lock()
+	stream := rec.streaming
+	rec.mu.Unlock()
+	if stream != nil {
+		stream(w, r)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	rec.mu.Lock()
 	rec.seen = append(rec.seen, recorded{r.Method, r.RequestURI, r.Host, r.Header.Clone(), r.Trailer.Clone(), string(body)})
@@ -281,6 +290,12 @@ func (rec *recorder) requests() []recorded {
 	seen := rec.seen
 	rec.seen = nil
 	return seen
+}
+
+func (rec *recorder) stream(handle http.HandlerFunc) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.streaming = handle
 }
 
 func (rec *recorder) answerWith(handle http.HandlerFunc) {

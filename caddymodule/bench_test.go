@@ -1,0 +1,89 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/memory"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// BenchmarkAuthenticateStripInject is what the gateway adds to a request of a
+// known token, without the rest of Caddy: strip, clean, find the token,
+// authenticate, remove it, inject.
+func BenchmarkAuthenticateStripInject(b *testing.B) {
+	store := memory.New(20_000, time.Minute)
+	defer store.Close()
+	key, err := token.ParseKey(testKey)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ring, err := token.NewRing(key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	gw := gateway.New(gateway.Config{
+		TokenLifetime: time.Hour, MaxLifetime: time.Hour, MaxPerUser: 5,
+		Store: store, Keys: func() *token.Ring { return ring }, State: gateway.NewState(),
+	})
+	now := time.Now().Truncate(time.Second)
+	const sessions = 10_000
+	var headers [sessions][]string
+	for i := range headers {
+		user := identity.User{AppID: testApp, OpenID: fmt.Sprintf("o%027d", i), UnionID: unionIDA, SessionID: fmt.Sprintf("s%021d", i)}
+		err := store.Put(b.Context(), session.Login{
+			Ref:     session.Ref{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID},
+			UnionID: user.UnionID, Ends: now.Add(time.Hour),
+		}, 5)
+		if err != nil {
+			b.Fatal(err)
+		}
+		text, err := ring.Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(time.Hour)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		headers[i] = []string{"Bearer " + text}
+	}
+	guard, err := identity.NewGuard(identity.DefaultNames())
+	if err != nil {
+		b.Fatal(err)
+	}
+	apps := gateway.Apps{testApp}
+	for _, n := range []int{5, 20, 100} {
+		b.Run(fmt.Sprintf("%d headers", n), func(b *testing.B) {
+			r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, Header: http.Header{"Connection": {"keep-alive"}}}
+			for i := range n - 2 {
+				r.Header[http.CanonicalHeaderKey(fmt.Sprintf("X-Some-Header-%d", i))] = []string{"value"}
+			}
+			i := 0
+			pass := func() {
+				i = (i + 7919) % sessions
+				r.Header["Authorization"] = headers[i]
+				guard.Strip(r.Header, false)
+				identity.CleanHop(r)
+				text, err := bearerCarrier{}.credential(r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				user, err := gw.Authenticate(b.Context(), text, apps)
+				if err != nil {
+					b.Fatal(err)
+				}
+				bearerCarrier{}.remove(r)
+				guard.Inject(r.Header, user)
+			}
+			for range sessions { // every token is known
+				pass()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				pass()
+			}
+		})
+	}
+}
