@@ -15,7 +15,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/caddyserver/xcaddy"
 )
@@ -24,8 +26,12 @@ func main() {
 	recipe := flag.String("config", "xcaddy.json", "recipe: xcaddy's Builder as JSON; paths in it are relative to it")
 	output := flag.String("o", "caddy", "file to write")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "build: unexpected argument %q; the file to write is named with -o\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	if err := build(ctx, *recipe, *output); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
@@ -46,15 +52,16 @@ func build(ctx context.Context, recipe, output string) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return errors.New("interrupted")
 		}
-		return fmt.Errorf("building %s: %w", output, err)
+		return fmt.Errorf("building %s: %w (the go command's own words are above; it needs a module proxy or a full module cache, "+
+			"and the Go version of go.mod)", output, err)
 	}
 	return nil
 }
 
 // toleratePrivateModules makes the go command take every refusal of a module
 // proxy for "not here", by asking an empty one last. It looks for a module by
-// the name of the plugin's package before it tries the replacement, and gives up
-// where a proxy answers 403 and not 404 for what is not published.
+// the name of the plugin's package although the replacement has that package,
+// and gives up where a proxy answers 403 and not 404 for what is not published.
 func toleratePrivateModules(ctx context.Context) (cleanup func(), err error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
 	if err != nil {
@@ -95,5 +102,13 @@ func readRecipe(name string) (xcaddy.Builder, error) {
 			builder.Replacements[i].New = xcaddy.ReplacementPath(filepath.Join(dir, path))
 		}
 	}
+	builder.BuildFlags = profilePath.ReplaceAllStringFunc(builder.BuildFlags, func(flag string) string {
+		before, path, _ := strings.Cut(flag, "-pgo=")
+		return before + "'-pgo=" + strings.ReplaceAll(filepath.Join(dir, path), "'", `'\''`) + "'"
+	})
 	return builder, nil
 }
+
+// profilePath finds a profile named relative to the recipe; `-pgo=auto` and
+// `-pgo=off` are no paths.
+var profilePath = regexp.MustCompile(`(^|\s)-pgo=\.\.?/\S+`)

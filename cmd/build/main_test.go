@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,38 @@ func TestRecipeAgreesWithGoMod(t *testing.T) {
 	}
 	if len(builder.Replacements) != 1 || string(builder.Replacements[0].Old) != module || string(builder.Replacements[0].New) != absolute {
 		t.Errorf("replacements %v, want %s by this checkout", builder.Replacements, module)
+	}
+}
+
+// The build runs in a folder of its own, where a relative profile is not found.
+func TestProfileIsRelativeToTheRecipe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's here")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	profile := "'-pgo=" + strings.ReplaceAll(filepath.Join(dir, "cmd", "default.pgo"), "'", `'\''`) + "'"
+	for flags, want := range map[string]string{
+		"-pgo=./cmd/default.pgo":                     profile,
+		"-trimpath -pgo=./cmd/default.pgo -tags=one": "-trimpath " + profile + " -tags=one",
+		"-trimpath -pgo=off":                         "-trimpath -pgo=off",
+		"-pgo=auto '-ldflags=-s -w'":                 "-pgo=auto '-ldflags=-s -w'",
+		"-pgo=/srv/default.pgo":                      "-pgo=/srv/default.pgo",
+	} {
+		text, err := json.Marshal(map[string]string{"build_flags": flags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "xcaddy.json")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		builder, err := readRecipe(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if builder.BuildFlags != want {
+			t.Errorf("%s: got %s, want %s", flags, builder.BuildFlags, want)
+		}
 	}
 }
 
