@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,26 @@ func TestRecipeAgreesWithGoMod(t *testing.T) {
 	}
 	if len(builder.Replacements) != 1 || string(builder.Replacements[0].Old) != module || string(builder.Replacements[0].New) != absolute {
 		t.Errorf("replacements %v, want %s by this checkout", builder.Replacements, module)
+	}
+}
+
+// The image is built with the Go that go.mod asks for.
+func TestDockerfileAgreesWithGoMod(t *testing.T) {
+	root := filepath.Join("..", "..")
+	goMod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dockerfile, err := os.ReadFile(filepath.Join(root, "docs", "deploy", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(goMod)
+	if version == nil {
+		t.Fatal("go.mod names no Go version")
+	}
+	if want := "FROM golang:" + string(version[1]) + "-"; !strings.Contains(string(dockerfile), want) {
+		t.Errorf("the Dockerfile has no %q", want)
 	}
 }
 
