@@ -93,7 +93,7 @@ func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) erro
 
 func (s *Store) put(login session.Login, maxPerUser int) {
 	lifetime := time.Until(login.Ends)
-	if lifetime <= 0 { // go-cache keeps a non-positive lifetime for ever
+	if lifetime <= 0 {
 		return
 	}
 	s.mu.Lock()
@@ -110,7 +110,9 @@ func (s *Store) put(login session.Login, maxPerUser int) {
 	e := &entry{id: login.SessionID, user: u, ends: login.Ends, deadline: time.Since(s.started) + lifetime}
 	u.sessions = append(u.sessions, e)
 	s.link(e)
-	s.live.Set(e.id, e, lifetime)
+	// The entry knows its end by two clocks; go-cache would look at one of them
+	// again on every Get.
+	s.live.Set(e.id, e, cache.NoExpiration)
 	for len(u.sessions) > max(maxPerUser, 1) {
 		s.end(u.sessions[0])
 	}
@@ -124,15 +126,18 @@ func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error)
 		return session.Session{}, session.ErrNotFound
 	}
 	e := found.(*entry)
-	if e.user.key.openID != ref.OpenID || e.user.key.appID != ref.AppID || e.over(s.started) {
+	if e.user.key.openID != ref.OpenID || e.user.key.appID != ref.AppID || e.over(time.Now(), s.started) {
 		return session.Session{}, session.ErrNotFound
 	}
 	return session.Session{UnionID: *e.user.unionID.Load(), Ends: e.ends}, nil
 }
 
-// over reports whether the session has ended by the monotonic clock: setting
-// the wall clock back does not revive it.
-func (e *entry) over(started time.Time) bool { return time.Since(started) >= e.deadline }
+// over reports whether the session has ended by either clock: setting the wall
+// clock back does not revive it, and neither does a machine that slept, for
+// which the monotonic clock stood still.
+func (e *entry) over(now, started time.Time) bool {
+	return !now.Before(e.ends) || now.Sub(started) >= e.deadline
+}
 
 // Delete implements session.Store.
 func (s *Store) Delete(_ context.Context, ref session.Ref) error {
@@ -236,12 +241,13 @@ func (s *Store) sweep(every time.Duration) {
 // wait for a walk over a million.
 func (s *Store) endExpired() {
 	const step = 10_000
+	now := time.Now()
 	s.mu.Lock()
 	next := s.oldest
 	for walked := 1; next != nil; walked++ {
 		e := next
 		next = e.newer
-		if e.over(s.started) {
+		if e.over(now, s.started) {
 			s.end(e)
 		}
 		if walked%step == 0 && next != nil {

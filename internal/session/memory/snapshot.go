@@ -38,7 +38,7 @@ func (s *Store) Snapshot() ([]byte, error) {
 	out := snapshot{Version: snapshotVersion}
 	known := make(map[*user]int, len(s.users))
 	for e := s.oldest; e != nil; e = e.newer {
-		if e.over(s.started) {
+		if e.over(time.Now(), s.started) {
 			continue
 		}
 		n, seen := known[e.user]
