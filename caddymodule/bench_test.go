@@ -36,7 +36,7 @@ func BenchmarkAuthenticateStripInject(b *testing.B) {
 	var headers [sessions][]string
 	for i := range headers {
 		user := identity.User{AppID: testApp, OpenID: fmt.Sprintf("o%027d", i), UnionID: unionIDA, SessionID: fmt.Sprintf("s%021d", i)}
-		err := store.Put(b.Context(), session.Login{
+		_, err := store.Put(b.Context(), session.Login{
 			Ref:     session.Ref{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID},
 			UnionID: user.UnionID, Ends: now.Add(time.Hour),
 		}, 5)

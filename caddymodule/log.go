@@ -17,6 +17,11 @@ func (a *App) logLogin(logger *zap.Logger, appID string, grant gateway.Grant, er
 		appID = "" // whatever the client made up stays out of the log
 	}
 	outcome, level := "ok", zapcore.InfoLevel
+	if grant.UnionIDChanged {
+		// Bound to another Open Platform account, or to none: accounts that the
+		// app keeps by unionid come apart.
+		logger.Warn("WeChat gave a user another unionid than before", zap.String("app", appID), zap.String("user_hash", grant.UserHash))
+	}
 	if err != nil {
 		outcome = refusalFor(err).code
 	}

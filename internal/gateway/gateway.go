@@ -69,4 +69,7 @@ type Grant struct {
 	ExpiresIn time.Duration
 	// AppID and UserHash say for whom, in a form fit for logs.
 	AppID, UserHash string
+	// UnionIDChanged says that WeChat gave the user another unionid than at the
+	// login before, or none any more.
+	UnionIDChanged bool
 }

@@ -60,9 +60,9 @@ func (s *failingStore) Get(ctx context.Context, ref session.Ref) (session.Sessio
 	return s.Store.Get(ctx, ref)
 }
 
-func (s *failingStore) Put(ctx context.Context, l session.Login, n int) error {
+func (s *failingStore) Put(ctx context.Context, l session.Login, n int) (string, error) {
 	if s.broken.Load() {
-		return errBroken
+		return "", errBroken
 	}
 	return s.Store.Put(ctx, l, n)
 }
@@ -460,6 +460,14 @@ func TestUnionIDOfALaterLoginReachesLiveSessions(t *testing.T) {
 	user, err := w.Authenticate(t.Context(), grant.Token, sites)
 	if err != nil || user.UnionID != "uAAAAAAAAAAAAAAAAAAAAAAAAAAA" {
 		t.Errorf("user %+v, %v", user, err)
+	}
+	// W9: another one is an oddity that an operator should hear of.
+	if grant := w.login(t, "3"); grant.UnionIDChanged {
+		t.Error("the same unionid counts as changed")
+	}
+	w.wechat.answer = func(wechat.App, string) (wechat.User, error) { return wechat.User{OpenID: openID}, nil }
+	if grant := w.login(t, "4"); !grant.UnionIDChanged {
+		t.Error("a unionid that is gone does not count as changed")
 	}
 }
 

@@ -175,12 +175,15 @@ func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Gr
 		SessionKey: user.SessionKey,
 		Ends:       time.Now().Truncate(time.Second).Add(g.MaxLifetime),
 	}
-	if err := g.Store.Put(ctx, login, g.MaxPerUser); err != nil {
+	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
+	if err != nil {
 		return Grant{}, storeError(err)
 	}
-	return g.grant(token.Claims{User: identity.User{
+	grant, err := g.grant(token.Claims{User: identity.User{
 		AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID, SessionID: login.SessionID,
 	}}, login.Ends)
+	grant.UnionIDChanged = before != "" && before != user.UnionID
+	return grant, err
 }
 
 func newSessionID() string {

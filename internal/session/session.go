@@ -51,8 +51,9 @@ type Login struct {
 // concurrent use. A context that ends makes a method return ErrUnavailable.
 type Store interface {
 	// Put begins a session. If the user has more than maxPerUser sessions then,
-	// the oldest end first.
-	Put(ctx context.Context, login Login, maxPerUser int) error
+	// the oldest end first. It returns the UnionID that the user had until now,
+	// empty if there was none or no session.
+	Put(ctx context.Context, login Login, maxPerUser int) (unionID string, err error)
 	// Get returns the session if it is live, else ErrNotFound. Any other error
 	// means that the store could not tell.
 	Get(ctx context.Context, ref Ref) (Session, error)

@@ -26,7 +26,7 @@ func BenchmarkMemoryPerSession(b *testing.B) {
 		before := heap()
 		store := New(n, time.Hour)
 		for i := range n {
-			err := store.Put(b.Context(), session.Login{
+			_, err := store.Put(b.Context(), session.Login{
 				Ref:        session.Ref{AppID: "wx1234567890abcdef", OpenID: fmt.Sprintf("o%027d", i), SessionID: fmt.Sprintf("s%021d", i)},
 				UnionID:    fmt.Sprintf("u%027d", i),
 				SessionKey: secret.New(fmt.Sprintf("%022d==", i)), Ends: time.Now().Add(time.Hour),

@@ -86,15 +86,14 @@ func (s *Store) SetMaxSessions(maxSessions int) {
 }
 
 // Put implements session.Store.
-func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) error {
-	s.put(login, maxPerUser)
-	return nil
+func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) (string, error) {
+	return s.put(login, maxPerUser), nil
 }
 
-func (s *Store) put(login session.Login, maxPerUser int) {
+func (s *Store) put(login session.Login, maxPerUser int) (before string) {
 	lifetime := time.Until(login.Ends)
 	if lifetime <= 0 {
-		return
+		return ""
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +102,8 @@ func (s *Store) put(login session.Login, maxPerUser int) {
 	if u == nil {
 		u = &user{key: key}
 		s.users[key] = u
+	} else {
+		before = *u.unionID.Load()
 	}
 	u.sessionKey = login.SessionKey
 	unionID := login.UnionID // of its own: a pointer into login would keep all of it
@@ -117,6 +118,7 @@ func (s *Store) put(login session.Login, maxPerUser int) {
 		s.end(u.sessions[0])
 	}
 	s.endBeyond()
+	return before
 }
 
 // Get implements session.Store.

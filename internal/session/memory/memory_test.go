@@ -37,7 +37,7 @@ func put(t testing.TB, store *Store, n int) session.Ref {
 	t.Helper()
 	l := session.Login{Ends: time.Now().Add(time.Hour)}
 	l.Ref = session.Ref{AppID: "wx1234567890abcdef", OpenID: fmt.Sprintf("o%027d", n), SessionID: fmt.Sprintf("s%021d", n)}
-	if err := store.Put(t.Context(), l, 5); err != nil {
+	if _, err := store.Put(t.Context(), l, 5); err != nil {
 		t.Fatal(err)
 	}
 	return l.Ref

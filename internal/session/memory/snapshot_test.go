@@ -18,7 +18,7 @@ func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
 		}
 		login := func(id string, lifetime time.Duration) {
 			t.Helper()
-			err := before.Put(t.Context(), session.Login{
+			_, err := before.Put(t.Context(), session.Login{
 				Ref: ref(id), UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg=="),
 				Ends: time.Now().Add(lifetime).Truncate(time.Second),
 			}, 5)
@@ -49,7 +49,7 @@ func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
 			}
 		}
 		// The order is kept: the next login over the cap ends the oldest.
-		err = after.Put(t.Context(), session.Login{Ref: ref("session-third"), Ends: time.Now().Add(time.Hour)}, 2)
+		_, err = after.Put(t.Context(), session.Login{Ref: ref("session-third"), Ends: time.Now().Add(time.Hour)}, 2)
 		if err != nil {
 			t.Fatal(err)
 		}

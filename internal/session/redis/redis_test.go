@@ -77,7 +77,7 @@ func login(id string) session.Login {
 func mustPut(t *testing.T, store *Store, id string) session.Ref {
 	t.Helper()
 	l := login(id)
-	if err := store.Put(t.Context(), l, 5); err != nil {
+	if _, err := store.Put(t.Context(), l, 5); err != nil {
 		t.Fatal(err)
 	}
 	return l.Ref
@@ -193,7 +193,7 @@ func TestOutageIsNoAnswerAndPasses(t *testing.T) {
 		return errors.Is(err, session.ErrUnavailable)
 	})
 	for name, err := range map[string]error{
-		"Put": store.Put(t.Context(), login("session-00000000000002"), 5), "Delete": store.Delete(t.Context(), ref),
+		"Put": putError(t, store), "Delete": store.Delete(t.Context(), ref),
 		"ReleaseCode": store.ReleaseCode(t.Context(), session.CodeKey{AppID: "wx"}),
 	} {
 		if !errors.Is(err, session.ErrUnavailable) || errors.Is(err, session.ErrNotFound) {
@@ -201,10 +201,16 @@ func TestOutageIsNoAnswerAndPasses(t *testing.T) {
 		}
 	}
 	server.Run()
-	until(t, "it works again", func() bool { return store.Put(t.Context(), login("session-00000000000003"), 5) == nil })
+	until(t, "it works again", func() bool { _, err := store.Put(t.Context(), login("session-00000000000003"), 5); return err == nil })
 	// Redis came back empty: what the local copy knew is not believed.
 	wantGet(t, store, ref, session.ErrNotFound)
 	wantGet(t, store, login("session-00000000000003").Ref, nil)
+}
+
+func putError(t *testing.T, store *Store) error {
+	t.Helper()
+	_, err := store.Put(t.Context(), login("session-00000000000002"), 5)
+	return err
 }
 
 func TestHangingRedisIsGivenUp(t *testing.T) {
@@ -226,7 +232,7 @@ func TestFirstConnectionMayComeLater(t *testing.T) {
 	}
 	wantGet(t, store, login("session-00000000000001").Ref, session.ErrUnavailable)
 	server.Run()
-	until(t, "it connects by itself", func() bool { return store.Put(t.Context(), login("session-00000000000001"), 5) == nil })
+	until(t, "it connects by itself", func() bool { _, err := store.Put(t.Context(), login("session-00000000000001"), 5); return err == nil })
 }
 
 func TestMistakesAreNamed(t *testing.T) {
@@ -287,7 +293,7 @@ func TestClusterAndSentinel(t *testing.T) {
 		for n := range 30 { // all nodes get some
 			l := login(fmt.Sprintf("session-%014d", n))
 			l.OpenID = fmt.Sprintf("o%027d", n)
-			if err := store.Put(t.Context(), l, 5); err != nil {
+			if _, err := store.Put(t.Context(), l, 5); err != nil {
 				t.Fatal(err)
 			}
 			wantGet(t, store, l.Ref, nil)
@@ -321,7 +327,7 @@ func BenchmarkWarmGet(b *testing.B) {
 	}
 	defer store.Close()
 	l := login("session-00000000000001")
-	if err := store.Put(b.Context(), l, 5); err != nil {
+	if _, err := store.Put(b.Context(), l, 5); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

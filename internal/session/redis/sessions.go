@@ -96,11 +96,12 @@ func (s *Store) look(m *memo, raw string) (session.Session, bool, error) {
 }
 
 // Put implements session.Store.
-func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) error {
+func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (before string, err error) {
 	if !login.Ends.After(time.Now()) {
-		return nil
+		return "", nil
 	}
-	_, err := s.change(ctx, login.AppID, login.OpenID, func(r *record) bool {
+	_, err = s.change(ctx, login.AppID, login.OpenID, func(r *record) bool {
+		before = r.UnionID
 		r.UnionID = login.UnionID
 		r.SessionKey = login.SessionKey.Reveal()
 		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix()})
@@ -109,7 +110,7 @@ func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) er
 		}
 		return true
 	})
-	return err
+	return before, err
 }
 
 // Delete implements session.Store.

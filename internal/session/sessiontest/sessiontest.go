@@ -58,7 +58,7 @@ func soon() time.Time { return time.Now().Truncate(time.Second).Add(time.Hour) }
 
 func mustPut(t *testing.T, store session.Store, l session.Login, limit int) {
 	t.Helper()
-	if err := store.Put(t.Context(), l, limit); err != nil {
+	if _, err := store.Put(t.Context(), l, limit); err != nil {
 		t.Fatalf("Put: %v", err)
 	}
 }
@@ -161,9 +161,15 @@ func laterUnionID(t *testing.T, store session.Store) {
 	if got, err := store.Get(t.Context(), first.Ref); err != nil || got.UnionID != "" {
 		t.Fatalf("before: %+v, %v", got, err)
 	}
-	mustPut(t, store, second, 5)
+	if before, err := store.Put(t.Context(), second, 5); err != nil || before != "" {
+		t.Errorf("Put: unionid before %q, %v", before, err)
+	}
 	if got, err := store.Get(t.Context(), first.Ref); err != nil || got.UnionID != second.UnionID {
 		t.Errorf("after: %+v, %v; want unionid %s", got, err, second.UnionID)
+	}
+	third := login(sid(3), soon())
+	if before, err := store.Put(t.Context(), third, 5); err != nil || before != second.UnionID {
+		t.Errorf("Put: unionid before %q, %v; want %s", before, err, second.UnionID)
 	}
 }
 
@@ -279,7 +285,7 @@ func concurrentUse(t *testing.T, store session.Store) {
 			for n := range rounds {
 				l := login(sid(w*rounds+n), soon())
 				l.OpenID = "o" + strings.Repeat(string(rune('A'+w%3)), 27)
-				if err := store.Put(ctx, l, 3); err != nil {
+				if _, err := store.Put(ctx, l, 3); err != nil {
 					t.Error(err)
 				}
 				if _, err := store.Get(ctx, l.Ref); err != nil && !errors.Is(err, session.ErrNotFound) {
