@@ -161,7 +161,7 @@ func (bearerCarrier) vary() string { return "Authorization" }
 // bearer returns what follows the scheme Bearer, in any case.
 func bearer(value string) (text string, isBearer bool) {
 	const scheme = "bearer"
-	value = strings.Trim(value, " \t")
+	value = trim(value)
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		return "", false
 	}
@@ -172,7 +172,15 @@ func bearer(value string) (text string, isBearer bool) {
 	if rest[0] != ' ' && rest[0] != '\t' {
 		return "", false
 	}
-	return strings.Trim(rest, " \t"), true
+	return trim(rest[1:]), true
+}
+
+// trim removes white space around a header value, which usually has none.
+func trim(value string) string {
+	if value == "" || value[0] > ' ' && value[len(value)-1] > ' ' {
+		return value
+	}
+	return strings.Trim(value, " \t")
 }
 
 // headerCarrier is a header of its own for the token.
