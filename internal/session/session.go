@@ -17,12 +17,18 @@ var (
 	ErrNotFound = errors.New("no such session")
 	// ErrUnavailable: the store cannot tell.
 	ErrUnavailable = errors.New("session store unavailable")
+	// ErrDenied: the operator has denied the user until a time that has not come.
+	ErrDenied = errors.New("user is denied")
 )
+
+// MaxIDBytes is the length of the longest SessionID. The gateway's own have 22.
+const MaxIDBytes = 24
 
 // Ref names one session of one user.
 type Ref struct {
-	AppID     string
-	OpenID    string
+	AppID  string
+	OpenID string
+	// SessionID of at most MaxIDBytes bytes.
 	SessionID string
 }
 
@@ -52,7 +58,8 @@ type Login struct {
 type Store interface {
 	// Put begins a session. If the user has more than maxPerUser sessions then,
 	// the oldest end first. It returns the UnionID that the user had until now,
-	// empty if there was none or no session.
+	// empty if there was none or no session. The error is ErrDenied for a user
+	// that Deny keeps out.
 	Put(ctx context.Context, login Login, maxPerUser int) (unionID string, err error)
 	// Get returns the session if it is live, else ErrNotFound. Any other error
 	// means that the store could not tell.
@@ -64,6 +71,52 @@ type Store interface {
 	DeleteUser(ctx context.Context, appID, openID string) (int, error)
 
 	Codes
+	Operations
+}
+
+// Operations are what the people who run the gateway do with sessions. What one
+// node does is seen by all nodes within a second.
+type Operations interface {
+	// User returns what is known about a user; nothing is no error.
+	User(ctx context.Context, appID, openID string) (Record, error)
+	// Deny ends all sessions of a user and lets none begin until the time, and
+	// returns how many ended. A time that has passed allows the user again.
+	Deny(ctx context.Context, appID, openID string, until time.Time) (ended int, err error)
+	// EndApp ends all sessions of an app and returns how many there were.
+	EndApp(ctx context.Context, appID string) (ended int, err error)
+	// Count returns how much there is of an app.
+	Count(ctx context.Context, appID string) (Count, error)
+	// DropKey remembers that tokens of the signing key with this id do not count
+	// any more.
+	DropKey(ctx context.Context, keyID string) error
+	// DroppedKeys returns the ids that DropKey was called with, as far as this
+	// node knows; it costs no round trip. The slice must not be changed.
+	DroppedKeys() []string
+	// Check finds out whether the store can be read and written now.
+	Check(ctx context.Context) error
+}
+
+// Record is what is known about a user, without anything secret.
+type Record struct {
+	// UnionID, empty if WeChat gave none.
+	UnionID string
+	// Sessions that are live, oldest first.
+	Sessions []Live
+	// DeniedUntil is zero if the user is not denied.
+	DeniedUntil time.Time
+}
+
+// Live is one session of a Record.
+type Live struct {
+	ID          string
+	Began, Ends time.Time
+}
+
+// Count is how much there is of an app.
+type Count struct {
+	// Sessions and Users with at least one session. Those that ended since the
+	// last sweep may be counted.
+	Sessions, Users int
 }
 
 // CodeKey names a login code of an app by its hash; the code itself is never

@@ -1,75 +1,93 @@
-// Package memory is the session store of a single process. Lookups are one
-// go-cache Get; what a user has beyond that is touched by logins only.
+// Package memory is the session store of a single process. A lookup takes one
+// lock that many can hold, and touches a session and its user; what else there
+// is about a user is touched by logins only.
 package memory
 
 import (
 	"context"
+	"fmt"
+	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/patrickmn/go-cache"
-
-	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
 // DefaultMaxSessions bounds a store unless its owner says otherwise.
 const DefaultMaxSessions = 1_000_000
 
+// MaxSessions is the largest bound.
+const MaxSessions = math.MaxInt32
+
+// shards is how many parts the index of sessions has, so that lookups on many
+// processors do not wait for each other's lock.
+const shards = 64
+
 // Store implements session.Store in memory. It is bounded: one session more
 // than the bound ends the oldest.
 type Store struct {
 	*codes
 	started time.Time // its monotonic reading is the clock that never jumps
-	live    *cache.Cache
+	seed    maphash.Seed
+	index   [shards]shard
 	stop    chan struct{}
 	stopped sync.Once
 
-	mu          sync.Mutex
-	users       map[userKey]*user
-	oldest      *entry // every session by age, for the bound
-	newest      *entry
+	lives slab[live]
+	users slab[user]
+	long  sync.Map // textKey → string
+	apps  atomic.Pointer[[]*app]
+
+	mu          sync.Mutex // for every change
+	byUser      map[userKey]uint32
+	denied      map[uint32]struct{} // users, for the sweep
+	oldest      uint32              // every session by age, for the bound
+	newest      uint32
 	count       int
 	maxSessions int
+	dropped     atomic.Pointer[[]string]
 }
 
 var _ session.Store = (*Store)(nil)
 
-type userKey struct{ appID, openID string }
-
-// user is the record of one user. Lookups read unionID without a lock.
-type user struct {
-	key        userKey
-	unionID    atomic.Pointer[string]
-	sessionKey secret.String
-	sessions   []*entry // by age, oldest first
+// shard is a part of the index. Who holds its lock can look at the sessions in
+// it and at their users; a change of what lookups see takes it for writing.
+type shard struct {
+	sync.RWMutex
+	places map[sessionID]uint32
+	_      [64]byte // the next one is on another cache line
 }
 
-// entry is one live session.
-type entry struct {
-	id           string
-	user         *user
-	ends         time.Time
-	deadline     time.Duration // the same since Store.started, by the monotonic clock
-	older, newer *entry
+// app counts what there is of an app. Users in the slab name it by number.
+type app struct {
+	id              string
+	sessions, users int
 }
 
 // New returns an empty store of at most maxSessions sessions that looks for
 // expired ones every sweep. Close ends its goroutine.
 func New(maxSessions int, sweep time.Duration) *Store {
 	s := &Store{
-		codes:   newCodes(),
-		started: time.Now(),
-		// Without go-cache's janitor, which only a finalizer stops.
-		live:        cache.New(cache.NoExpiration, cache.NoExpiration),
+		codes:       newCodes(),
+		started:     time.Now(),
+		seed:        maphash.MakeSeed(),
 		stop:        make(chan struct{}),
-		users:       make(map[userKey]*user),
-		maxSessions: max(maxSessions, 1),
+		byUser:      make(map[userKey]uint32),
+		denied:      make(map[uint32]struct{}),
+		maxSessions: bound(maxSessions),
 	}
+	for i := range s.index {
+		s.index[i].places = make(map[sessionID]uint32)
+	}
+	s.apps.Store(new([]*app))
+	s.dropped.Store(new([]string))
 	go s.sweep(sweep)
 	return s
 }
+
+func bound(maxSessions int) int { return min(max(maxSessions, 1), MaxSessions) }
 
 // Close ends the store's goroutine. The sessions stay readable.
 func (s *Store) Close() error {
@@ -81,116 +99,226 @@ func (s *Store) Close() error {
 func (s *Store) SetMaxSessions(maxSessions int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.maxSessions = max(maxSessions, 1)
+	s.maxSessions = bound(maxSessions)
 	s.endBeyond()
 }
 
-// Put implements session.Store.
-func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) (string, error) {
-	return s.put(login, maxPerUser), nil
-}
-
-func (s *Store) put(login session.Login, maxPerUser int) (before string) {
-	lifetime := time.Until(login.Ends)
-	if lifetime <= 0 {
-		return ""
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := userKey{login.AppID, login.OpenID}
-	u := s.users[key]
-	if u == nil {
-		u = &user{key: key}
-		s.users[key] = u
-	} else {
-		before = *u.unionID.Load()
-	}
-	u.sessionKey = login.SessionKey
-	unionID := login.UnionID // of its own: a pointer into login would keep all of it
-	u.unionID.Store(&unionID)
-	e := &entry{id: login.SessionID, user: u, ends: login.Ends, deadline: time.Since(s.started) + lifetime}
-	u.sessions = append(u.sessions, e)
-	s.link(e)
-	// The entry knows its end by two clocks; go-cache would look at one of them
-	// again on every Get.
-	s.live.Set(e.id, e, cache.NoExpiration)
-	for len(u.sessions) > max(maxPerUser, 1) {
-		s.end(u.sessions[0])
-	}
-	s.endBeyond()
-	return before
+func (s *Store) shard(id *sessionID) *shard {
+	return &s.index[maphash.Bytes(s.seed, id[:])%shards]
 }
 
 // Get implements session.Store.
 func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error) {
-	found, ok := s.live.Get(ref.SessionID)
+	id, ok := toSessionID(ref.SessionID)
 	if !ok {
 		return session.Session{}, session.ErrNotFound
 	}
-	e := found.(*entry)
-	if e.user.key.openID != ref.OpenID || e.user.key.appID != ref.AppID || e.over(time.Now(), s.started) {
+	shard := s.shard(&id)
+	shard.RLock()
+	defer shard.RUnlock()
+	place, ok := shard.places[id]
+	if !ok {
 		return session.Session{}, session.ErrNotFound
 	}
-	return session.Session{UnionID: *e.user.unionID.Load(), Ends: e.ends}, nil
+	l := s.lives.at(place)
+	if !s.belongs(l.user, ref) || s.over(l, time.Now()) {
+		return session.Session{}, session.ErrNotFound
+	}
+	return session.Session{UnionID: s.textOf(l.user, unionIDText), Ends: time.Unix(0, l.ends)}, nil
+}
+
+func (s *Store) belongs(place uint32, ref session.Ref) bool {
+	return (*s.apps.Load())[s.users.at(place).app].id == ref.AppID && s.textIs(place, openIDText, ref.OpenID)
 }
 
 // over reports whether the session has ended by either clock: setting the wall
 // clock back does not revive it, and neither does a machine that slept, for
 // which the monotonic clock stood still.
-func (e *entry) over(now, started time.Time) bool {
-	return !now.Before(e.ends) || now.Sub(started) >= e.deadline
+func (s *Store) over(l *live, now time.Time) bool {
+	return now.UnixNano() >= l.ends || int64(now.Sub(s.started)) >= l.deadline
 }
 
-// Delete implements session.Store.
-func (s *Store) Delete(_ context.Context, ref session.Ref) error {
+// Put implements session.Store.
+func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) (string, error) {
+	return s.put(login, time.Now(), maxPerUser)
+}
+
+func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (before string, err error) {
+	id, ok := toSessionID(login.SessionID)
+	if !ok {
+		return "", fmt.Errorf("session id of %d bytes, at most %d are possible", len(login.SessionID), session.MaxIDBytes)
+	}
+	now := time.Now()
+	if !login.Ends.After(now) {
+		return "", nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found, ok := s.live.Get(ref.SessionID); ok {
-		if e := found.(*entry); e.user.key == (userKey{ref.AppID, ref.OpenID}) {
-			s.end(e)
+	if place, taken := s.shard(&id).places[id]; taken {
+		s.end(place)
+	}
+	place := s.user(login.AppID, login.OpenID)
+	u := s.users.at(place)
+	if u.deniedUntil > now.UnixNano() {
+		return "", session.ErrDenied
+	}
+	before = s.textOf(place, unionIDText)
+	if before != login.UnionID {
+		s.lockSessionsOf(u, func() { s.setText(place, unionIDText, login.UnionID) })
+	}
+	s.setText(place, sessionKeyText, login.SessionKey.Reveal())
+	s.begin(place, live{
+		id: id, user: place, ends: login.Ends.UnixNano(), deadline: int64(login.Ends.Sub(now) + now.Sub(s.started)),
+		began: uint32(began.Unix()), //nolint:gosec // until 2106
+	})
+	for int(u.sessions) > max(maxPerUser, 1) {
+		s.end(u.oldest)
+	}
+	s.endBeyond()
+	return before, nil
+}
+
+// user returns the place of a user, who need not have been there. The caller
+// holds mu.
+func (s *Store) user(appID, openID string) uint32 {
+	number := s.appNumber(appID)
+	key := toUserKey(number, openID)
+	place := s.byUser[key]
+	if place == 0 {
+		place = s.users.take()
+		u := s.users.at(place)
+		u.key, u.app = key, number
+		s.setText(place, openIDText, openID)
+		s.byUser[key] = place
+	}
+	return place
+}
+
+// known returns the place of a user, 0 if there is none. The caller holds mu.
+func (s *Store) known(appID, openID string) uint32 {
+	for number, app := range *s.apps.Load() {
+		if app.id == appID {
+			return s.byUser[toUserKey(uint16(number), openID)] //nolint:gosec // see appNumber
 		}
 	}
-	return nil
+	return 0
 }
 
-// DeleteUser implements session.Store.
-func (s *Store) DeleteUser(_ context.Context, appID, openID string) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.users[userKey{appID, openID}]
-	if u == nil {
-		return 0, nil
+// appNumber returns the number of an app. There are as many as configurations
+// have named since the process began. The caller holds mu.
+func (s *Store) appNumber(appID string) uint16 {
+	apps := *s.apps.Load()
+	for number, app := range apps {
+		if app.id == appID {
+			return uint16(number) //nolint:gosec // fewer than 65,536, see below
+		}
 	}
-	ended := len(u.sessions)
-	for len(u.sessions) > 0 {
-		s.end(u.sessions[0])
+	if len(apps) > math.MaxUint16 {
+		panic("memory: more than 65,536 apps")
 	}
-	return ended, nil
+	more := append(apps[:len(apps):len(apps)], &app{id: appID})
+	s.apps.Store(&more)
+	return uint16(len(apps)) //nolint:gosec // see above
 }
 
-// Len returns how many sessions and users there are, those that ended since
-// the last sweep included.
-func (s *Store) Len() (sessions, users int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count, len(s.users)
+// lockSessionsOf runs change while no lookup sees the user. The caller holds mu.
+func (s *Store) lockSessionsOf(u *user, change func()) {
+	var held [shards]bool
+	for place := u.oldest; place != 0; place = s.lives.at(place).nextOfUser {
+		held[maphash.Bytes(s.seed, s.lives.at(place).id[:])%shards] = true
+	}
+	for i := range held {
+		if held[i] {
+			s.index[i].Lock()
+			defer s.index[i].Unlock()
+		}
+	}
+	change()
+}
+
+// begin adds a session of a user. The caller holds mu.
+func (s *Store) begin(userPlace uint32, l live) {
+	u := s.users.at(userPlace)
+	place := s.lives.take()
+	l.older = s.newest
+	*s.lives.at(place) = l
+	if s.newest != 0 {
+		s.lives.at(s.newest).newer = place
+	} else {
+		s.oldest = place
+	}
+	s.newest = place
+	last := &u.oldest
+	for *last != 0 {
+		last = &s.lives.at(*last).nextOfUser
+	}
+	*last = place
+	s.count++
+	u.sessions++
+	app := (*s.apps.Load())[u.app]
+	app.sessions++
+	if u.sessions == 1 {
+		app.users++
+	}
+	shard := s.shard(&l.id)
+	shard.Lock()
+	defer shard.Unlock()
+	shard.places[l.id] = place
 }
 
 // end removes a session everywhere, and its user with the last one. The caller
 // holds mu.
-func (s *Store) end(e *entry) {
-	s.live.Delete(e.id)
-	s.unlink(e)
-	u := e.user
-	for i, other := range u.sessions {
-		if other == e {
-			u.sessions = append(u.sessions[:i], u.sessions[i+1:]...)
-			break
-		}
+func (s *Store) end(place uint32) {
+	l := s.lives.at(place)
+	s.unpublish(l)
+	if l.older != 0 {
+		s.lives.at(l.older).newer = l.newer
+	} else {
+		s.oldest = l.newer
 	}
-	if len(u.sessions) == 0 {
-		delete(s.users, u.key)
+	if l.newer != 0 {
+		s.lives.at(l.newer).older = l.older
+	} else {
+		s.newest = l.older
 	}
+	u := s.users.at(l.user)
+	link := &u.oldest
+	for *link != place {
+		link = &s.lives.at(*link).nextOfUser
+	}
+	*link = l.nextOfUser
+	s.count--
+	u.sessions--
+	app := (*s.apps.Load())[u.app]
+	app.sessions--
+	if u.sessions == 0 {
+		app.users--
+		s.forget(l.user, time.Now())
+	}
+	s.lives.give(place)
+}
+
+// unpublish makes lookups not find a session any more; none is looking at it
+// afterwards.
+func (s *Store) unpublish(l *live) {
+	shard := s.shard(&l.id)
+	shard.Lock()
+	defer shard.Unlock()
+	delete(shard.places, l.id)
+}
+
+// forget removes a user about whom there is nothing to know any more. The caller
+// holds mu.
+func (s *Store) forget(place uint32, now time.Time) {
+	u := s.users.at(place)
+	if u.sessions > 0 || u.deniedUntil > now.UnixNano() {
+		return
+	}
+	for _, kind := range []textKind{openIDText, unionIDText, sessionKeyText} {
+		s.long.Delete(textKey{place, kind})
+	}
+	delete(s.byUser, u.key)
+	s.users.give(place)
 }
 
 func (s *Store) endBeyond() {
@@ -199,66 +327,48 @@ func (s *Store) endBeyond() {
 	}
 }
 
-func (s *Store) link(e *entry) {
-	e.older = s.newest
-	if s.newest != nil {
-		s.newest.newer = e
-	} else {
-		s.oldest = e
+// Delete implements session.Store.
+func (s *Store) Delete(_ context.Context, ref session.Ref) error {
+	id, ok := toSessionID(ref.SessionID)
+	if !ok {
+		return nil
 	}
-	s.newest = e
-	s.count++
-}
-
-func (s *Store) unlink(e *entry) {
-	if e.older != nil {
-		e.older.newer = e.newer
-	} else {
-		s.oldest = e.newer
-	}
-	if e.newer != nil {
-		e.newer.older = e.older
-	} else {
-		s.newest = e.older
-	}
-	e.older, e.newer = nil, nil
-	s.count--
-}
-
-// sweep removes expired sessions until Close.
-func (s *Store) sweep(every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-ticker.C:
-			s.endExpired()
-		}
-	}
-}
-
-// endExpired walks the sessions from the oldest in steps, so that logins do not
-// wait for a walk over a million.
-func (s *Store) endExpired() {
-	const step = 10_000
-	now := time.Now()
 	s.mu.Lock()
-	next := s.oldest
-	for walked := 1; next != nil; walked++ {
-		e := next
-		next = e.newer
-		if e.over(now, s.started) {
-			s.end(e)
-		}
-		if walked%step == 0 && next != nil {
-			s.mu.Unlock()
-			s.mu.Lock()
-			if next.newer == nil && next != s.newest {
-				break // ended meanwhile; the next sweep sees the rest
-			}
-		}
+	defer s.mu.Unlock()
+	// Only who holds mu changes the index, so it can be read.
+	if place, ok := s.shard(&id).places[id]; ok && s.belongs(s.lives.at(place).user, ref) {
+		s.end(place)
 	}
-	s.mu.Unlock()
+	return nil
+}
+
+// DeleteUser implements session.Store.
+func (s *Store) DeleteUser(_ context.Context, appID, openID string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.endAllOf(s.known(appID, openID)), nil
+}
+
+// endAllOf ends the sessions of a user. The caller holds mu.
+func (s *Store) endAllOf(place uint32) (ended int) {
+	if place == 0 {
+		return 0
+	}
+	now := time.Now()
+	for n := s.users.at(place).sessions; n > 0; n-- {
+		oldest := s.users.at(place).oldest
+		if !s.over(s.lives.at(oldest), now) {
+			ended++
+		}
+		s.end(oldest)
+	}
+	return ended
+}
+
+// Len returns how many sessions and users there are, those that ended since
+// the last sweep included.
+func (s *Store) Len() (sessions, users int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count, len(s.byUser)
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -16,38 +17,53 @@ var ErrSnapshot = errors.New("snapshot of sessions cannot be read")
 
 const snapshotVersion = 1
 
-// snapshot is all sessions, oldest first. It holds session keys: seal it.
+// snapshot is all sessions, oldest first, and what operators have decided. It
+// holds session keys: seal it. Members may be added; a missing one is zero.
 type snapshot struct {
 	Version  int
 	Users    []snapshotUser
 	Sessions []snapshotSession
+	Dropped  []string // ids of signing keys
 }
 
-type snapshotUser struct{ AppID, OpenID, UnionID, SessionKey string }
+type snapshotUser struct {
+	AppID, OpenID, UnionID, SessionKey string
+	DeniedUntil                        int64 // Unix nanoseconds
+}
 
 type snapshotSession struct {
-	User int
-	ID   string
-	Ends int64 // Unix seconds
+	User        int
+	ID          string
+	Ends, Began int64 // Unix seconds
 }
 
 // Snapshot returns all live sessions for Restore. What it returns is secret.
 func (s *Store) Snapshot() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := snapshot{Version: snapshotVersion}
-	known := make(map[*user]int, len(s.users))
-	for e := s.oldest; e != nil; e = e.newer {
-		if e.over(time.Now(), s.started) {
-			continue
-		}
-		n, seen := known[e.user]
+	now := time.Now()
+	out := snapshot{Version: snapshotVersion, Dropped: s.DroppedKeys()}
+	known := make(map[uint32]int, len(s.byUser))
+	number := func(place uint32) int {
+		n, seen := known[place]
 		if !seen {
 			n = len(out.Users)
-			known[e.user] = n
-			out.Users = append(out.Users, snapshotUser{e.user.key.appID, e.user.key.openID, *e.user.unionID.Load(), e.user.sessionKey.Reveal()})
+			known[place] = n
+			u := s.users.at(place)
+			out.Users = append(out.Users, snapshotUser{
+				(*s.apps.Load())[u.app].id, s.textOf(place, openIDText), s.textOf(place, unionIDText), s.textOf(place, sessionKeyText),
+				u.deniedUntil,
+			})
 		}
-		out.Sessions = append(out.Sessions, snapshotSession{n, e.id, e.ends.Unix()})
+		return n
+	}
+	for place := range s.denied {
+		number(place)
+	}
+	for place := s.oldest; place != 0; place = s.lives.at(place).newer {
+		if l := s.lives.at(place); !s.over(l, now) {
+			out.Sessions = append(out.Sessions, snapshotSession{number(l.user), l.id.String(), time.Unix(0, l.ends).Unix(), int64(l.began)})
+		}
 	}
 	var buf bytes.Buffer
 	if err := gob.NewEncoder(&buf).Encode(out); err != nil {
@@ -64,8 +80,14 @@ func (s *Store) Restore(data []byte) (int, error) {
 		return 0, ErrSnapshot
 	}
 	for _, kept := range in.Sessions {
-		if kept.User < 0 || kept.User >= len(in.Users) || kept.ID == "" {
+		if _, ok := toSessionID(kept.ID); !ok || kept.User < 0 || kept.User >= len(in.Users) {
 			return 0, ErrSnapshot
+		}
+	}
+	ctx := context.Background() // nothing here waits
+	for _, id := range in.Dropped {
+		if err := s.DropKey(ctx, id); err != nil {
+			return 0, err
 		}
 	}
 	restored := 0
@@ -75,11 +97,21 @@ func (s *Store) Restore(data []byte) (int, error) {
 		if !ends.After(time.Now()) {
 			continue
 		}
-		s.put(session.Login{
+		if _, err := s.put(session.Login{
 			Ref:     session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: kept.ID},
 			UnionID: u.UnionID, SessionKey: secret.New(u.SessionKey), Ends: ends,
-		}, len(in.Sessions))
+		}, time.Unix(kept.Began, 0), len(in.Sessions)); err != nil {
+			return restored, err
+		}
 		restored++
+	}
+	for _, u := range in.Users {
+		if u.DeniedUntil == 0 {
+			continue
+		}
+		if _, err := s.Deny(ctx, u.AppID, u.OpenID, time.Unix(0, u.DeniedUntil)); err != nil {
+			return restored, err
+		}
 	}
 	return restored, nil
 }

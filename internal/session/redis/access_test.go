@@ -24,7 +24,8 @@ import (
 func TestUserWithLeastRights(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("ACL", "SETUSER", "gateway", "on", ">their password", "resetkeys", "~test:*", "resetchannels", "-@all",
-		"+get", "+set", "+del", "+pttl", "+multi", "+exec", "+eval", "+evalsha", "+hello", "+ping", "+client", "+cluster")
+		"+get", "+set", "+del", "+pttl", "+expire",
+		"+hget", "+hgetall", "+hset", "+hincrby", "+zadd", "+zrem", "+zremrangebyscore", "+zcount", "+multi", "+exec", "+eval", "+evalsha", "+hello", "+ping", "+client", "+cluster")
 	o := options(server.Addr)
 	o.Username, o.Password = "gateway", secret.New("their password")
 	store := connect(t, o)
@@ -32,6 +33,18 @@ func TestUserWithLeastRights(t *testing.T) {
 	wantGet(t, store, ref, nil)
 	if err := store.Delete(t.Context(), ref); err != nil {
 		t.Error(err)
+	}
+	if _, err := store.Deny(t.Context(), ref.AppID, ref.OpenID, time.Now().Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.EndApp(t.Context(), ref.AppID); err != nil {
+		t.Error(err)
+	}
+	if err := store.DropKey(t.Context(), "0123456789abcdef"); err != nil {
+		t.Error(err)
+	}
+	if got, err := store.Count(t.Context(), ref.AppID); err != nil || got.Sessions != 0 {
+		t.Errorf("%+v, %v", got, err)
 	}
 	key := session.CodeKey{AppID: "wx"}
 	if claim, _, err := store.ClaimCode(t.Context(), key); err != nil || claim != session.ClaimGranted {

@@ -16,11 +16,17 @@ type record struct {
 	UnionID    string    `json:"u,omitempty"`
 	SessionKey string    `json:"k,omitempty"`
 	Sessions   []oneLive `json:"s"` // oldest first
+	// DeniedUntil, in Unix seconds: no session begins before.
+	DeniedUntil int64 `json:"d,omitempty"`
 }
 
 type oneLive struct {
 	ID   string `json:"i"`
 	Ends int64  `json:"e"` // Unix seconds
+	// Began, in Unix seconds; 0 in records of older nodes.
+	Began int64 `json:"b,omitempty"`
+	// Generation of the app when it began: older ones were ended.
+	Generation int64 `json:"g,omitempty"`
 }
 
 // errForeign says that a key of ours holds something else.
@@ -51,24 +57,32 @@ func (s *Store) encode(key string, r *record) string {
 }
 
 // live returns the session if it has not ended by now.
-func (r *record) live(id string, now time.Time) (session.Session, bool) {
+func (r *record) live(id string, generation int64, now time.Time) (session.Session, bool) {
 	for _, one := range r.Sessions {
 		if one.ID == id {
-			ends := time.Unix(one.Ends, 0)
-			return session.Session{UnionID: r.UnionID, Ends: ends}, now.Before(ends)
+			return session.Session{UnionID: r.UnionID, Ends: time.Unix(one.Ends, 0)}, !one.over(generation, now)
 		}
 	}
 	return session.Session{}, false
 }
 
-// prune drops the sessions that have ended.
-func (r *record) prune(now time.Time) {
-	r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.Ends <= now.Unix() })
+func (l *oneLive) over(generation int64, now time.Time) bool {
+	return !now.Before(time.Unix(l.Ends, 0)) || l.Generation < generation
 }
 
-// lifetime is how long the record is needed.
+// prune drops what has ended.
+func (r *record) prune(generation int64, now time.Time) {
+	r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.over(generation, now) })
+	if !r.denied(now) {
+		r.DeniedUntil = 0
+	}
+}
+
+func (r *record) denied(now time.Time) bool { return time.Unix(r.DeniedUntil, 0).After(now) }
+
+// lifetime is how long the record is needed; not at all if it is not positive.
 func (r *record) lifetime(now time.Time) time.Duration {
-	var last int64
+	last := r.DeniedUntil
 	for _, one := range r.Sessions {
 		last = max(last, one.Ends)
 	}

@@ -54,6 +54,11 @@ type Store struct {
 	box     *seal.Box
 	client  atomic.Pointer[rueidis.Client]
 	memos   *bounded.Table[*memo]
+	control atomic.Pointer[control]
+	reading sync.Mutex // of control
+
+	appFields sync.Map // AppID → field of control
+	done      chan struct{}
 
 	mu     sync.Mutex // for connecting
 	tried  time.Time
@@ -84,7 +89,7 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{options: o, box: box, memos: bounded.New[*memo](maxMemos, time.Hour)}, nil
+	return &Store{options: o, box: box, memos: bounded.New[*memo](maxMemos, time.Hour), done: make(chan struct{})}, nil
 }
 
 // Connect connects and finds out whether the server can be written to.
@@ -103,6 +108,9 @@ func (s *Store) Connect(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.closed {
+		close(s.done)
+	}
 	s.closed = true
 	if client := s.client.Load(); client != nil {
 		(*client).Close()
@@ -132,6 +140,7 @@ func (s *Store) connected() (rueidis.Client, error) {
 		return nil, s.cause
 	}
 	s.client.Store(&client)
+	go s.follow()
 	return client, nil
 }
 
@@ -165,9 +174,13 @@ func unavailable(err error) error {
 // name hashes what a key is about, so that Redis shows no user. The braces make
 // the keys of one thing live on one node of a cluster.
 func (s *Store) name(kind string, parts ...string) string {
+	return s.options.KeyPrefix + kind + ":{" + s.hash(parts...) + "}"
+}
+
+func (s *Store) hash(parts ...string) string {
 	mac := hmac.New(sha256.New, s.options.NameKey)
 	for _, part := range parts {
 		mac.Write(fmt.Appendf(nil, "%d:%s", len(part), part)) // so that no two lists spell the same
 	}
-	return s.options.KeyPrefix + kind + ":{" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16]) + "}"
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }

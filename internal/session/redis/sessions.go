@@ -49,12 +49,19 @@ func (s *Store) Get(ctx context.Context, ref session.Ref) (session.Session, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
+	if len(ref.SessionID) > session.MaxIDBytes {
+		return session.Session{}, session.ErrNotFound
+	}
+	generation, err := s.generation(ctx, ref.AppID)
+	if err != nil {
+		return session.Session{}, err
+	}
 	m := s.memo(ref)
 	raw, err := text(client.DoCache(ctx, client.B().Get().Key(m.key).Cache(), cacheTime))
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
-	if found, ok, err := s.look(m, raw); err != nil || ok {
+	if found, ok, err := s.look(m, raw, generation); err != nil || ok {
 		return found, unavailable(err)
 	}
 	// The cached record may be from before a login on another node, or a change
@@ -67,7 +74,7 @@ func (s *Store) Get(ctx context.Context, ref session.Ref) (session.Session, erro
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
-	if found, ok := r.live(ref.SessionID, time.Now()); ok {
+	if found, ok := r.live(ref.SessionID, generation, time.Now()); ok {
 		return found, nil
 	}
 	return session.Session{}, session.ErrNotFound
@@ -75,7 +82,7 @@ func (s *Store) Get(ctx context.Context, ref session.Ref) (session.Session, erro
 
 // look finds the session in a cached record, unless the record is older than
 // what this node wrote.
-func (s *Store) look(m *memo, raw string) (session.Session, bool, error) {
+func (s *Store) look(m *memo, raw string, generation int64) (session.Session, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if raw == "" {
@@ -91,31 +98,42 @@ func (s *Store) look(m *memo, raw string) (session.Session, bool, error) {
 	if m.decoded.Version < m.written {
 		return session.Session{}, false, nil
 	}
-	found, ok := m.decoded.live(m.ref.SessionID, time.Now())
+	found, ok := m.decoded.live(m.ref.SessionID, generation, time.Now())
 	return found, ok, nil
 }
 
 // Put implements session.Store.
 func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (before string, err error) {
-	if !login.Ends.After(time.Now()) {
+	if len(login.SessionID) > session.MaxIDBytes {
+		return "", errTooLong
+	}
+	now := time.Now()
+	if !login.Ends.After(now) {
 		return "", nil
 	}
-	_, err = s.change(ctx, login.AppID, login.OpenID, func(r *record) bool {
+	denied := false
+	_, err = s.change(ctx, login.AppID, login.OpenID, func(r *record, generation int64) bool {
+		if denied = r.denied(now); denied {
+			return false
+		}
 		before = r.UnionID
 		r.UnionID = login.UnionID
 		r.SessionKey = login.SessionKey.Reveal()
-		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix()})
+		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix(), now.Unix(), generation})
 		if beyond := len(r.Sessions) - max(maxPerUser, 1); beyond > 0 {
 			r.Sessions = slices.Delete(r.Sessions, 0, beyond)
 		}
 		return true
 	})
+	if denied && err == nil {
+		err = session.ErrDenied
+	}
 	return before, err
 }
 
 // Delete implements session.Store.
 func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
-	_, err := s.change(ctx, ref.AppID, ref.OpenID, func(r *record) bool {
+	_, err := s.change(ctx, ref.AppID, ref.OpenID, func(r *record, _ int64) bool {
 		before := len(r.Sessions)
 		r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.ID == ref.SessionID })
 		return len(r.Sessions) != before
@@ -125,11 +143,42 @@ func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
 
 // DeleteUser implements session.Store.
 func (s *Store) DeleteUser(ctx context.Context, appID, openID string) (int, error) {
-	return s.change(ctx, appID, openID, func(r *record) bool {
+	return s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		ended := len(r.Sessions) > 0
 		r.Sessions = nil
 		return ended
 	})
+}
+
+// Deny implements session.Operations.
+func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time) (int, error) {
+	now := time.Now()
+	return s.change(ctx, appID, openID, func(r *record, _ int64) bool {
+		if !until.After(now) {
+			was := r.DeniedUntil != 0
+			r.DeniedUntil = 0
+			return was
+		}
+		r.DeniedUntil = until.Unix()
+		r.Sessions = nil
+		return true
+	})
+}
+
+// User implements session.Operations.
+func (s *Store) User(ctx context.Context, appID, openID string) (session.Record, error) {
+	var out session.Record
+	_, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
+		if r.denied(time.Now()) {
+			out.DeniedUntil = time.Unix(r.DeniedUntil, 0)
+		}
+		for _, one := range r.Sessions {
+			out.UnionID = r.UnionID
+			out.Sessions = append(out.Sessions, session.Live{ID: one.ID, Began: time.Unix(one.Began, 0), Ends: time.Unix(one.Ends, 0)})
+		}
+		return false
+	})
+	return out, err
 }
 
 // compareAndSet writes the record back if it is still what was read.
@@ -145,9 +194,9 @@ const maxTries = 100
 var errContention = errors.New("too many changes of one user at once")
 
 // change applies edit to the user's record, atomically over all nodes, and
-// returns how many sessions that ended. edit reports whether it changed
-// anything.
-func (s *Store) change(ctx context.Context, appID, openID string, edit func(*record) bool) (ended int, err error) {
+// returns how many sessions that ended. edit gets the generation of the app as
+// well, and reports whether it changed anything.
+func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *record, generation int64) bool) (ended int, err error) {
 	client, err := s.connected()
 	if err != nil {
 		return 0, err
@@ -156,8 +205,14 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(*rec
 	defer cancel()
 	key := s.name("u", appID, openID)
 	for range maxTries {
-		raw, err := text(client.Do(ctx, client.B().Get().Key(key).Build()))
+		answers := client.DoMulti(ctx, client.B().Get().Key(key).Build(),
+			client.B().Hget().Key(s.controlName()).Field(s.appField(appID)).Build())
+		raw, err := text(answers[0])
 		if err != nil {
+			return 0, unavailable(err)
+		}
+		generation, err := answers[1].AsInt64()
+		if err != nil && !rueidis.IsRedisNil(err) {
 			return 0, unavailable(err)
 		}
 		r, err := s.decode(key, raw)
@@ -165,21 +220,22 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(*rec
 			return 0, unavailable(err)
 		}
 		now := time.Now()
-		r.prune(now)
+		r.prune(generation, now)
 		before := r.ids()
-		if !edit(r) {
+		if !edit(r, generation) {
 			return 0, nil
 		}
 		r.Version = max(r.Version+1, now.UnixMicro())
 		sealed, expiry := "", "0"
-		if len(r.Sessions) > 0 {
-			sealed, expiry = s.encode(key, r), strconv.FormatInt(max(r.lifetime(now).Milliseconds(), 1), 10)
+		if lifetime := r.lifetime(now); lifetime > 0 {
+			sealed, expiry = s.encode(key, r), strconv.FormatInt(max(lifetime.Milliseconds(), 1), 10)
 		}
 		written, err := compareAndSet.Exec(ctx, client, []string{key}, []string{raw, sealed, expiry}).AsInt64()
 		if err != nil {
 			return 0, unavailable(err)
 		}
 		if written == 1 {
+			s.recount(ctx, client, appID, key, before, r)
 			return s.remember(appID, openID, before, r), nil
 		}
 	}

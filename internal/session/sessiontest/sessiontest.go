@@ -43,6 +43,13 @@ var Checks = []Check{
 	{"reply without nonce is not kept", replyWithoutNonce},
 	{"many claim one code at once", claimRace},
 	{"concurrent use", concurrentUse},
+	{"user lists live sessions", userLists},
+	{"denied user has no session", denyEnds},
+	{"allowed user can log in again", denyThenAllow},
+	{"end of an app ends all of it", endApp},
+	{"count follows logins and logouts", countFollows},
+	{"dropped key is remembered", dropKey},
+	{"session with a long name", longNames},
 }
 
 func login(id string, ends time.Time) session.Login {
@@ -314,6 +321,7 @@ var Timed = []Check{
 	{"session that is over is never put", overAlready},
 	{"reply is forgotten", replyForgotten},
 	{"code is forgotten", codeForgotten},
+	{"denial ends", denialEnds},
 }
 
 func sessionEnds(t *testing.T, store session.Store) {

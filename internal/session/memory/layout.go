@@ -1,0 +1,128 @@
+package memory
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// What is kept of sessions and users has a fixed size and no pointer in it: the
+// garbage collector walks over what it finds pointers to, and a million logins
+// would cost every request more than the gateway itself does. The figures are
+// in docs/performance.md.
+
+// sessionID is a session's id, filled up with zeros.
+type sessionID [session.MaxIDBytes]byte
+
+func toSessionID(id string) (key sessionID, ok bool) {
+	return key, copy(key[:], id) == len(id) && id != ""
+}
+
+func (id *sessionID) String() string {
+	n := len(id)
+	for n > 0 && id[n-1] == 0 {
+		n--
+	}
+	return string(id[:n])
+}
+
+// userKey is the hash of an app and a user of it.
+type userKey [16]byte
+
+func toUserKey(app uint16, openID string) userKey {
+	h := sha256.New()
+	h.Write(binary.LittleEndian.AppendUint16(nil, app))
+	h.Write([]byte(openID))
+	return userKey(h.Sum(nil)[:16])
+}
+
+// live is one session.
+type live struct {
+	id       sessionID
+	ends     int64  // Unix nanoseconds
+	deadline int64  // the same since Store.started, by the monotonic clock
+	began    uint32 // Unix seconds
+	user     uint32 // place of the user
+	// All sessions by age, for the bound, and those of the user.
+	older, newer uint32
+	nextOfUser   uint32 // younger
+}
+
+// user is the record of one user.
+type user struct {
+	key         userKey
+	openID      text
+	unionID     text
+	sessionKey  text
+	deniedUntil int64 // Unix nanoseconds
+	oldest      uint32
+	app         uint16
+	sessions    uint16
+}
+
+// text is a short string in place. Everything that WeChat gives is shorter than
+// 31 bytes so far; what is longer is kept elsewhere, as it may become.
+type text struct {
+	length uint8 // longText: see Store.long
+	bytes  [31]byte
+}
+
+const longText = 255
+
+// set keeps s if it is short enough.
+func (t *text) set(s string) bool {
+	if len(s) > len(t.bytes) {
+		t.length = longText
+		return false
+	}
+	t.length = uint8(copy(t.bytes[:], s)) //nolint:gosec // at most 31
+	return true
+}
+
+// textKey names a long text: by its place in memory, which is the user's.
+type textKey struct {
+	user uint32
+	kind textKind
+}
+
+type textKind uint8
+
+const (
+	openIDText textKind = iota
+	unionIDText
+	sessionKeyText
+)
+
+func (u *user) text(kind textKind) *text {
+	return [...]*text{&u.openID, &u.unionID, &u.sessionKey}[kind]
+}
+
+// textOf returns a text of a user as a string of its own.
+func (s *Store) textOf(place uint32, kind textKind) string {
+	t := s.users.at(place).text(kind)
+	if t.length != longText {
+		return string(t.bytes[:t.length])
+	}
+	long, _ := s.long.Load(textKey{place, kind})
+	value, _ := long.(string)
+	return value
+}
+
+// textIs compares without making a string.
+func (s *Store) textIs(place uint32, kind textKind, value string) bool {
+	t := s.users.at(place).text(kind)
+	if t.length != longText {
+		return string(t.bytes[:t.length]) == value
+	}
+	return s.textOf(place, kind) == value
+}
+
+func (s *Store) setText(place uint32, kind textKind, value string) {
+	key := textKey{place, kind}
+	if s.users.at(place).text(kind).set(value) {
+		s.long.Delete(key)
+		return
+	}
+	s.long.Store(key, value)
+}

@@ -1,0 +1,104 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// User implements session.Operations.
+func (s *Store) User(_ context.Context, appID, openID string) (session.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var record session.Record
+	place := s.known(appID, openID)
+	if place == 0 {
+		return record, nil
+	}
+	now := time.Now()
+	u := s.users.at(place)
+	if u.deniedUntil > now.UnixNano() {
+		record.DeniedUntil = time.Unix(0, u.deniedUntil)
+	}
+	for at := u.oldest; at != 0; at = s.lives.at(at).nextOfUser {
+		if l := s.lives.at(at); !s.over(l, now) {
+			record.UnionID = s.textOf(place, unionIDText)
+			record.Sessions = append(record.Sessions, session.Live{
+				ID: l.id.String(), Began: time.Unix(int64(l.began), 0), Ends: time.Unix(0, l.ends),
+			})
+		}
+	}
+	return record, nil
+}
+
+// Deny implements session.Operations.
+func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if !until.After(now) {
+		if place := s.known(appID, openID); place != 0 {
+			s.users.at(place).deniedUntil = 0
+			delete(s.denied, place)
+			s.forget(place, now)
+		}
+		return 0, nil
+	}
+	place := s.user(appID, openID)
+	s.users.at(place).deniedUntil = until.UnixNano() // first, so that endAllOf does not forget it
+	s.denied[place] = struct{}{}
+	return s.endAllOf(place), nil
+}
+
+// EndApp implements session.Operations.
+func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for next := s.oldest; next != 0; {
+		place := next
+		l := s.lives.at(place)
+		next = l.newer
+		if (*s.apps.Load())[s.users.at(l.user).app].id != appID {
+			continue
+		}
+		if !s.over(l, now) {
+			ended++
+		}
+		s.end(place)
+	}
+	return ended, nil
+}
+
+// Count implements session.Operations.
+func (s *Store) Count(_ context.Context, appID string) (session.Count, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, app := range *s.apps.Load() {
+		if app.id == appID {
+			return session.Count{Sessions: app.sessions, Users: app.users}, nil
+		}
+	}
+	return session.Count{}, nil
+}
+
+// DropKey implements session.Operations.
+func (s *Store) DropKey(_ context.Context, keyID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := *s.dropped.Load()
+	if slices.Contains(known, keyID) {
+		return nil
+	}
+	more := append(slices.Clone(known), keyID)
+	s.dropped.Store(&more)
+	return nil
+}
+
+// DroppedKeys implements session.Operations.
+func (s *Store) DroppedKeys() []string { return *s.dropped.Load() }
+
+// Check implements session.Operations: memory is always there.
+func (s *Store) Check(context.Context) error { return nil }
