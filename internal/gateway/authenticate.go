@@ -46,7 +46,10 @@ func (g *Gateway) verify(text string, apps Apps) (token.Claims, error) {
 	}
 	now, ring := time.Now(), g.Keys()
 	sum := g.State.tokenHash(text)
-	if known, ok := g.State.verified.Get(string(sum[:])); ok && ring.Has(known.claims.KeyID) && now.Unix() <= known.expires {
+	known, ok := g.State.verified.Get(string(sum[:]))
+	ok = ok && ring.Has(known.claims.KeyID) && now.Unix() <= known.expires
+	g.Observer.TokenSeen(ok)
+	if ok {
 		if !apps.Has(known.claims.User.AppID) {
 			return token.Claims{}, ErrLoginRequired
 		}
@@ -78,12 +81,11 @@ func (g *Gateway) session(ctx context.Context, claims token.Claims) (session.Ses
 	case errors.Is(err, session.ErrNotFound):
 		return session.Session{}, ErrSessionEnded
 	case g.Grace > 0 && time.Since(claims.IssuedAt) <= g.Grace:
-		if g.GracePassed != nil {
-			g.GracePassed(claims.User.AppID)
-		}
+		g.Observer.StoreFailed(claims.User.AppID)
+		g.Observer.GracePassed(claims.User.AppID)
 		return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
 	}
-	return session.Session{}, storeError(err)
+	return session.Session{}, g.storeError(claims.User.AppID, err)
 }
 
 func ref(u identity.User) session.Ref {
@@ -92,6 +94,7 @@ func ref(u identity.User) session.Ref {
 
 // storeError keeps the cause for the log. A store that cannot tell is never
 // taken for one that says no.
-func storeError(err error) error {
+func (g *Gateway) storeError(appID string, err error) error {
+	g.Observer.StoreFailed(appID)
 	return retryAfter(fmt.Errorf("%w: %w", ErrStoreUnavailable, err), time.Second)
 }

@@ -34,9 +34,18 @@ type breaker struct {
 
 func newBreaker() *breaker { return &breaker{circuit: closedCircuit()} }
 
+// change is what the outcome of a call did to a breaker.
+type change int
+
+const (
+	unchanged change = iota
+	opened
+	closed
+)
+
 // allow returns the function to report the outcome of a call to, or
 // ErrWeChatPaused and when to come back.
-func (b *breaker) allow() (done func(error), err error) {
+func (b *breaker) allow() (done func(error) change, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	circuit := b.circuit
@@ -45,28 +54,32 @@ func (b *breaker) allow() (done func(error), err error) {
 	if err != nil {
 		return nil, retryAfter(ErrWeChatPaused, time.Until(b.until))
 	}
-	return func(outcome error) { b.report(circuit, probing, report, outcome) }, nil
+	return func(outcome error) change { return b.report(circuit, probing, report, outcome) }, nil
 }
 
-func (b *breaker) report(circuit *gobreaker.TwoStepCircuitBreaker[struct{}], probing bool, report func(error), outcome error) {
+func (b *breaker) report(circuit *gobreaker.TwoStepCircuitBreaker[struct{}], probing bool, report func(error), outcome error) change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	report(outcome)
 	switch {
 	case circuit != b.circuit: // a call from before the last change
 	case errors.Is(outcome, wechat.ErrQuota):
-		b.open(quotaPause)
+		return b.open(quotaPause)
 	case circuit.State() == gobreaker.StateOpen && probing:
-		b.open(min(2*b.pause, maxPause))
+		return b.open(min(2*b.pause, maxPause))
 	case circuit.State() == gobreaker.StateOpen:
-		b.open(minPause)
+		return b.open(minPause)
 	case circuit.State() == gobreaker.StateClosed && probing:
 		b.circuit, b.pause = closedCircuit(), 0
+		return closed
 	}
+	return unchanged
 }
 
-// open suspends calls for the pause. The caller holds mu.
-func (b *breaker) open(pause time.Duration) {
+// open suspends calls for the pause; one after another is no change. The caller
+// holds mu.
+func (b *breaker) open(pause time.Duration) change {
+	again := b.pause > 0
 	b.pause, b.until = pause, time.Now().Add(pause)
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:      pause,
@@ -76,13 +89,22 @@ func (b *breaker) open(pause time.Duration) {
 	if report, err := b.circuit.Allow(); err == nil {
 		report(wechat.ErrUnavailable)
 	}
+	if again {
+		return unchanged
+	}
+	return opened
 }
 
-// State is "closed", "open" or "half-open".
-func (b *breaker) State() string {
+// state is "closed", "open" or "half-open", and when the pause of an open one
+// ends.
+func (b *breaker) state() (name string, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.circuit.State().String()
+	name = b.circuit.State().String()
+	if name == gobreaker.StateOpen.String() {
+		until = b.until
+	}
+	return name, until
 }
 
 func closedCircuit() *gobreaker.TwoStepCircuitBreaker[struct{}] {

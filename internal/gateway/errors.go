@@ -21,6 +21,8 @@ var (
 	ErrInvalidRequest = errors.New("invalid request")
 	// ErrCodeUsed: the code was seen before.
 	ErrCodeUsed = errors.New("code was used before")
+	// ErrUserDenied: an operator lets the user not log in for a time.
+	ErrUserDenied = errors.New("user is denied by the operator")
 	// ErrRateLimited: too many logins from one address, or waiting for WeChat.
 	ErrRateLimited = errors.New("too many logins")
 	// ErrWeChatPaused: calls of WeChat are suspended for this app after WeChat

@@ -41,20 +41,21 @@ func neverLeft(err error) bool {
 	return errors.As(err, &notCalled) || errors.Is(err, wechat.ErrNotSent)
 }
 
-// do calls WeChat through the gate.
-func (g *gate) do(ctx context.Context, call func() error) error {
+// do calls WeChat through the gate, and says whether that opened or closed the
+// breaker.
+func (g *gate) do(ctx context.Context, call func() error) (change change, err error) {
 	if err := g.enter(ctx); err != nil {
-		return errNotCalled{err}
+		return unchanged, errNotCalled{err}
 	}
 	defer func() { <-g.turns }()
 	done, err := g.breaker.allow()
 	if err != nil {
-		return errNotCalled{err}
+		return unchanged, errNotCalled{err}
 	}
 	err = errPanicked // a panic counts as a failure and is not swallowed
-	defer func() { done(err) }()
+	defer func() { change = done(err) }()
 	err = call()
-	return err
+	return unchanged, err
 }
 
 var errPanicked = errors.New("panic during a call of WeChat")

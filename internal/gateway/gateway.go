@@ -18,8 +18,8 @@ type CodeExchanger interface {
 	Code2Session(ctx context.Context, app wechat.App, code string) (wechat.User, error)
 }
 
-// Config is what a Gateway needs. All fields but Grace, LoginLimit and
-// GracePassed are required.
+// Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
+// are required.
 type Config struct {
 	// Apps are the Mini Programs by AppID.
 	Apps map[string]wechat.App
@@ -40,8 +40,8 @@ type Config struct {
 	Keys func() *token.Ring
 	// State outlives the Gateway, see State.
 	State *State
-	// GracePassed, if set, is called for each request that passes by Grace.
-	GracePassed func(appID string)
+	// Observer, if set, is told what happens.
+	Observer Observer
 }
 
 // Gateway is the use cases under one configuration. It is safe for concurrent
@@ -53,6 +53,9 @@ type Gateway struct {
 
 // New returns a Gateway.
 func New(c Config) *Gateway {
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
 	return &Gateway{Config: c, maxTokenLifetime: c.State.longestLifetime(c.TokenLifetime)}
 }
 

@@ -489,8 +489,8 @@ func TestBrokenStoreIsNoAnswer(t *testing.T) {
 
 func TestGraceLetsYoungTokensPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		passes := 0
-		w := newWorld(t, func(c *Config) { c.Grace = 10 * time.Minute; c.GracePassed = func(string) { passes++ } })
+		var seen observed
+		w := newWorld(t, func(c *Config) { c.Grace = 10 * time.Minute; c.Observer = &seen })
 		grant := w.login(t, "code")
 		w.store.broken.Store(true)
 		time.Sleep(9 * time.Minute)
@@ -499,8 +499,8 @@ func TestGraceLetsYoungTokensPass(t *testing.T) {
 		w.check(t, grant.Token, ErrStoreUnavailable)
 		w.store.broken.Store(false)
 		w.check(t, grant.Token, nil)
-		if passes != 1 {
-			t.Errorf("%d passes by grace, want 1", passes)
+		if seen.count("grace "+appA) != 1 || seen.count("store failed "+appA) != 2 {
+			t.Errorf("observed %q, want one pass by grace of two failures", seen.events)
 		}
 	})
 }
@@ -590,8 +590,11 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			done(wechat.ErrTimeout)
 		}
 		for want := minPause; want < maxPause; want *= 2 {
-			if _, err := b.allow(); !errors.Is(err, ErrWeChatPaused) || b.State() != "open" {
-				t.Fatalf("pause of %s: %v, %s", want, err, b.State())
+			if state, until := b.state(); state != "open" || time.Until(until) != want {
+				t.Fatalf("pause of %s: %s until %s", want, state, until)
+			}
+			if _, err := b.allow(); !errors.Is(err, ErrWeChatPaused) {
+				t.Fatalf("pause of %s: %v", want, err)
 			}
 			time.Sleep(want - time.Millisecond)
 			if _, err := b.allow(); !errors.Is(err, ErrWeChatPaused) {
@@ -619,18 +622,18 @@ func TestGateIsBounded(t *testing.T) {
 		g := newGate()
 		release := make(chan struct{})
 		for range maxExchanges {
-			go g.do(t.Context(), func() error { <-release; return nil })
+			go g.do(t.Context(), func() error { <-release; return nil }) //nolint:errcheck // not the point
 		}
 		synctest.Wait()
 		start := time.Now()
-		if err := g.do(t.Context(), func() error { return nil }); !errors.Is(err, ErrRateLimited) || !neverLeft(err) {
+		if _, err := g.do(t.Context(), func() error { return nil }); !errors.Is(err, ErrRateLimited) || !neverLeft(err) {
 			t.Errorf("one too many: %v", err)
 		}
 		if waited := time.Since(start); waited != queueTime {
 			t.Errorf("waited %s", waited)
 		}
 		go func() { time.Sleep(queueTime / 2); close(release) }()
-		if err := g.do(t.Context(), func() error { return nil }); err != nil {
+		if _, err := g.do(t.Context(), func() error { return nil }); err != nil {
 			t.Errorf("one that waited its turn: %v", err)
 		}
 	})

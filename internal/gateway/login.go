@@ -43,8 +43,8 @@ const (
 // is exchanged shares the answer; afterwards it is given again only with the
 // nonce it was asked for with, for session.ReplyLifetime.
 //
-// Errors are ErrInvalidRequest, ErrCodeUsed, ErrRateLimited, ErrWeChatPaused,
-// ErrStoreUnavailable and those of wechat.Client.Code2Session.
+// Errors are ErrInvalidRequest, ErrCodeUsed, ErrUserDenied, ErrRateLimited,
+// ErrWeChatPaused, ErrStoreUnavailable and those of wechat.Client.Code2Session.
 func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant, error) {
 	app, err := g.check(&req, apps)
 	if err != nil {
@@ -52,13 +52,16 @@ func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant
 	}
 	if g.LoginLimit.Events > 0 {
 		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
+			g.Observer.LoginLimited(app.ID)
 			return Grant{}, retryAfter(ErrRateLimited, wait)
 		}
 	}
 	key := codeKey(app.ID, req.Code)
 	// The exchange goes on when its first client leaves: others may wait for
 	// it, and its code is spent either way.
+	first := false
 	result := g.State.logins.DoChan(string(key.Hash[:]), func() (grant any, err error) {
+		first = true
 		defer func() {
 			if p := recover(); p != nil { // in a goroutine of its own, a panic would end the process
 				err = fmt.Errorf("panic during login: %v", p)
@@ -70,6 +73,9 @@ func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant
 	case <-ctx.Done():
 		return Grant{}, ctx.Err()
 	case r := <-result:
+		if !first {
+			g.Observer.CodeRepeated(app.ID)
+		}
 		grant, _ := r.Val.(Grant)
 		return grant, r.Err
 	}
@@ -122,9 +128,10 @@ func codeKey(appID, code string) session.CodeKey {
 func (g *Gateway) exchangeOnce(ctx context.Context, app wechat.App, key session.CodeKey, req LoginRequest) (Grant, error) {
 	claim, reply, err := g.claim(ctx, key)
 	if err != nil {
-		return Grant{}, storeError(err)
+		return Grant{}, g.storeError(app.ID, err)
 	}
 	if claim != session.ClaimGranted {
+		g.Observer.CodeRepeated(app.ID)
 		return replay(reply, req.Nonce)
 	}
 	grant, err := g.exchange(ctx, app, req.Code)
@@ -162,10 +169,16 @@ func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim
 // exchange asks WeChat and begins the session.
 func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Grant, error) {
 	var user wechat.User
-	err := g.State.gate(app.ID).do(ctx, func() (err error) {
+	change, err := g.State.gate(app.ID).do(ctx, func() (err error) {
 		user, err = g.WeChat.Code2Session(ctx, app, code)
 		return err
 	})
+	if change != unchanged {
+		g.Observer.BreakerChanged(app.ID, change == opened)
+	}
+	if errors.Is(err, ErrRateLimited) {
+		g.Observer.LoginLimited(app.ID)
+	}
 	if err != nil {
 		return Grant{}, err
 	}
@@ -176,8 +189,11 @@ func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Gr
 		Ends:       time.Now().Truncate(time.Second).Add(g.MaxLifetime),
 	}
 	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
-	if err != nil {
-		return Grant{}, storeError(err)
+	switch {
+	case errors.Is(err, session.ErrDenied):
+		return Grant{}, ErrUserDenied
+	case err != nil:
+		return Grant{}, g.storeError(app.ID, err)
 	}
 	grant, err := g.grant(token.Claims{User: identity.User{
 		AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID, SessionID: login.SessionID,
@@ -210,6 +226,7 @@ var refusals = map[string]error{
 	"timeout":       wechat.ErrTimeout,
 	"misconfigured": wechat.ErrMisconfigured,
 	"bad_answer":    wechat.ErrBadAnswer,
+	"denied":        ErrUserDenied,
 }
 
 func encodeOutcome(grant Grant, err error) []byte {

@@ -67,7 +67,7 @@ func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) error {
 		return err
 	}
 	if err := g.Store.Delete(ctx, ref(claims.User)); err != nil {
-		return storeError(err)
+		return g.storeError(claims.User.AppID, err)
 	}
 	return nil
 }

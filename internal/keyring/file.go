@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/token"
@@ -99,7 +100,7 @@ func (f file) rotate(now time.Time, rotation, announce, tokenLifetime time.Durat
 
 // ring returns the keys with the newest one that signs by now in front. A key
 // that is only announced verifies already.
-func (f file) ring(now time.Time) (*token.Ring, error) {
+func (f file) ring(now time.Time) ([]token.Key, error) {
 	var keys []token.Key
 	signer := -1
 	for i, k := range f.Keys {
@@ -117,5 +118,27 @@ func (f file) ring(now time.Time) (*token.Ring, error) {
 	if signer < 0 { // a clock far behind: the oldest key is the safest
 		keys[0], keys[len(keys)-1] = keys[len(keys)-1], keys[0]
 	}
-	return token.NewRing(keys...)
+	return keys, nil
+}
+
+func (f file) made() map[string]time.Time {
+	made := make(map[string]time.Time, len(f.Keys))
+	for _, k := range f.Keys {
+		made[k.ID] = k.Made
+	}
+	return made
+}
+
+// drop returns f without a key. If nothing is left that signs by now, a new key
+// does at once: it cannot be announced first.
+func (f file) drop(id string, now time.Time) (file, bool, error) {
+	keys := slices.DeleteFunc(slices.Clone(f.Keys), func(k storedKey) bool { return k.ID == id })
+	if len(keys) == len(f.Keys) {
+		return f, false, ErrUnknownKey
+	}
+	if !slices.ContainsFunc(keys, func(k storedKey) bool { return !k.Signs.After(now) }) {
+		keys = append([]storedKey{newKey(now, now)}, keys...)
+	}
+	f.Keys = keys
+	return f, true, nil
 }

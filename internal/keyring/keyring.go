@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,12 +43,25 @@ type Settings struct {
 	TokenLifetime time.Duration
 }
 
+// Errors of Drop.
+var (
+	// ErrUnknownKey: there is no such key.
+	ErrUnknownKey = errors.New("no such signing key")
+	// ErrOnlyKey: without the key there would be none, and none can be made.
+	ErrOnlyKey = errors.New("the only signing key")
+)
+
 // Ring is the keys of the moment. It is safe for concurrent use.
 type Ring struct {
 	storage  Storage
 	settings Settings
 	current  atomic.Pointer[token.Ring]
 	storeKey token.Key
+
+	mu       sync.Mutex
+	known    []token.Key // the signer first, dropped ones included
+	made     map[string]time.Time
+	excluded []string
 }
 
 // Open reads the keys, or makes them if there are none. Nodes that open one
@@ -70,8 +84,7 @@ func Fixed(ring *token.Ring) (*Ring, error) {
 		return nil, fmt.Errorf("deriving store key: %w", err)
 	}
 	r := &Ring{storeKey: storeKey}
-	r.current.Store(ring)
-	return r, nil
+	return r, r.use(ring.Keys(), nil)
 }
 
 // Current returns the keys of the moment.
@@ -90,12 +103,12 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	now := time.Now()
 	f, err := r.load(ctx)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && needsChange(f, now, r.settings) {
-		f, err = r.change(ctx, now)
+		f, err = r.change(ctx, now, r.rotateNow)
 	}
 	if err != nil {
 		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
 	}
-	ring, err := f.ring(now)
+	keys, err := f.ring(now)
 	if err != nil {
 		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
 	}
@@ -106,13 +119,18 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if r.current.Load() == nil {
 		r.storeKey = storeKey // set once, before anybody else sees r
 	}
-	r.current.Store(ring)
-	return nil
+	return r.use(keys, f.made())
 }
 
 func needsChange(f file, now time.Time, s Settings) bool {
 	_, changed := f.rotate(now, s.Rotation, announce, s.TokenLifetime)
 	return changed
+}
+
+// rotateNow is the change of Refresh.
+func (r *Ring) rotateNow(f file, now time.Time) (file, bool, error) {
+	f, changed := f.rotate(now, r.settings.Rotation, announce, r.settings.TokenLifetime)
+	return f, changed, nil
 }
 
 func (r *Ring) load(ctx context.Context) (file, error) {
@@ -123,9 +141,9 @@ func (r *Ring) load(ctx context.Context) (file, error) {
 	return decode(data)
 }
 
-// change makes or rotates the keys under the storage's lock, after another look:
+// change makes or edits the keys under the storage's lock, after another look:
 // another node may have done it meanwhile.
-func (r *Ring) change(ctx context.Context, now time.Time) (f file, err error) {
+func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.Time) (file, bool, error)) (f file, err error) {
 	if err := r.storage.Lock(ctx, lockName); err != nil {
 		return file{}, fmt.Errorf("locking: %w", err)
 	}
@@ -142,7 +160,9 @@ func (r *Ring) change(ctx context.Context, now time.Time) (f file, err error) {
 	case err != nil:
 		return file{}, err
 	default:
-		f, changed = f.rotate(now, r.settings.Rotation, announce, r.settings.TokenLifetime)
+		if f, changed, err = edit(f, now); err != nil {
+			return file{}, err
+		}
 	}
 	if !changed {
 		return f, nil

@@ -212,3 +212,89 @@ func TestFixedKeysKeepTheirStoreKeyWhenOneIsPutInFront(t *testing.T) {
 		t.Errorf("Refresh: %v", err)
 	}
 }
+
+// When a key has leaked, its tokens have to stop counting at once and everywhere.
+func TestDroppedKeyIsGoneEverywhere(t *testing.T) {
+	storage := newStorage()
+	here, there := mustOpen(t, storage), mustOpen(t, storage)
+	leaked := here.Current().Signer()
+	storeKey := here.StoreKey("redis")
+	if err := here.Drop(t.Context(), leaked.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if here.Current().Has(leaked.ID()) || here.Current().Signer().ID() == leaked.ID() {
+		t.Error("it is still here")
+	}
+	if err := there.Exclude([]string{leaked.ID()}); !errors.Is(err, ErrOnlyKey) || there.Current().Has(leaked.ID()) {
+		t.Errorf("excluded before the new key is known: %v", err)
+	}
+	if err := there.Refresh(t.Context()); err != nil || there.Current().Signer().ID() != here.Current().Signer().ID() {
+		t.Errorf("the nodes sign with different keys: %v", err)
+	}
+	again := mustOpen(t, storage)
+	if again.Current().Has(leaked.ID()) || !bytes.Equal(again.StoreKey("redis"), storeKey) {
+		t.Error("after a restart it is back, or the key for data at rest is another")
+	}
+	if err := here.Drop(t.Context(), leaked.ID()); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("dropped twice: %v", err)
+	}
+}
+
+func TestDropKeepsOtherKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newStorage()
+		ring := mustOpen(t, storage)
+		old := ring.Current().Signer().ID()
+		time.Sleep(settings.Rotation)
+		if err := ring.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		keys := ring.Keys()
+		if len(keys) != 2 || keys[0].ID != old || !keys[0].Signs || keys[1].Signs || !keys[1].Made.After(keys[0].Made) {
+			t.Fatalf("keys %+v, want the old one signing and a new one announced", keys)
+		}
+		if err := ring.Drop(t.Context(), keys[1].ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := ring.Current(); got.Signer().ID() != old || got.Has(keys[1].ID) {
+			t.Errorf("signer %s of %q", got.Signer().ID(), got.IDs())
+		}
+	})
+}
+
+func TestConfiguredKeysAreExcluded(t *testing.T) {
+	keys := []token.Key{testKey(t, 1), testKey(t, 2)}
+	both, err := token.NewRing(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := Fixed(both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Drop(t.Context(), keys[0].ID()); err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Exclude([]string{keys[0].ID()}); err != nil || ring.Current().Has(keys[0].ID()) {
+		t.Errorf("excluded: %v", err)
+	}
+	if err := ring.Drop(t.Context(), keys[1].ID()); !errors.Is(err, ErrOnlyKey) {
+		t.Errorf("the last one: %v", err)
+	}
+	if ring.Current().Signer().ID() != keys[1].ID() {
+		t.Error("the second key does not sign")
+	}
+}
+
+func testKey(t *testing.T, seed byte) token.Key {
+	t.Helper()
+	raw := make([]byte, token.KeyBytes)
+	for i := range raw {
+		raw[i] = seed + byte(i*7)
+	}
+	key, err := token.NewKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}

@@ -134,6 +134,9 @@ func (r *Ring) Has(id string) bool {
 	return found
 }
 
+// Keys lists all keys, the signer first.
+func (r *Ring) Keys() []Key { return slices.Clone(r.order) }
+
 // IDs lists the ids of all keys, the signer's first.
 func (r *Ring) IDs() []string {
 	ids := make([]string, len(r.order))

@@ -115,52 +115,82 @@ func Plausible(text string) bool {
 // Leeway included, is before now. maxLifetime bounds the lifetime a token may
 // claim.
 func (r *Ring) Verify(text string, now time.Time, maxLifetime time.Duration) (Claims, error) {
-	if !Plausible(text) {
+	switch claims, problem := r.Examine(text, now, maxLifetime); problem {
+	case NoProblem:
+		return claims, nil
+	case Expired:
+		return claims, ErrExpired
+	default:
 		return Claims{}, ErrInvalid
+	}
+}
+
+// Problem is why a token does not count. Only operators learn it.
+type Problem int
+
+// The problems a token can have.
+const (
+	NoProblem Problem = iota
+	// Malformed: it is not what Mint makes.
+	Malformed
+	// UnknownKey: the key that it names is not in the ring; Claims.KeyID is its name.
+	UnknownKey
+	// WrongSignature: it was not made with the key that it names.
+	WrongSignature
+	// Expired: it is past its end, Leeway included.
+	Expired
+)
+
+// Examine is Verify with a reason. Claims are those of a token with a good
+// signature, and empty otherwise.
+func (r *Ring) Examine(text string, now time.Time, maxLifetime time.Duration) (Claims, Problem) {
+	if !Plausible(text) {
+		return Claims{}, Malformed
 	}
 	end := strings.LastIndexByte(text, '.')
 	signed := text[:end]
 	head, body, _ := strings.Cut(signed, ".")
-	key, ok := r.keyFor(head)
+	kid, ok := parseHeader(head)
 	if !ok {
-		return Claims{}, ErrInvalid
+		return Claims{}, Malformed
+	}
+	key, ok := r.keys[kid]
+	if !ok {
+		return Claims{KeyID: kid}, UnknownKey
 	}
 	// Strict: the last base64 character of a signature has several spellings.
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(text[end+1:])
 	if err != nil {
-		return Claims{}, ErrInvalid
+		return Claims{}, Malformed
 	}
 	// Of the library only the algorithm is used. Its parser accepts unknown
 	// `crit`, any `typ`, a missing `exp` and an empty `sub`.
 	if err := method.Verify(signed, signature, key.secret); err != nil {
-		return Claims{}, ErrInvalid
+		return Claims{KeyID: kid}, WrongSignature
 	}
 	claims, ok := parseClaims(body)
 	if !ok || claims.Expires.Sub(claims.IssuedAt) > maxLifetime || claims.IssuedAt.After(now.Add(Leeway)) {
-		return Claims{}, ErrInvalid
+		return Claims{}, Malformed
 	}
 	claims.KeyID = key.id
 	if now.After(claims.Expires.Add(Leeway)) {
-		return claims, ErrExpired
+		return claims, Expired
 	}
-	return claims, nil
+	return claims, NoProblem
 }
 
-// keyFor returns the key that the header names, if the header has alg, typ and
-// kid as Mint writes them and no other member: no crit, jku, jwk or x5u.
-func (r *Ring) keyFor(segment string) (Key, bool) {
+// parseHeader returns the id of the key that the header names, if the header has
+// alg, typ and kid as Mint writes them and no other member: no crit, jku, jwk or
+// x5u.
+func parseHeader(segment string) (kid string, ok bool) {
 	members, ok := decodeObject(segment)
 	if !ok || len(members) != 3 {
-		return Key{}, false
+		return "", false
 	}
 	alg, _ := strictjson.String(members["alg"])
 	typ, _ := strictjson.String(members["typ"])
-	kid, _ := strictjson.String(members["kid"])
-	if alg != method.Alg() || typ != Type {
-		return Key{}, false
-	}
-	key, found := r.keys[kid]
-	return key, found
+	kid, ok = strictjson.String(members["kid"])
+	return kid, ok && alg == method.Alg() && typ == Type
 }
 
 func parseClaims(segment string) (Claims, bool) {

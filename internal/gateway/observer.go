@@ -1,0 +1,30 @@
+package gateway
+
+// Observer is told what happens inside. Its methods are called while requests
+// wait, and by many at once.
+type Observer interface {
+	// TokenSeen: a request carries a token; known says that its signature did
+	// not have to be verified again.
+	TokenSeen(known bool)
+	// GracePassed: a request passes by Config.Grace.
+	GracePassed(appID string)
+	// StoreFailed: the session store could not tell.
+	StoreFailed(appID string)
+	// CodeRepeated: a code came again and did not reach WeChat again.
+	CodeRepeated(appID string)
+	// LoginLimited: a login was refused by Config.LoginLimit, or because too many
+	// were waiting for WeChat.
+	LoginLimited(appID string)
+	// BreakerChanged: calls of WeChat are suspended from now on, or not any more.
+	BreakerChanged(appID string, open bool)
+}
+
+// nobody observes nothing.
+type nobody struct{}
+
+func (nobody) TokenSeen(bool)              {}
+func (nobody) GracePassed(string)          {}
+func (nobody) StoreFailed(string)          {}
+func (nobody) CodeRepeated(string)         {}
+func (nobody) LoginLimited(string)         {}
+func (nobody) BreakerChanged(string, bool) {}

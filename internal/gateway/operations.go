@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// Target names what an operator acts on: a session, or without SessionID all of
+// a user, or without OpenID all of an app.
+type Target struct{ AppID, OpenID, SessionID string }
+
+func (g *Gateway) checkTarget(t Target, needsUser bool) error {
+	switch _, known := g.Apps[t.AppID]; {
+	case t.AppID == "":
+		return fmt.Errorf("%w: appid is needed", ErrInvalidRequest)
+	case !known:
+		return fmt.Errorf("%w: appid is not one of the configuration", ErrInvalidRequest)
+	case t.OpenID == "" && (needsUser || t.SessionID != ""):
+		return fmt.Errorf("%w: openid is needed", ErrInvalidRequest)
+	case t.OpenID != "" && !identity.ValidID(t.OpenID):
+		return fmt.Errorf("%w: openid is none", ErrInvalidRequest)
+	}
+	return nil
+}
+
+// Sessions returns what is known about a user. The error is ErrInvalidRequest
+// or ErrStoreUnavailable, as with all operations.
+func (g *Gateway) Sessions(ctx context.Context, t Target) (session.Record, error) {
+	if err := g.checkTarget(t, true); err != nil {
+		return session.Record{}, err
+	}
+	record, err := g.Store.User(ctx, t.AppID, t.OpenID)
+	if err != nil {
+		return session.Record{}, g.storeError(t.AppID, err)
+	}
+	return record, nil
+}
+
+// End ends sessions and returns how many.
+func (g *Gateway) End(ctx context.Context, t Target) (ended int, err error) {
+	if err := g.checkTarget(t, false); err != nil {
+		return 0, err
+	}
+	switch {
+	case t.OpenID == "":
+		ended, err = g.Store.EndApp(ctx, t.AppID)
+	case t.SessionID == "":
+		ended, err = g.Store.DeleteUser(ctx, t.AppID, t.OpenID)
+	default:
+		ended, err = g.endOne(ctx, t)
+	}
+	if err != nil {
+		return ended, g.storeError(t.AppID, err)
+	}
+	return ended, nil
+}
+
+func (g *Gateway) endOne(ctx context.Context, t Target) (int, error) {
+	record, err := g.Store.User(ctx, t.AppID, t.OpenID)
+	if err != nil {
+		return 0, err
+	}
+	if !slices.ContainsFunc(record.Sessions, func(l session.Live) bool { return l.ID == t.SessionID }) {
+		return 0, nil
+	}
+	return 1, g.Store.Delete(ctx, session.Ref(t))
+}
+
+// Deny ends the sessions of a user, lets none begin until the time, and returns
+// how many ended.
+func (g *Gateway) Deny(ctx context.Context, t Target, until time.Time) (int, error) {
+	if err := g.checkTarget(t, true); err != nil {
+		return 0, err
+	}
+	if !until.After(time.Now()) {
+		return 0, fmt.Errorf("%w: until has to be in the future", ErrInvalidRequest)
+	}
+	ended, err := g.Store.Deny(ctx, t.AppID, t.OpenID, until)
+	if err != nil {
+		return ended, g.storeError(t.AppID, err)
+	}
+	return ended, nil
+}
+
+// Allow undoes Deny.
+func (g *Gateway) Allow(ctx context.Context, t Target) error {
+	if err := g.checkTarget(t, true); err != nil {
+		return err
+	}
+	if _, err := g.Store.Deny(ctx, t.AppID, t.OpenID, time.Time{}); err != nil {
+		return g.storeError(t.AppID, err)
+	}
+	return nil
+}
+
+// UserHash is the name of a target's user that is fit for logs; empty for none.
+func (g *Gateway) UserHash(t Target) string {
+	if t.OpenID == "" {
+		return ""
+	}
+	return g.Keys().UserHash(t.AppID, t.OpenID)
+}
+
+// Breaker returns the state of an app's breaker, "closed", "open" or
+// "half-open", and when the pause of an open one ends.
+func (g *Gateway) Breaker(appID string) (state string, until time.Time) {
+	return g.State.gate(appID).breaker.state()
+}
+
+// Verdicts of Explain.
+const (
+	VerdictLive        = "live"
+	VerdictExpired     = "expired"
+	VerdictEnded       = "ended"
+	VerdictUnknownApp  = "unknown_app"
+	VerdictUnknownKey  = "unknown_key"
+	VerdictForged      = "wrong_signature"
+	VerdictMalformed   = "malformed"
+	VerdictUnavailable = "store_unavailable"
+)
+
+// Explanation is what there is to say about a token.
+type Explanation struct {
+	// Verdict is one of the constants above.
+	Verdict string
+	// Claims, of a token with a good signature. KeyID also of others, if they
+	// name a key.
+	Claims token.Claims
+	// Signs says that new tokens are signed with the same key.
+	Signs bool
+}
+
+var verdicts = map[token.Problem]string{
+	token.Malformed: VerdictMalformed, token.UnknownKey: VerdictUnknownKey, token.WrongSignature: VerdictForged,
+	token.Expired: VerdictExpired,
+}
+
+// Explain says what a token is and whether it counts. It is for operators: to
+// clients the reasons stay unknown.
+func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
+	ring := g.Keys()
+	claims, problem := ring.Examine(text, time.Now(), g.maxTokenLifetime)
+	e := Explanation{Verdict: verdicts[problem], Claims: claims, Signs: claims.KeyID == ring.Signer().ID()}
+	if problem != token.NoProblem {
+		return e
+	}
+	if _, known := g.Apps[claims.User.AppID]; !known {
+		e.Verdict = VerdictUnknownApp
+		return e
+	}
+	_, err := g.Store.Get(ctx, ref(claims.User))
+	switch {
+	case err == nil:
+		e.Verdict = VerdictLive
+	case errors.Is(err, session.ErrNotFound):
+		e.Verdict = VerdictEnded
+	default:
+		e.Verdict = VerdictUnavailable
+	}
+	return e
+}

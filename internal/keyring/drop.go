@@ -1,0 +1,95 @@
+package keyring
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// KeyInfo is what may be known about a key.
+type KeyInfo struct {
+	ID string
+	// Signs says that new tokens are signed with it.
+	Signs bool
+	// Made is zero for keys of the configuration.
+	Made time.Time
+}
+
+// Keys lists the keys whose tokens count, the signer first.
+func (r *Ring) Keys() []KeyInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ring := r.current.Load()
+	var infos []KeyInfo
+	for _, id := range ring.IDs() {
+		infos = append(infos, KeyInfo{ID: id, Signs: id == ring.Signer().ID(), Made: r.made[id]})
+	}
+	return infos
+}
+
+// Drop removes a key from storage: its tokens do not count any more, and a new
+// key signs if it did. Other nodes learn of it by Exclude or their next Refresh.
+// Keys of a configuration cannot be removed, only excluded, as long as another
+// is left. The error matches ErrUnknownKey or ErrOnlyKey.
+func (r *Ring) Drop(ctx context.Context, id string) error {
+	if !r.current.Load().Has(id) {
+		return ErrUnknownKey
+	}
+	if r.storage == nil {
+		if len(r.current.Load().IDs()) == 1 {
+			return ErrOnlyKey
+		}
+		return nil
+	}
+	_, err := r.change(ctx, time.Now(), func(f file, now time.Time) (file, bool, error) { return f.drop(id, now) })
+	if err != nil {
+		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+	}
+	return r.Refresh(ctx)
+}
+
+// Exclude makes the tokens of these keys not count, wherever the keys stand. The
+// list replaces the one of before. The error matches ErrOnlyKey if no other key
+// is left here: then one that only this process knows signs.
+func (r *Ring) Exclude(ids []string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Equal(r.excluded, ids) {
+		return nil
+	}
+	r.excluded = slices.Clone(ids)
+	return r.build()
+}
+
+// use takes keys into use, the signer first.
+func (r *Ring) use(keys []token.Key, made map[string]time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known, r.made = keys, made
+	return r.build()
+}
+
+// build makes the ring of the moment. The caller holds mu.
+func (r *Ring) build() error {
+	keys := slices.DeleteFunc(slices.Clone(r.known), func(k token.Key) bool { return slices.Contains(r.excluded, k.ID()) })
+	var lonely error
+	if len(keys) == 0 {
+		secret := make([]byte, token.KeyBytes)
+		rand.Read(secret) // never fails since Go 1.24
+		key, err := token.NewKey(secret)
+		if err != nil {
+			return err
+		}
+		keys, lonely = []token.Key{key}, ErrOnlyKey
+	}
+	ring, err := token.NewRing(keys...)
+	if err != nil {
+		return err
+	}
+	r.current.Store(ring)
+	return lonely
+}
