@@ -79,7 +79,12 @@ type App struct {
 	keys    *keyring.Ring
 	gateway *gateway.Gateway
 	state   *gateway.State // set while Cleanup has the pooled state to release
-	stop    context.CancelFunc
+
+	observer *observer
+	journal  *journal
+	health   *health
+	stop     context.CancelFunc
+	dropped  []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -166,6 +171,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.state, err = acquireState(); err != nil {
 		return err
 	}
+	if a.observer, err = newObserver(ctx, a.order); err != nil {
+		return err
+	}
+	a.journal = newJournal(a.observer, a.logger, a.order)
+	a.health = &health{app: a}
 	a.gateway = gateway.New(gateway.Config{
 		Apps:          a.apps,
 		TokenLifetime: time.Duration(a.Session.TokenLifetime),
@@ -173,12 +183,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 		MaxPerUser:    a.Session.MaxPerUser,
 		LoginLimit:    a.LoginLimit.limit(),
 		Grace:         a.store.grace(),
-		WeChat:        a.client,
+		WeChat:        observedWeChat{a.client, a.observer.metrics},
 		Store:         a.store.sessions(),
 		Keys:          a.keys.Current,
 		State:         a.state,
-		GracePassed:   gracePasses(ctx),
+		Observer:      a.observer,
 	})
+	if err := ctx.GetMetricsRegistry().Register(newGauges(a)); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
 	if a.logger.Core().Enabled(zapcore.DebugLevel) {
 		a.logger.Warn("debug logs of Caddy's reverse_proxy show the identity headers in clear; filter them or log at INFO in production")
 	}
@@ -288,6 +301,7 @@ func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
 	a.store.start()
+	a.followDrops(ctx)
 	a.warnUncovered(a.ctx)
 	go a.refreshKeys(ctx)
 	return nil
@@ -316,17 +330,59 @@ func (a *App) Cleanup() error {
 func (a *App) refreshKeys(ctx context.Context) {
 	ticker := time.NewTicker(keyring.RefreshInterval)
 	defer ticker.Stop()
+	drops := time.NewTicker(dropInterval)
+	defer drops.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			a.store.tend()
-			if err := a.keys.Refresh(ctx); err != nil && ctx.Err() == nil {
-				a.logger.Error("signing keys cannot be refreshed; the known ones stay in use", zap.Error(err))
-			}
+			a.refreshNow(ctx)
+		case <-drops.C:
+			a.followDrops(ctx)
 		}
 	}
+}
+
+func (a *App) refreshNow(ctx context.Context) {
+	err := a.keys.Refresh(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	a.health.keysRefreshed(err)
+	if err != nil {
+		a.logger.Error("signing keys cannot be refreshed; the known ones stay in use", zap.Error(err))
+	}
+}
+
+// dropInterval is how often a node looks for keys that operators dropped on
+// another one; the store has them in memory.
+const dropInterval = 250 * time.Millisecond
+
+// followDrops makes tokens of keys that operators dropped not count here.
+func (a *App) followDrops(ctx context.Context) {
+	dropped := a.store.sessions().DroppedKeys()
+	if slices.Equal(dropped, a.dropped) {
+		return
+	}
+	a.dropped = dropped
+	if err := a.keys.Exclude(dropped); err != nil && len(a.SigningKeys) > 0 {
+		a.logger.Error("every signing_key of this configuration was dropped by an operator; add a new one", zap.Error(err))
+	}
+	a.refreshNow(ctx) // the node that dropped one may have made another
+	a.logger.Info("signing keys dropped by an operator do not count", zap.Strings("kids", dropped))
+}
+
+// dropKey makes tokens of a signing key not count any more, on every node.
+func (a *App) dropKey(ctx context.Context, id string) error {
+	if err := a.keys.Drop(ctx, id); err != nil {
+		return err
+	}
+	if err := a.store.sessions().DropKey(ctx, id); err != nil {
+		return fmt.Errorf("telling the other nodes: %w", err)
+	}
+	return a.keys.Exclude(a.store.sessions().DroppedKeys())
 }
 
 // Interface guards

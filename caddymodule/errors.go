@@ -53,6 +53,7 @@ var refusals = []refusal{
 	{wechat.ErrCodeUsed, http.StatusUnauthorized, "code_used", codeUsedMessage, 0},
 	{wechat.ErrCodeRejected, http.StatusUnauthorized, "code_rejected", "WeChat does not accept this code; call wx.login again.", 0},
 	{wechat.ErrUserBlocked, http.StatusForbidden, "user_blocked", "WeChat has blocked the login of this user.", 0},
+	{gateway.ErrUserDenied, http.StatusForbidden, "user_blocked", "This user may not log in now.", 0},
 	{errNotFound, http.StatusNotFound, "not_found", "There is no such gateway route.", 0},
 	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "This method is not allowed here.", 0},
 	{errBodyTooLarge, http.StatusRequestEntityTooLarge, "body_too_large", "The body is larger than 4 KiB.", 0},

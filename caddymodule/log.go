@@ -2,45 +2,171 @@ package caddymodule
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
-// logLogin writes one line per login. It names the user by the keyed hash only.
-func (a *App) logLogin(logger *zap.Logger, appID string, grant gateway.Grant, err error, took time.Duration) {
-	if _, known := a.apps[appID]; !known {
-		appID = "" // whatever the client made up stays out of the log
+// Lines about refusals are thinned out: a client that cannot log in, or an
+// attacker, must not fill the disk. Of each message this many are written in a
+// second, and then every so-manieth.
+const (
+	refusalsPerSecond = 100
+	refusalsThen      = 100
+	// configErrorPause is the least time between two lines about one app whose
+	// settings WeChat refuses.
+	configErrorPause = time.Minute
+)
+
+func sampled(logger *zap.Logger) *zap.Logger {
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, refusalsPerSecond, refusalsThen)
+	}))
+}
+
+// lastProblem is the newest failure of WeChat for an app, for people who look
+// after one.
+type lastProblem struct {
+	At      time.Time `json:"at"`
+	Error   string    `json:"error"`
+	Errcode int       `json:"errcode,omitempty"`
+	RID     string    `json:"rid,omitempty"`
+}
+
+// journal writes down logins: to the log, and the newest of each app for the
+// admin endpoint.
+type journal struct {
+	observer *observer
+	logger   *zap.Logger
+	refusals *zap.Logger
+
+	mu   sync.Mutex
+	apps map[string]*appJournal
+}
+
+type appJournal struct {
+	login        time.Time
+	problem      *lastProblem
+	configErrors rate.Sometimes
+}
+
+func newJournal(o *observer, logger *zap.Logger, apps []string) *journal {
+	j := &journal{observer: o, logger: logger, refusals: sampled(logger), apps: make(map[string]*appJournal)}
+	for _, app := range apps {
+		j.apps[app] = &appJournal{configErrors: rate.Sometimes{Interval: configErrorPause}}
 	}
-	outcome, level := "ok", zapcore.InfoLevel
-	if grant.UnionIDChanged {
-		// Bound to another Open Platform account, or to none: accounts that the
-		// app keeps by unionid come apart.
-		logger.Warn("WeChat gave a user another unionid than before", zap.String("app", appID), zap.String("user_hash", grant.UserHash))
+	return j
+}
+
+func (j *journal) last(appID string) (login *time.Time, problem *lastProblem) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	app := j.apps[appID]
+	if !app.login.IsZero() {
+		at := app.login
+		login = &at
 	}
+	return login, app.problem
+}
+
+// login records one login in the metrics, the log and the events. It names the
+// user by the keyed hash only.
+func (j *journal) login(appID string, grant gateway.Grant, err error, took time.Duration) {
+	if _, known := j.apps[appID]; !known {
+		appID = "" // whatever the client made up stays out of everything
+	}
+	outcome := outcomeOK
 	if err != nil {
 		outcome = refusalFor(err).code
 	}
-	if errors.Is(err, wechat.ErrMisconfigured) {
+	j.observer.metrics.logins.WithLabelValues(appID, outcome).Inc()
+	j.note(appID, outcome, err)
+	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", outcome), zap.Duration("duration", took)}
+	data := map[string]any{"app": appID, "outcome": outcome}
+	if grant.UserHash != "" {
+		fields = append(fields, zap.String("user_hash", grant.UserHash))
+		data["user_hash"] = grant.UserHash
+	}
+	if api, ok := errors.AsType[*wechat.APIError](err); ok {
+		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
+		data["errcode"], data["rid"] = api.Code, api.RID
+	}
+	if err == nil {
+		j.logger.Info("login", fields...)
+		j.observer.emit(eventLogin, data)
+		j.unionID(grant)
+		return
+	}
+	fields = append(fields, zap.Error(err))
+	level := zapcore.InfoLevel
+	if isOurFault(err) {
 		level = zapcore.ErrorLevel
 	}
-	c := logger.Check(level, "login")
+	j.refusals.Log(level, "login refused", fields...)
+	j.observer.emit(eventLoginRefused, data)
+	if errors.Is(err, wechat.ErrMisconfigured) && appID != "" {
+		j.apps[appID].configErrors.Do(func() {
+			j.logger.Error("WeChat refuses the app's configuration, nobody can log in", fields...)
+			j.observer.emit(eventConfigError, data)
+		})
+	}
+}
+
+// isOurFault reports whether neither the client nor WeChat is the reason.
+func isOurFault(err error) bool {
+	code := refusalFor(err).code
+	return code == internalError.code || errors.Is(err, gateway.ErrStoreUnavailable)
+}
+
+// unionID warns of a user who is bound to another Open Platform account than
+// before, or to none: accounts that the app keeps by unionid come apart.
+func (j *journal) unionID(grant gateway.Grant) {
+	if grant.UnionIDChanged {
+		j.logger.Warn("WeChat gave a user another unionid than before", zap.String("app", grant.AppID), zap.String("user_hash", grant.UserHash))
+	}
+}
+
+func (j *journal) note(appID, outcome string, err error) {
+	app := j.apps[appID]
+	if app == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err == nil {
+		app.login = time.Now().UTC()
+		return
+	}
+	if refusalFor(err).status < 500 {
+		return
+	}
+	app.problem = &lastProblem{At: time.Now().UTC(), Error: outcome}
+	if api, ok := errors.AsType[*wechat.APIError](err); ok {
+		app.problem.Errcode, app.problem.RID = api.Code, api.RID
+	}
+}
+
+// refused logs a request that was refused. user is who the token speaks for,
+// if that is known.
+func (j *journal) refused(refusal refusal, err error, user identity.User, hash func(identity.User) string) {
+	level := zapcore.InfoLevel
+	if refusal.status >= 500 {
+		level = zapcore.ErrorLevel
+	}
+	c := j.refusals.Check(level, "request refused")
 	if c == nil {
 		return
 	}
-	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", outcome), zap.Duration("duration", took)}
-	if grant.UserHash != "" {
-		fields = append(fields, zap.String("user_hash", grant.UserHash))
-	}
-	if api, ok := errors.AsType[*wechat.APIError](err); ok {
-		fields = append(fields, zap.Int64("errcode", int64(api.Code)), zap.String("rid", api.RID))
-	}
-	if err != nil {
-		fields = append(fields, zap.Error(err))
+	fields := []zap.Field{zap.String("app", user.AppID), zap.String("outcome", refusal.code), zap.Int("status", refusal.status), zap.Error(err)}
+	if user.OpenID != "" {
+		fields = append(fields, zap.String("user_hash", hash(user)))
 	}
 	c.Write(fields...)
 }

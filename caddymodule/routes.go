@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
@@ -55,7 +56,7 @@ func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classifi
 		if errors.Is(err, errMethodNotAllowed) {
 			w.Header().Set("Allow", route.method)
 		}
-		h.refuse(w, err)
+		h.refuse(w, err, identity.User{})
 	}
 }
 
@@ -88,20 +89,22 @@ type grantBody struct {
 }
 
 func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
-	req, err := readLogin(w, r)
-	if err != nil {
-		return err
-	}
-	req.Client = clientAddr(r)
 	start := time.Now()
-	grant, err := h.gateway.Login(r.Context(), req, h.apps)
+	req, err := readLogin(w, r)
+	var grant gateway.Grant
+	if err == nil {
+		req.Client = clientAddr(r)
+		grant, err = h.gateway.Login(r.Context(), req, h.apps)
+	}
 	if req.AppID == "" && len(h.apps) == 1 {
 		req.AppID = h.apps[0]
 	}
-	h.app.logLogin(h.logger, req.AppID, grant, err, time.Since(start))
+	h.app.journal.login(req.AppID, grant, err, time.Since(start))
 	if err != nil {
-		return err
+		h.answerRefusal(w, refusalFor(err)) // logged as a login already
+		return nil
 	}
+	h.app.observer.metrics.anonymous.Inc()
 	h.writeGrant(w, r, grant)
 	return nil
 }
@@ -115,6 +118,7 @@ func (h *Handler) renew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.app.observer.metrics.authenticated.Inc()
 	h.writeGrant(w, r, grant)
 	return nil
 }
@@ -129,9 +133,12 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.gateway.Logout(r.Context(), text, h.apps); err != nil {
+	user, err := h.gateway.Logout(r.Context(), text, h.apps)
+	if err != nil {
 		return err
 	}
+	h.app.observer.metrics.authenticated.Inc()
+	h.app.observer.emit(eventLogout, map[string]any{"app": user.AppID, "user_hash": h.userHash(user)})
 	h.carrier.takeBack(w, r)
 	writeJSON(w, http.StatusNoContent, nil)
 	return nil
@@ -146,6 +153,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.app.observer.metrics.authenticated.Inc()
 	writeJSON(w, http.StatusOK, struct {
 		AppID            string `json:"appid"`
 		ExpiresIn        int64  `json:"expires_in"`

@@ -7,7 +7,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
@@ -33,6 +32,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	h.setPlaceholders(r, a.user)
+	if a.anonymous {
+		h.app.observer.metrics.anonymous.Inc()
+	} else {
+		h.app.observer.metrics.authenticated.Inc()
+	}
 	if a.anonymous && !a.varies {
 		return next.ServeHTTP(w, r)
 	}
@@ -57,7 +61,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 	defer func() {
 		if p := recover(); p != nil {
 			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
-			writeRefusal(w, internalError)
+			h.answerRefusal(w, internalError)
 			a = admission{answered: true}
 		}
 	}()
@@ -65,7 +69,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 	// be taken for another request (Traefik CVE-2026-71324), TRACE echoes the
 	// injected headers.
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !websocket {
-		h.refuse(w, errMethodNotAllowed)
+		h.refuse(w, errMethodNotAllowed, identity.User{})
 		return admission{answered: true}
 	}
 	c := classify(r)
@@ -89,7 +93,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 		user, err = h.authenticate(r, text)
 	}
 	if err != nil {
-		h.refuse(w, err)
+		h.refuse(w, err, user)
 		return admission{answered: true}
 	}
 	if !h.ForwardToken {
@@ -107,17 +111,20 @@ func (h *Handler) authenticate(r *http.Request, text string) (identity.User, err
 	return h.gateway.Authenticate(r.Context(), text, h.apps)
 }
 
-// refuse answers for the gateway.
-func (h *Handler) refuse(w http.ResponseWriter, err error) {
+// refuse answers for the gateway. user is who the token speaks for, if anybody.
+func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
 	refusal := refusalFor(err)
+	h.answerRefusal(w, refusal)
+	h.app.journal.refused(refusal, err, user, h.userHash)
+}
+
+func (h *Handler) answerRefusal(w http.ResponseWriter, refusal refusal) {
+	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.code).Inc()
 	writeRefusal(w, refusal)
-	level := zapcore.DebugLevel
-	if refusal.status >= http.StatusInternalServerError {
-		level = zapcore.ErrorLevel
-	}
-	if c := h.logger.Check(level, "request refused"); c != nil {
-		c.Write(zap.String("code", refusal.code), zap.Int("status", refusal.status), zap.Error(err))
-	}
+}
+
+func (h *Handler) userHash(user identity.User) string {
+	return h.app.keys.Current().UserHash(user.AppID, user.OpenID)
 }
 
 // setPlaceholders makes the user known to the rest of the Caddyfile; for nobody
@@ -134,7 +141,7 @@ func (h *Handler) setPlaceholders(r *http.Request, user identity.User) {
 			if user.OpenID == "" {
 				return "", true
 			}
-			return h.app.keys.Current().UserHash(user.AppID, user.OpenID), true
+			return h.userHash(user), true
 		case "http.auth.user.openid":
 			return user.OpenID, true
 		case "http.auth.user.unionid":

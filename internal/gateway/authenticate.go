@@ -22,15 +22,16 @@ type verified struct {
 const maxCredentialBytes = 4 << 10
 
 // Authenticate returns whose token it is. The error is ErrLoginRequired,
-// ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable.
+// ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable; after all but the
+// first the user is who the token was made for, good for nothing but a log.
 func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
 	claims, err := g.verify(text, apps)
 	if err != nil {
-		return identity.User{}, err
+		return claims.User, err
 	}
 	live, err := g.session(ctx, claims)
 	if err != nil {
-		return identity.User{}, err
+		return claims.User, err
 	}
 	user := claims.User
 	user.UnionID = live.UnionID

@@ -101,7 +101,7 @@ func (b *breaker) state() (name string, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	name = b.circuit.State().String()
-	if name == gobreaker.StateOpen.String() {
+	if name == BreakerOpen {
 		until = b.until
 	}
 	return name, until

@@ -379,7 +379,7 @@ func TestLogoutEndsTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := w.Logout(t.Context(), grant.Token, sites); err != nil {
+		if _, err := w.Logout(t.Context(), grant.Token, sites); err != nil {
 			t.Errorf("Logout: %v", err)
 		}
 	}
@@ -389,7 +389,7 @@ func TestLogoutEndsTheSession(t *testing.T) {
 		t.Errorf("Renew revives: %v", err)
 	}
 	for _, text := range []string{"", "x.y.z", grant.Token + "x"} {
-		if err := w.Logout(t.Context(), text, sites); !errors.Is(err, ErrLoginRequired) {
+		if _, err := w.Logout(t.Context(), text, sites); !errors.Is(err, ErrLoginRequired) {
 			t.Errorf("Logout of %q: %v", text, err)
 		}
 	}
@@ -405,7 +405,7 @@ func TestExpiredTokenCanStillLogOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(90 * time.Minute)
-		if err := w.Logout(t.Context(), grant.Token, sites); err != nil {
+		if _, err := w.Logout(t.Context(), grant.Token, sites); err != nil {
 			t.Errorf("Logout: %v", err)
 		}
 		w.check(t, renewed.Token, ErrSessionEnded)
@@ -430,7 +430,7 @@ func TestSitesAcceptTheirAppsOnly(t *testing.T) {
 		}
 		w.check(t, grant.Token, nil)
 	}
-	if err := w.Logout(t.Context(), grant.Token, Apps{appB}); !errors.Is(err, ErrLoginRequired) {
+	if _, err := w.Logout(t.Context(), grant.Token, Apps{appB}); !errors.Is(err, ErrLoginRequired) {
 		t.Errorf("logout at the other site: %v", err)
 	}
 	w.check(t, grant.Token, nil)
@@ -480,7 +480,7 @@ func TestBrokenStoreIsNoAnswer(t *testing.T) {
 	if _, err := w.Login(t.Context(), LoginRequest{Code: "code2"}, sites); !errors.Is(err, ErrStoreUnavailable) {
 		t.Errorf("Login: %v", err)
 	}
-	if err := w.Logout(t.Context(), grant.Token, sites); !errors.Is(err, ErrStoreUnavailable) {
+	if _, err := w.Logout(t.Context(), grant.Token, sites); !errors.Is(err, ErrStoreUnavailable) {
 		t.Errorf("Logout: %v", err)
 	}
 	w.store.broken.Store(false)

@@ -191,7 +191,7 @@ func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Gr
 	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
 	switch {
 	case errors.Is(err, session.ErrDenied):
-		return Grant{}, ErrUserDenied
+		return Grant{AppID: app.ID, UserHash: g.Keys().UserHash(app.ID, user.OpenID)}, ErrUserDenied
 	case err != nil:
 		return Grant{}, g.storeError(app.ID, err)
 	}

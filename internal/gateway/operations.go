@@ -108,8 +108,15 @@ func (g *Gateway) UserHash(t Target) string {
 	return g.Keys().UserHash(t.AppID, t.OpenID)
 }
 
-// Breaker returns the state of an app's breaker, "closed", "open" or
-// "half-open", and when the pause of an open one ends.
+// States of a breaker, as gobreaker names them.
+const (
+	BreakerClosed   = "closed"
+	BreakerOpen     = "open"
+	BreakerHalfOpen = "half-open"
+)
+
+// Breaker returns the state of an app's breaker, one of the constants above, and
+// when the pause of an open one ends.
 func (g *Gateway) Breaker(appID string) (state string, until time.Time) {
 	return g.State.gate(appID).breaker.state()
 }

@@ -159,7 +159,7 @@ func TestExplainTellsWhatATokenIs(t *testing.T) {
 		ring := testRing(t, 1)
 		w := newWorld(t, func(c *Config) { c.Keys = func() *token.Ring { return ring } })
 		grant, ended := w.login(t, "code"), w.login(t, "other")
-		if err := w.Logout(t.Context(), ended.Token, sites); err != nil {
+		if _, err := w.Logout(t.Context(), ended.Token, sites); err != nil {
 			t.Fatal(err)
 		}
 		foreign, err := ring.Mint(token.Claims{User: identity.User{AppID: "wxffffffffffffffff", OpenID: openID, SessionID: "0123456789abcdef"}, IssuedAt: time.Now(), Expires: time.Now().Add(time.Hour)})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -58,18 +59,18 @@ func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 	}, nil
 }
 
-// Logout ends the session of a token. A token that has expired or whose session
+// Logout ends the session of a token and returns whose it was. A token that has expired or whose session
 // is over already is no error: the session is over, which is what was asked
 // for. The error is ErrLoginRequired or ErrStoreUnavailable.
-func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) error {
+func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) (identity.User, error) {
 	claims, err := g.verify(text, apps)
 	if err != nil && !errors.Is(err, ErrSessionExpired) {
-		return err
+		return identity.User{}, err
 	}
 	if err := g.Store.Delete(ctx, ref(claims.User)); err != nil {
-		return g.storeError(claims.User.AppID, err)
+		return identity.User{}, g.storeError(claims.User.AppID, err)
 	}
-	return nil
+	return claims.User, nil
 }
 
 // Description is what a client may know about its session.

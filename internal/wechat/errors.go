@@ -37,6 +37,12 @@ var (
 	ErrNotSent = errors.New("request was not sent")
 )
 
+// KnownErrcode reports whether the errcode has a meaning to this package.
+func KnownErrcode(code int) bool {
+	_, known := outcomes[code]
+	return known
+}
+
 // outcomes says what each errcode of code2Session means ("小程序登录凭证校验
 // code2Session", the global errcode list and operators' reports). Any other one
 // is ErrBadAnswer.

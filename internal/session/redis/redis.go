@@ -92,7 +92,8 @@ func New(o Options) (*Store, error) {
 	return &Store{options: o, box: box, memos: bounded.New[*memo](maxMemos, time.Hour), done: make(chan struct{})}, nil
 }
 
-// Connect connects and finds out whether the server can be written to.
+// Connect connects, finds out whether the server can be written to, and reads
+// what operators have decided.
 func (s *Store) Connect(ctx context.Context) error {
 	client, err := s.connected()
 	if err != nil {
@@ -101,7 +102,11 @@ func (s *Store) Connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	probe := client.B().Set().Key(s.options.KeyPrefix + "probe").Value("1").PxMilliseconds(1000).Build()
-	return unavailable(client.Do(ctx, probe).Error())
+	if err := client.Do(ctx, probe).Error(); err != nil {
+		return unavailable(err)
+	}
+	_, err = s.readControl(ctx)
+	return err
 }
 
 // Close closes the connections. The store cannot be used any more.
