@@ -61,7 +61,7 @@ func (c *adminClient) call(method, path string, body, answer any) error {
 	if err != nil {
 		return fmt.Errorf("asking Caddy at %s: %w", address, err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was read
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
 		return fmt.Errorf("reading Caddy's answer: %w", err)
 	}

@@ -144,7 +144,7 @@ refuse it if they do not list its app.`,
 
 func (e explanationBody) print(cmd *cobra.Command) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, fmt.Sprintf(format, args...))
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("verdict", "%s: %s", e.Verdict, verdictWords[e.Verdict])
 	if e.KeyID != "" {

@@ -54,3 +54,29 @@ func TestThreatsNameTheirTests(t *testing.T) {
 		}
 	}
 }
+
+// The curl lines of docs/operations.md work as they stand, apart from the names.
+func TestDocumentedOperationsWork(t *testing.T) {
+	data, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGateway(t, withAdmin)
+	line := regexp.MustCompile(`(?m)^curl -s (?:-X ([A-Z]+) )?localhost:2019(/\S+)(?: -H 'Content-Type: application/json' -d '(.*)')?$`)
+	lines := line.FindAllStringSubmatch(string(data), -1)
+	if len(lines) != 10 {
+		t.Errorf("%d curl lines, want 10", len(lines))
+	}
+	for _, l := range lines {
+		method, want := l[1], 200
+		if method == "" {
+			method = "GET"
+		}
+		if method == "DELETE" { // there is no such key
+			want = 404
+		}
+		if status, body := g.operate(method, l[2], l[3]); status != want {
+			t.Errorf("%s: %d %s", l[0], status, body)
+		}
+	}
+}

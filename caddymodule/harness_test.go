@@ -40,6 +40,7 @@ type gatewayTest struct {
 	global  string
 	site    string
 	servers string
+	admin   string // address of the admin endpoint; off by default
 	extra   string
 	scheme  string
 }
@@ -48,7 +49,7 @@ type gatewayTest struct {
 func newGateway(t *testing.T, options ...func(*gatewayTest)) *gatewayTest {
 	t.Helper()
 	g := &gatewayTest{
-		t: t, scheme: "http", addr: freeAddr(t), storage: t.TempDir(),
+		t: t, scheme: "http", admin: "off", addr: freeAddr(t), storage: t.TempDir(),
 		wechat: wechattest.New(testApp, testSecret), app: newRecorder(t),
 	}
 	for _, option := range options {
@@ -80,7 +81,7 @@ func withSite(text string) func(*gatewayTest) { return func(g *gatewayTest) { g.
 // caddyfile is the whole configuration.
 func (g *gatewayTest) caddyfile() string {
 	return fmt.Sprintf(`{
-	admin off
+	admin %s
 	persist_config off
 	skip_install_trust
 	grace_period 1s
@@ -96,7 +97,7 @@ func (g *gatewayTest) caddyfile() string {
 %s://%s {
 	%s
 }
-`, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site)
+`, g.admin, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site)
 }
 
 func (g *gatewayTest) start() {

@@ -64,14 +64,14 @@ func TestObserverIsToldOnce(t *testing.T) {
 		}
 		var group sync.WaitGroup
 		for range 3 { // of one code at once, of which one reaches WeChat
-			group.Go(func() { w.Login(t.Context(), LoginRequest{Code: "other", Client: client}, sites) }) //nolint:errcheck // counted below
+			group.Go(func() { w.Login(t.Context(), LoginRequest{Code: "other", Client: client}, sites) })
 		}
 		group.Wait()
 		time.Sleep(quotaPause + time.Second)
 		w.wechat.answer = nil
 		w.login(t, "good")
 		for n := range 20 {
-			w.Login(t.Context(), LoginRequest{Code: "many" + string(rune('a'+n)), Client: client}, sites) //nolint:errcheck // counted below
+			w.Login(t.Context(), LoginRequest{Code: "many" + string(rune('a'+n)), Client: client}, sites)
 		}
 		for event, want := range map[string]int{
 			"new token": 2, "known token": 1, "repeated " + appA: 3, "opened " + appA: 1, "closed " + appA: 1, "limited " + appA: 12,

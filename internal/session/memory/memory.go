@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,7 +199,7 @@ func (s *Store) user(appID, openID string) uint32 {
 func (s *Store) known(appID, openID string) uint32 {
 	for number, app := range *s.apps.Load() {
 		if app.id == appID {
-			return s.byUser[toUserKey(uint16(number), openID)] //nolint:gosec // see appNumber
+			return s.byUser[toUserKey(uint16(number), openID)]
 		}
 	}
 	return 0
@@ -210,13 +211,13 @@ func (s *Store) appNumber(appID string) uint16 {
 	apps := *s.apps.Load()
 	for number, app := range apps {
 		if app.id == appID {
-			return uint16(number) //nolint:gosec // fewer than 65,536, see below
+			return uint16(number)
 		}
 	}
 	if len(apps) > math.MaxUint16 {
 		panic("memory: more than 65,536 apps")
 	}
-	more := append(apps[:len(apps):len(apps)], &app{id: appID})
+	more := append(slices.Clip(apps), &app{id: appID})
 	s.apps.Store(&more)
 	return uint16(len(apps)) //nolint:gosec // see above
 }

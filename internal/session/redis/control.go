@@ -98,6 +98,9 @@ func (s *Store) follow() {
 		case <-s.done:
 			return
 		case <-ticker.C:
+			if s.client.Load() == nil {
+				continue // nobody has come for a session yet
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout)
 			_, _ = s.readControl(ctx) // checks ask again themselves, and say so
 			cancel()

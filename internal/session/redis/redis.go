@@ -79,7 +79,7 @@ const (
 	reconnectPause = time.Second
 )
 
-// New returns a store that is not connected yet. Until Connect, or a later call,
+// New returns a store that is not connected yet and has to be closed. Until Connect, or a later call,
 // succeeds, every method returns session.ErrUnavailable.
 func New(o Options) (*Store, error) {
 	if len(o.Addresses) == 0 {
@@ -89,7 +89,9 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{options: o, box: box, memos: bounded.New[*memo](maxMemos, time.Hour), done: make(chan struct{})}, nil
+	s := &Store{options: o, box: box, memos: bounded.New[*memo](maxMemos, time.Hour), done: make(chan struct{})}
+	go s.follow()
+	return s, nil
 }
 
 // Connect connects, finds out whether the server can be written to, and reads
@@ -145,7 +147,6 @@ func (s *Store) connected() (rueidis.Client, error) {
 		return nil, s.cause
 	}
 	s.client.Store(&client)
-	go s.follow()
 	return client, nil
 }
 
