@@ -3,6 +3,7 @@
 package wechat
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -161,9 +162,19 @@ func parseProxy(raw string) (*url.URL, error) {
 	return nil, fmt.Errorf("api_proxy: scheme %q is not http, https or socks5", proxy.Scheme)
 }
 
-// get asks the bases in turn until one could be connected to, and returns the
-// body of the answer. hidden are texts that must not be in an error.
-func (c *Client) get(ctx context.Context, path string, query url.Values, hidden ...string) ([]byte, error) {
+// call is one request to the API.
+type call struct {
+	method, path string
+	query        url.Values
+	// body is JSON; nil for none.
+	body []byte
+	// hidden are texts that must not be in an error.
+	hidden []string
+}
+
+// ask asks the bases in turn until one could be connected to, and returns the
+// body of the answer.
+func (c *Client) ask(ctx context.Context, request call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var err error
@@ -171,14 +182,14 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, hidden 
 		var body []byte
 		for range maxStale {
 			var stale bool
-			if body, stale, err = c.getFrom(ctx, base, path, query); !stale {
+			if body, stale, err = c.askBase(ctx, base, request); !stale {
 				break
 			}
 		}
 		if err == nil {
 			return body, nil
 		}
-		err = scrub(fmt.Errorf("%w (%s at %s)", err, path, base.Host), hidden)
+		err = scrub(fmt.Errorf("%w (%s at %s)", err, request.path, base.Host), request.hidden)
 		if !errors.Is(err, ErrNotSent) || ctx.Err() != nil {
 			break
 		}
@@ -186,20 +197,37 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, hidden 
 	return nil, err
 }
 
-// once is a body without content. net/http silently sends a GET again when a
-// kept connection dies under it, unless the request has a body that it cannot
-// rewind (net/http, isReplayable).
-type once struct{}
+// once is a body that net/http cannot rewind. It silently sends a GET again when
+// a kept connection dies under it, unless the request has such a body (net/http,
+// isReplayable); of a GET it is without content.
+type once struct{ io.Reader }
 
-func (once) Read([]byte) (int, error) { return 0, io.EOF }
-func (once) Close() error             { return nil }
+func (once) Close() error { return nil }
 
-// getFrom asks one base. It reports stale when a kept connection was dead before
-// anything was written to it, so that another one may be tried.
-func (c *Client) getFrom(ctx context.Context, base *url.URL, path string, query url.Values) (body []byte, stale bool, err error) {
+func (request call) to(base *url.URL) *http.Request {
 	target := *base
-	target.Path += path
-	target.RawQuery = query.Encode()
+	target.Path += request.path
+	target.RawQuery = request.query.Encode()
+	req := &http.Request{
+		Method: request.method, URL: &target, Host: target.Host,
+		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"caddy-wechat"}},
+		Body:   once{bytes.NewReader(request.body)},
+	}
+	if request.body == nil {
+		// Keeps net/http from probing the body, and from sending it chunked on a
+		// machine too busy to answer the probe in time.
+		req.TransferEncoding = []string{"identity"}
+		return req
+	}
+	// With the length known it is not sent chunked, which WeChat answers with 412.
+	req.ContentLength = int64(len(request.body))
+	req.Header["Content-Type"] = []string{"application/json"}
+	return req
+}
+
+// askBase asks one base. It reports stale when a kept connection was dead before
+// anything was written to it, so that another one may be tried.
+func (c *Client) askBase(ctx context.Context, base *url.URL, request call) (body []byte, stale bool, err error) {
 	// Nothing has left before the first header field is written: not while there
 	// is no connection, and not on a kept one that turns out to be dead.
 	var sent atomic.Bool
@@ -208,14 +236,7 @@ func (c *Client) getFrom(ctx context.Context, base *url.URL, path string, query 
 		GotConn:          func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
 		WroteHeaderField: func(string, []string) { sent.Store(true) },
 	}
-	req := (&http.Request{
-		Method: http.MethodGet, URL: &target, Host: target.Host, Body: once{},
-		// Keeps net/http from probing the body, and from sending it chunked on a
-		// machine too busy to answer the probe in time.
-		TransferEncoding: []string{"identity"},
-		Header:           http.Header{"Accept": {"application/json"}, "User-Agent": {"caddy-wechat"}},
-	}).WithContext(httptrace.WithClientTrace(ctx, trace))
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(request.to(base).WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil {
 		return nil, kept.Load() && !sent.Load() && ctx.Err() == nil, transportError(ctx, err, sent.Load())
 	}

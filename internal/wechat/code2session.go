@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 
@@ -35,12 +36,16 @@ const (
 // if the code is still good; an errcode is an APIError. When ctx is cancelled
 // it is ctx's error.
 func (c *Client) Code2Session(ctx context.Context, app App, code string) (User, error) {
-	body, err := c.get(ctx, "/sns/jscode2session", url.Values{
-		"appid":      {app.ID},
-		"secret":     {app.Secret.Reveal()},
-		"js_code":    {code},
-		"grant_type": {"authorization_code"},
-	}, app.Secret.Reveal(), code)
+	body, err := c.ask(ctx, call{
+		method: http.MethodGet, path: "/sns/jscode2session",
+		query: url.Values{
+			"appid":      {app.ID},
+			"secret":     {app.Secret.Reveal()},
+			"js_code":    {code},
+			"grant_type": {"authorization_code"},
+		},
+		hidden: []string{app.Secret.Reveal(), code},
+	})
 	if err != nil {
 		return User{}, err
 	}

@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// Server answers GET /sns/jscode2session. The zero value is not usable; call
-// New. It is safe for concurrent use.
+// Server answers GET /sns/jscode2session and POST /cgi-bin/stable_token. The
+// zero value is not usable; call New. It is safe for concurrent use.
 type Server struct {
 	mu      sync.Mutex
 	secrets map[string]string
@@ -22,6 +22,7 @@ type Server struct {
 	script  []Answer
 	always  *Answer
 	queries []url.Values
+	forms   []TokenForm
 	hold    chan struct{}
 }
 
@@ -105,16 +106,27 @@ func (s *Server) Queries() []url.Values {
 	return append([]url.Values(nil), s.queries...)
 }
 
-// Calls is how many calls there were.
+// Calls is how many login codes were sent.
 func (s *Server) Calls() int { return len(s.Queries()) }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet || r.URL.Path != "/sns/jscode2session" {
+	var record func()
+	var usual func() Answer
+	switch {
+	case r.Method == http.MethodGet && r.URL.Path == "/sns/jscode2session":
+		query := r.URL.Query()
+		record = func() { s.queries = append(s.queries, query) }
+		usual = func() Answer { return s.exchange(query) }
+	case r.Method == http.MethodPost && r.URL.Path == "/cgi-bin/stable_token":
+		form, problem := readTokenForm(r)
+		record = func() { s.forms = append(s.forms, form) }
+		usual = func() Answer { return s.stableToken(form, problem) }
+	default:
 		http.NotFound(w, r)
 		return
 	}
-	answer, hold := s.answer(r.URL.Query())
+	answer, hold := s.answer(record, usual)
 	if hold != nil {
 		select {
 		case <-hold:
@@ -138,10 +150,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(answer.Body))
 }
 
-func (s *Server) answer(query url.Values) (Answer, <-chan struct{}) {
+// answer returns what the script says, or else the usual answer.
+func (s *Server) answer(record func(), usual func() Answer) (Answer, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queries = append(s.queries, query)
+	record()
 	if len(s.script) > 0 {
 		answer := s.script[0]
 		s.script = s.script[1:]
@@ -150,7 +163,7 @@ func (s *Server) answer(query url.Values) (Answer, <-chan struct{}) {
 	if s.always != nil {
 		return *s.always, s.hold
 	}
-	return s.exchange(query), s.hold
+	return usual(), s.hold
 }
 
 func (s *Server) exchange(query url.Values) Answer {

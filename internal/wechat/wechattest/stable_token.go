@@ -1,0 +1,69 @@
+package wechattest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// TokenForm is the body of a call of stable_token.
+type TokenForm struct {
+	GrantType    string `json:"grant_type"`
+	AppID        string `json:"appid"`
+	Secret       string `json:"secret"`
+	ForceRefresh *bool  `json:"force_refresh"`
+}
+
+// TokenLifetime is how many seconds an access_token of the fake is good.
+const TokenLifetime = 7200
+
+// AccessToken is what the fake hands out to an app, the first time and each time
+// after a forced one.
+func AccessToken(appID string, forced int) string {
+	return fmt.Sprintf("access_token_of_%s-%d", appID, forced)
+}
+
+// TokenForms returns the body of every call of stable_token so far.
+func (s *Server) TokenForms() []TokenForm {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.forms)
+}
+
+// readTokenForm is as strict as WeChat: 412 for a body whose length is not
+// announced, 47001 for one that is not JSON.
+func readTokenForm(r *http.Request) (TokenForm, *Answer) {
+	var form TokenForm
+	if r.ContentLength < 0 || len(r.TransferEncoding) > 0 {
+		return form, &Answer{Status: http.StatusPreconditionFailed}
+	}
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&form); err != nil || r.Header.Get("Content-Type") != "application/json" {
+		answer := Errcode(47001)
+		return form, &answer
+	}
+	return form, nil
+}
+
+func (s *Server) stableToken(form TokenForm, problem *Answer) Answer {
+	secret, known := s.secrets[form.AppID]
+	switch {
+	case problem != nil:
+		return *problem
+	case form.GrantType != "client_credential":
+		return Errcode(40002)
+	case !known:
+		return Errcode(40013)
+	case secret != form.Secret:
+		return Errcode(40125)
+	}
+	forced := 0
+	for _, earlier := range s.forms {
+		if earlier.AppID == form.AppID && earlier.ForceRefresh != nil && *earlier.ForceRefresh {
+			forced++
+		}
+	}
+	return Answer{Body: fmt.Sprintf(`{"access_token":%q,"expires_in":%d}`, AccessToken(form.AppID, forced), TokenLifetime)}
+}
