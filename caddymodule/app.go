@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/openapi"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
@@ -78,7 +79,10 @@ type App struct {
 	store   storeModule
 	keys    *keyring.Ring
 	gateway *gateway.Gateway
-	state   *gateway.State // set while Cleanup has the pooled state to release
+	state   *pooledState // set while Cleanup has the pooled state to release
+
+	assertions *assertionKeys
+	owners     map[string]*openapi.Owner
 
 	observer *observer
 	journal  *journal
@@ -174,6 +178,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.observer, err = newObserver(ctx, a.order); err != nil {
 		return err
 	}
+	a.assertions = new(assertionKeys)
 	a.journal = newJournal(a.observer, a.logger, a.order)
 	a.health = &health{app: a}
 	a.gateway = gateway.New(gateway.Config{
@@ -186,7 +191,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		WeChat:        observedWeChat{a.client, a.observer.metrics},
 		Store:         a.store.sessions(),
 		Keys:          a.keys.Current,
-		State:         a.state,
+		State:         a.state.State,
 		Observer:      a.observer,
 	})
 	if err := ctx.GetMetricsRegistry().Register(newGauges(a)); err != nil {
@@ -347,6 +352,9 @@ func (a *App) refreshKeys(ctx context.Context) {
 
 func (a *App) refreshNow(ctx context.Context) {
 	err := a.keys.Refresh(ctx)
+	if own := a.assertions.ring; own != nil {
+		err = errors.Join(err, own.Refresh(ctx))
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -376,7 +384,11 @@ func (a *App) followDrops(ctx context.Context) {
 
 // dropKey makes tokens of a signing key not count any more, on every node.
 func (a *App) dropKey(ctx context.Context, id string) error {
-	if err := a.keys.Drop(ctx, id); err != nil {
+	err := a.keys.Drop(ctx, id)
+	if own := a.assertions.ring; errors.Is(err, keyring.ErrUnknownKey) && own != nil {
+		return own.Drop(ctx, id) // the other nodes follow within a minute
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.store.sessions().DropKey(ctx, id); err != nil {

@@ -28,7 +28,9 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		prefix   <path>
 //		public   <path>... | { <matchers> }
 //		optional [<path>...] | { <matchers> }
+//		headers  default | cloud_hosting { env_id … source … reuse … service … region … }
 //		header   <field> <name>|off
+//		assertion <header> { audience … lifetime … }
 //		token    header <name> | query <name> | cookie <name>
 //		forward_token
 //	}
@@ -86,6 +88,12 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "optional":
 		h.Optional = new(Selection)
 		return h.Optional.unmarshalCaddyfile(d)
+	case "headers":
+		h.Headers = new(Headers)
+		return h.Headers.unmarshalCaddyfile(d)
+	case "assertion":
+		h.Assertion = new(Assertion)
+		return h.Assertion.unmarshalCaddyfile(d)
 	case "header":
 		return h.unmarshalHeader(d)
 	case "token":

@@ -136,6 +136,18 @@ func TestMistakesDoNotLoad(t *testing.T) {
 		"token nowhere":             {oneApp, "token body x", []string{"token", "body", "Caddyfile:9"}},
 		"token in Host":             {oneApp, "token header Host", []string{"token", "Host", "Caddyfile:9"}},
 		"token without name":        {oneApp, "token cookie", []string{"token", "Caddyfile:9"}},
+		"unknown preset":            {oneApp, "headers wafer", []string{"headers", "wafer", "Caddyfile:9"}},
+		"no preset":                 {oneApp, "headers", []string{"headers", "Caddyfile:9"}},
+		"unknown preset option":     {oneApp, "headers cloud_hosting {\nnonsense x\n}", []string{"headers", "nonsense", "Caddyfile:10"}},
+		"option of another preset":  {oneApp, "headers default {\nenv_id x\n}", []string{"headers", "env_id", "Caddyfile:10"}},
+		"owner is no AppID":         {oneApp, "headers cloud_hosting {\nreuse a/b\n}", []string{"reuse", "AppID", "Caddyfile:10"}},
+		"renamed preset":            {oneApp, "headers cloud_hosting\nheader openid X-A", []string{"header", "cloud_hosting"}},
+		"assertion without header":  {oneApp, "assertion", []string{"assertion", "Caddyfile:9"}},
+		"assertion in Host":         {oneApp, "assertion Host", []string{"Host", "Caddyfile:9"}},
+		"assertion in X-OpenID":     {oneApp, "assertion X_OpenID", []string{"X_OpenID"}},
+		"assertion as the openid":   {oneApp, "assertion X-OpenID", []string{"X-Openid"}},
+		"long assertion":            {oneApp, "assertion X-Signed {\nlifetime 2m\n}", []string{"lifetime", "Caddyfile:10"}},
+		"unknown assertion option":  {oneApp, "assertion X-Signed {\nnonsense\n}", []string{"nonsense", "Caddyfile:10"}},
 		"forward_token with value":  {oneApp, "forward_token yes", []string{"Caddyfile:9"}},
 	} {
 		t.Run(name, func(t *testing.T) {

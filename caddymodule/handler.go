@@ -55,6 +55,14 @@ type Handler struct {
 	// Default: `{"openid": "X-OpenID", "unionid": "X-UnionID", "appid": "X-AppID", "session_id": "off"}`
 	Header map[string]string `json:"header,omitempty"`
 
+	// Which family of headers the app gets. `header` renames those of `default`.
+	// Default: `{"preset": "default"}`
+	Headers *Headers `json:"headers,omitempty"`
+
+	// Add a signed statement about the user.
+	// Default: none
+	Assertion *Assertion `json:"assertion,omitempty"`
+
 	// Where clients send the token.
 	// Default: `Authorization: Bearer <token>`
 	Token *TokenCarrier `json:"token,omitempty"`
@@ -68,6 +76,7 @@ type Handler struct {
 	gateway *gateway.Gateway
 	apps    gateway.Apps
 	guard   *identity.Guard
+	cloud   *identity.CloudHosting // nil for the default headers
 	carrier carrier
 	prefix  string // folded
 	routes  map[string]route
@@ -100,11 +109,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.carrier, err = h.Token.carrier(); err != nil {
 		return err
 	}
-	names, err := headerNames(h.Header)
-	if err != nil {
-		return err
-	}
-	if h.guard, err = identity.NewGuard(names); err != nil {
+	if err := h.provisionHeaders(); err != nil {
 		return err
 	}
 	if err := h.Public.provision(ctx, "public"); err != nil {
@@ -116,6 +121,30 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.prefix = urlpath.Fold(h.Prefix)
 	h.routes = h.newRoutes()
 	return h.checkPublic()
+}
+
+// provisionHeaders prepares what the app gets.
+func (h *Handler) provisionHeaders() (err error) {
+	if h.cloud, err = h.Headers.cloudHosting(); err != nil {
+		return err
+	}
+	if h.cloud != nil && len(h.Header) > 0 {
+		return errors.New("header: renames the headers of `headers default`; those of cloud_hosting have fixed names")
+	}
+	if err := h.Assertion.provision(); err != nil {
+		return err
+	}
+	if h.Assertion != nil {
+		if err := h.app.openAssertionKeys(); err != nil {
+			return err
+		}
+	}
+	names, err := headerNames(h.Header)
+	if err != nil {
+		return err
+	}
+	h.guard, err = identity.NewGuard(names, h.Assertion.names()...)
+	return err
 }
 
 // resolveApps finds the apps of this site among the configured ones.

@@ -25,6 +25,7 @@ type metrics struct {
 	gracePasses  *prometheus.CounterVec
 	duplicates   *prometheus.CounterVec
 	rateLimited  *prometheus.CounterVec
+	apiCalls     *prometheus.CounterVec
 
 	// Those of the request path, looked up once.
 	authenticated, anonymous, tokenKnown, tokenNew prometheus.Counter
@@ -61,10 +62,11 @@ func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error)
 		storeErrors:  newCounter("store_errors_total", "How often the session store could not tell.", "app"),
 		gracePasses:  newCounter("grace_passes_total", "Requests that passed on a token's signature alone while the session store could not tell.", "app"),
 		duplicates:   newCounter("duplicate_codes_total", "Login codes that came again and were not sent to WeChat again.", "app"),
+		apiCalls:     newCounter("api_calls_total", "Calls of wechat_api by outcome: ok, errcode if WeChat answered with one, or the code of the error.", "app", "endpoint", "outcome"),
 		rateLimited:  newCounter("rate_limited_logins_total", "Logins refused by the gateway's own limits.", "app"),
 	}
 	for _, c := range []prometheus.Collector{
-		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited,
+		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited, m.apiCalls,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
@@ -103,6 +105,7 @@ func errcodeLabel(code int) string {
 type gauges struct {
 	app                                  *App
 	sessions, users, breaker, store, key *prometheus.Desc
+	accessToken                          *prometheus.Desc
 }
 
 // gaugeTime bounds a look, which may ask the session store.
@@ -113,18 +116,19 @@ func newGauges(a *App) *gauges {
 		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, metricsSubsystem, name), help, labels, nil)
 	}
 	return &gauges{
-		app:      a,
-		sessions: desc("sessions", "Live sessions; with a shared store those of all nodes.", "app"),
-		users:    desc("users", "Users with a live session; with a shared store those of all nodes.", "app"),
-		breaker:  desc("breaker_state", "1 for the state that the breaker of the app is in: closed, half-open or open.", "app", "state"),
-		store:    desc("store_up", "1 if the session store can be read and written."),
-		key:      desc("signing_key_age_seconds", "Age of the key that signs tokens. Absent with signing_key."),
+		app:         a,
+		sessions:    desc("sessions", "Live sessions; with a shared store those of all nodes.", "app"),
+		users:       desc("users", "Users with a live session; with a shared store those of all nodes.", "app"),
+		breaker:     desc("breaker_state", "1 for the state that the breaker of the app is in: closed, half-open or open.", "app", "state"),
+		store:       desc("store_up", "1 if the session store can be read and written."),
+		accessToken: desc("access_token_age_seconds", "Age of the app's access_token. Absent until wechat_api needs one.", "app"),
+		key:         desc("signing_key_age_seconds", "Age of the key that signs tokens. Absent with signing_key."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.sessions, g.users, g.breaker, g.store, g.key} {
+	for _, d := range []*prometheus.Desc{g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken} {
 		descs <- d
 	}
 }
@@ -146,6 +150,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			send(g.users, float64(count.Users), app)
 		}
 		now, _ := g.app.gateway.Breaker(app)
+		if fetched, ok := g.app.state.tokens.Fetched(app); ok {
+			send(g.accessToken, time.Since(fetched).Seconds(), app)
+		}
 		for _, state := range breakerStates {
 			send(g.breaker, one[state == now], app, state)
 		}

@@ -29,12 +29,16 @@ type route struct {
 var routeNames = []string{"login", "renew", "logout", "session"}
 
 func (h *Handler) newRoutes() map[string]route {
-	return map[string]route{
+	routes := map[string]route{
 		h.Prefix + "/login":   {http.MethodPost, h.login},
 		h.Prefix + "/renew":   {http.MethodPost, h.renew},
 		h.Prefix + "/logout":  {http.MethodPost, h.logout},
 		h.Prefix + "/session": {http.MethodGet, h.session},
 	}
+	if h.Assertion != nil {
+		routes[h.Prefix+"/jwks.json"] = route{http.MethodGet, h.jwks}
+	}
+	return routes
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -69,18 +70,7 @@ func resolveAppID(text string) (string, error) {
 // openKeys returns the configured keys, or those in Caddy's storage.
 func (a *App) openKeys(ctx caddy.Context) (*keyring.Ring, error) {
 	if len(a.SigningKeys) == 0 {
-		if err := checkPermissions(ctx.Storage()); err != nil {
-			return nil, err
-		}
-		ring, err := keyring.Open(ctx, ctx.Storage(), keyring.Settings{
-			Rotation: caddyDuration(a.KeyRotation), TokenLifetime: caddyDuration(a.Session.TokenLifetime),
-		})
-		if errors.Is(err, keyring.ErrDamaged) {
-			return nil, fmt.Errorf("signing keys: %w; restore it from a backup, or delete it, which ends every session", err)
-		} else if err != nil {
-			return nil, fmt.Errorf("signing keys: %w", err)
-		}
-		return ring, nil
+		return openStored(ctx, keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.TokenLifetime))
 	}
 	keys := make([]token.Key, len(a.SigningKeys))
 	for i, text := range a.SigningKeys {
@@ -99,13 +89,27 @@ func (a *App) openKeys(ctx caddy.Context) (*keyring.Ring, error) {
 	return keyring.Fixed(ring)
 }
 
+// openStored returns the keys in Caddy's storage.
+func openStored(ctx caddy.Context, key string, rotation, lifetime time.Duration) (*keyring.Ring, error) {
+	if err := checkPermissions(ctx.Storage(), key); err != nil {
+		return nil, err
+	}
+	ring, err := keyring.Open(ctx, ctx.Storage(), keyring.Settings{StorageKey: key, Rotation: rotation, TokenLifetime: lifetime})
+	if errors.Is(err, keyring.ErrDamaged) {
+		return nil, fmt.Errorf("signing keys: %w; restore it from a backup, or delete it, which ends every session", err)
+	} else if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	return ring, nil
+}
+
 // checkPermissions refuses keys that other users of the machine can read.
-func checkPermissions(storage certmagic.Storage) error {
+func checkPermissions(storage certmagic.Storage, key string) error {
 	files, ok := storage.(*certmagic.FileStorage)
 	if !ok {
 		return nil
 	}
-	name := files.Filename(keyring.StorageKey)
+	name := files.Filename(key)
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

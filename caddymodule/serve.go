@@ -23,13 +23,26 @@ type admission struct {
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	var asked identity.Asked
+	if h.cloud != nil {
+		asked = h.cloud.Read(r.Header)
+	}
 	// Before any decision, and in place: error routes get the same header map.
 	h.guard.Strip(r.Header, fromTrustedProxy(r))
 	websocket := identity.CleanHop(r)
+	if h.cloud != nil {
+		h.cloud.KeepService(r.Header, asked)
+	}
 
 	a := h.admit(w, r, websocket)
 	if a.answered {
 		return nil
+	}
+	if !a.anonymous {
+		if err := h.inject(r, a.user, asked); err != nil {
+			h.refuse(w, err, a.user)
+			return nil
+		}
 	}
 	h.setPlaceholders(r, a.user)
 	if a.anonymous {
@@ -39,9 +52,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if a.anonymous && !a.varies {
 		return next.ServeHTTP(w, r)
-	}
-	if !a.anonymous {
-		h.guard.Inject(r.Header, a.user)
 	}
 	w = &responseWriter{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/openapi"
 )
 
 // pool holds what survives a change of configuration. Nothing in it points to a
@@ -14,18 +15,21 @@ var pool = caddy.NewUsagePool()
 
 const stateKey = "state"
 
-type pooledState struct{ *gateway.State }
+type pooledState struct {
+	*gateway.State
+	tokens *openapi.Tokens
+}
 
-func (pooledState) Destruct() error { return nil }
+func (*pooledState) Destruct() error { return nil }
 
-func acquireState() (*gateway.State, error) {
+func acquireState() (*pooledState, error) {
 	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
-		return pooledState{gateway.NewState()}, nil
+		return &pooledState{gateway.NewState(), openapi.NewTokens()}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return value.(pooledState).State, nil
+	return value.(*pooledState), nil
 }
 
 func releaseState() error {

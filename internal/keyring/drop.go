@@ -3,7 +3,6 @@ package keyring
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"time"
 
@@ -47,7 +46,7 @@ func (r *Ring) Drop(ctx context.Context, id string) error {
 	}
 	_, err := r.change(ctx, time.Now(), func(f file, now time.Time) (file, bool, error) { return f.drop(id, now) })
 	if err != nil {
-		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+		return r.named(err)
 	}
 	return r.Refresh(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,9 +24,10 @@ type Storage interface {
 }
 
 const (
-	// StorageKey is where in the storage the keys are.
-	StorageKey = "wechat/keys.json"
-	lockName   = "wechat_keys"
+	// StorageKey is where in the storage the keys of tokens are, AssertionKey
+	// where those of assertions.
+	StorageKey   = "wechat/keys.json"
+	AssertionKey = "wechat/assertion_keys.json"
 	// RefreshInterval is how often a node should call Refresh, and how often it
 	// therefore learns of changes that other nodes made.
 	RefreshInterval = time.Minute
@@ -34,8 +36,10 @@ const (
 	announce = 10 * time.Minute
 )
 
-// Settings say how keys change.
+// Settings say where keys are and how they change.
 type Settings struct {
+	// StorageKey is where in the storage the keys are. Default: StorageKey
+	StorageKey string
 	// Rotation is the age at which a key stops signing. Zero: never.
 	Rotation time.Duration
 	// TokenLifetime is the longest lifetime of a token: keys verify that much
@@ -68,6 +72,9 @@ type Ring struct {
 // storage at the same time end up with the same keys. The error matches
 // ErrDamaged if there are keys that cannot be read.
 func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
+	if settings.StorageKey == "" {
+		settings.StorageKey = StorageKey
+	}
 	r := &Ring{storage: storage, settings: settings}
 	if err := r.Refresh(ctx); err != nil {
 		return nil, err
@@ -106,20 +113,29 @@ func (r *Ring) Refresh(ctx context.Context) error {
 		f, err = r.change(ctx, now, r.rotateNow)
 	}
 	if err != nil {
-		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+		return r.named(err)
 	}
 	keys, err := f.ring(now)
 	if err != nil {
-		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+		return r.named(err)
 	}
 	storeKey, err := token.NewKey(f.Store.Secret)
 	if err != nil {
-		return fmt.Errorf("%s in Caddy's storage: %w", StorageKey, err)
+		return r.named(err)
 	}
 	if r.current.Load() == nil {
 		r.storeKey = storeKey // set once, before anybody else sees r
 	}
 	return r.use(keys, f.made())
+}
+
+// named says which keys an error is about.
+func (r *Ring) named(err error) error {
+	return fmt.Errorf("%s in Caddy's storage: %w", r.settings.StorageKey, err)
+}
+
+func (r *Ring) lockName() string {
+	return strings.NewReplacer("/", "_", ".json", "").Replace(r.settings.StorageKey)
 }
 
 func needsChange(f file, now time.Time, s Settings) bool {
@@ -134,7 +150,7 @@ func (r *Ring) rotateNow(f file, now time.Time) (file, bool, error) {
 }
 
 func (r *Ring) load(ctx context.Context) (file, error) {
-	data, err := r.storage.Load(ctx, StorageKey)
+	data, err := r.storage.Load(ctx, r.settings.StorageKey)
 	if err != nil {
 		return file{}, err
 	}
@@ -144,11 +160,11 @@ func (r *Ring) load(ctx context.Context) (file, error) {
 // change makes or edits the keys under the storage's lock, after another look:
 // another node may have done it meanwhile.
 func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.Time) (file, bool, error)) (f file, err error) {
-	if err := r.storage.Lock(ctx, lockName); err != nil {
+	if err := r.storage.Lock(ctx, r.lockName()); err != nil {
 		return file{}, fmt.Errorf("locking: %w", err)
 	}
 	defer func() {
-		if unlockErr := r.storage.Unlock(ctx, lockName); unlockErr != nil && err == nil {
+		if unlockErr := r.storage.Unlock(ctx, r.lockName()); unlockErr != nil && err == nil {
 			err = fmt.Errorf("unlocking: %w", unlockErr)
 		}
 	}()
@@ -167,7 +183,7 @@ func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.T
 	if !changed {
 		return f, nil
 	}
-	if err := r.storage.Store(ctx, StorageKey, f.encode()); err != nil {
+	if err := r.storage.Store(ctx, r.settings.StorageKey, f.encode()); err != nil {
 		return file{}, fmt.Errorf("writing: %w", err)
 	}
 	return f, nil

@@ -62,6 +62,7 @@ type Client struct {
 	timeout   time.Duration
 	transport *http.Transport
 	http      *http.Client
+	relay     *http.Transport // for what takes longer than the timeout
 }
 
 // New returns a Client, or an error that names the setting which is wrong.
@@ -102,6 +103,8 @@ func New(o Options) (*Client, error) {
 		}
 		c.transport.Proxy = http.ProxyURL(proxy)
 	}
+	c.relay = c.transport.Clone()
+	c.relay.ResponseHeaderTimeout = c.timeout // from the end of the request on
 	c.http = &http.Client{
 		Transport: c.transport,
 		// Go would send a Referer with the whole query, secret included.
@@ -111,7 +114,10 @@ func New(o Options) (*Client, error) {
 }
 
 // Close closes the connections that are idle.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.transport.CloseIdleConnections()
+	c.relay.CloseIdleConnections()
+}
 
 // CheckBase returns an error unless raw can be a base URL of the API.
 func CheckBase(raw string) error {
@@ -228,17 +234,10 @@ func (request call) to(base *url.URL) *http.Request {
 // askBase asks one base. It reports stale when a kept connection was dead before
 // anything was written to it, so that another one may be tried.
 func (c *Client) askBase(ctx context.Context, base *url.URL, request call) (body []byte, stale bool, err error) {
-	// Nothing has left before the first header field is written: not while there
-	// is no connection, and not on a kept one that turns out to be dead.
-	var sent atomic.Bool
-	var kept atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GotConn:          func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
-		WroteHeaderField: func(string, []string) { sent.Store(true) },
-	}
-	resp, err := c.http.Do(request.to(base).WithContext(httptrace.WithClientTrace(ctx, trace)))
+	way, traced := trackWay(ctx)
+	resp, err := c.http.Do(request.to(base).WithContext(traced))
 	if err != nil {
-		return nil, kept.Load() && !sent.Load() && ctx.Err() == nil, transportError(ctx, err, sent.Load())
+		return nil, way.stale() && ctx.Err() == nil, transportError(ctx, err, way.sent.Load())
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -256,18 +255,35 @@ func (c *Client) askBase(ctx context.Context, base *url.URL, request call) (body
 	return body, false, nil
 }
 
+// way is how far a request got. Nothing has left before the first header field is
+// written: not while there is no connection, and not on a kept one that turns out
+// to be dead.
+type way struct{ sent, kept atomic.Bool }
+
+func trackWay(ctx context.Context) (*way, context.Context) {
+	w := new(way)
+	return w, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:          func(info httptrace.GotConnInfo) { w.kept.Store(info.Reused) },
+		WroteHeaderField: func(string, []string) { w.sent.Store(true) },
+	})
+}
+
+// stale reports whether a kept connection was dead before anything was written.
+func (w *way) stale() bool { return w.kept.Load() && !w.sent.Load() }
+
 // transportError says what a failed round trip means. Without a connection,
 // nothing was sent.
 func transportError(ctx context.Context, err error, sent bool) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // its text has the whole URL, AppSecret included
 	}
+	timeout, isNet := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case !sent:
 		return fmt.Errorf("%w: %w: %s", ErrUnavailable, ErrNotSent, err.Error())
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, isNet && timeout.Timeout():
 		return ErrTimeout
 	case isProtocolError(err):
 		return fmt.Errorf("%w: %s", ErrBadAnswer, err.Error())

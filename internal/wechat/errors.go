@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // What can happen to a call. WeChat's numbers end in this file; above it people
@@ -40,7 +41,13 @@ var (
 // KnownErrcode reports whether the errcode has a meaning to this package.
 func KnownErrcode(code int) bool {
 	_, known := outcomes[code]
-	return known
+	return known || slices.Contains(apiErrcodes, code)
+}
+
+// apiErrcodes are others that calls with an access_token often end with (the
+// global errcode list).
+var apiErrcodes = []int{
+	40003, 40014, 41001, 42001, 43004, 43101, 44002, 45002, 45015, 45047, 47001, 47003, 48001, 48004, 61451, 85079, 87014, 87009, 89503,
 }
 
 // outcomes says what each errcode of code2Session means ("小程序登录凭证校验

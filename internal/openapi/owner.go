@@ -1,0 +1,312 @@
+// Package openapi lets apps call WeChat's server API without a credential: it
+// adds the app's access_token, which it owns, renews and shares.
+package openapi
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-wechat/gateway/internal/secret"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+// Fetcher asks WeChat for an access_token.
+type Fetcher interface {
+	StableToken(ctx context.Context, app wechat.App, force bool) (wechat.AccessToken, error)
+}
+
+// Vault keeps what several gateways share, by name, and encrypts it.
+type Vault interface {
+	// LoadShared returns a value, nil if there is none.
+	LoadShared(ctx context.Context, name string) ([]byte, error)
+	SaveShared(ctx context.Context, name string, value []byte, lifetime time.Duration) error
+	// ForgetShared forgets a value that refused says yes to.
+	ForgetShared(ctx context.Context, name string, refused func(value []byte) bool) error
+	// TakeTurn reports whether the caller is the one to fetch; others wait for
+	// what it saves, for turn at most.
+	TakeTurn(ctx context.Context, name string, turn time.Duration) (bool, error)
+	EndTurn(ctx context.Context, name string) error
+}
+
+// Token is an access_token with its times.
+type Token struct {
+	Value         secret.String
+	Fetched, Ends time.Time
+}
+
+// sharedToken is a Token as the vault keeps it.
+type sharedToken struct {
+	Value   string `json:"v"`
+	Fetched int64  `json:"f"` // Unix milliseconds
+	Ends    int64  `json:"e"`
+}
+
+func (t Token) encode() []byte {
+	data, err := json.Marshal(sharedToken{t.Value.Reveal(), t.Fetched.UnixMilli(), t.Ends.UnixMilli()})
+	if err != nil {
+		panic(err) // a string and integers always encode
+	}
+	return data
+}
+
+// decodeToken returns no token for what is none.
+func decodeToken(data []byte) Token {
+	var kept sharedToken
+	if json.Unmarshal(data, &kept) != nil || kept.Value == "" {
+		return Token{}
+	}
+	return Token{Value: secret.New(kept.Value), Fetched: time.UnixMilli(kept.Fetched), Ends: time.UnixMilli(kept.Ends)}
+}
+
+// How tokens are renewed. WeChat hands out the same one until about five minutes
+// before its end; then a new one, and both work ("getStableAccessToken").
+const (
+	renewBefore = 4*time.Minute + 30*time.Second
+	// spare is what a token has to be good for to be used at all.
+	spare = 10 * time.Second
+	// fetchTime bounds a fetch, waiting for another node included.
+	fetchTime = 15 * time.Second
+	// turnTime is how long another node waits for the one that fetches.
+	turnTime = 8 * time.Second
+	turnPoll = 50 * time.Millisecond
+	// After failures calls fail at once for a time that doubles.
+	minBackoff = time.Second
+	maxBackoff = 32 * time.Second
+	// quotaBackoff follows errcode 45009, whose quota is a day's.
+	quotaBackoff = 10 * time.Minute
+	// refusedBackoff follows a token that WeChat has just handed out and refuses.
+	refusedBackoff = 10 * time.Second
+)
+
+// Tokens is what has to survive a change of configuration: the tokens of all
+// apps, and when to ask again after a failure.
+type Tokens struct {
+	mu   sync.Mutex
+	apps map[string]*slot
+}
+
+// slot is the state of one app.
+type slot struct {
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	token   Token
+	failed  error
+	backoff time.Duration
+	until   time.Time // of failed
+	kept    time.Time // when a refused token may be dropped again
+}
+
+// NewTokens returns a Tokens without any.
+func NewTokens() *Tokens { return &Tokens{apps: make(map[string]*slot)} }
+
+func (t *Tokens) slot(appID string) *slot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.apps[appID] == nil {
+		t.apps[appID] = new(slot)
+	}
+	return t.apps[appID]
+}
+
+// Fetched returns when the app's token was fetched from WeChat, by whichever
+// node; false if there is none.
+func (t *Tokens) Fetched(appID string) (time.Time, bool) {
+	s := t.slot(appID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token.Fetched, !s.token.Value.IsZero() && time.Now().Before(s.token.Ends)
+}
+
+// Owner owns the access_token of one app.
+type Owner struct {
+	app     wechat.App
+	fetcher Fetcher
+	vault   Vault // nil: the token is this process's own
+	slot    *slot
+}
+
+// NewOwner returns the owner of an app's token. vault may be nil.
+func NewOwner(tokens *Tokens, app wechat.App, fetcher Fetcher, vault Vault) *Owner {
+	return &Owner{app: app, fetcher: fetcher, vault: vault, slot: tokens.slot(app.ID)}
+}
+
+// AppID is the app whose token it is.
+func (o *Owner) AppID() string { return o.app.ID }
+
+// name is the token's name in the vault.
+func (o *Owner) name() string { return "access_token " + o.app.ID }
+
+// Token returns the app's access_token. However many ask, one asks WeChat; a
+// token is renewed before its end, while the old one is still in use. Errors are
+// those of wechat.Client.StableToken; after one, it is returned at once for a
+// while.
+func (o *Owner) Token(ctx context.Context) (secret.String, error) {
+	now := time.Now()
+	o.slot.mu.Lock()
+	token, failed, until := o.slot.token, o.slot.failed, o.slot.until
+	o.slot.mu.Unlock()
+	usable := !token.Value.IsZero() && now.Before(token.Ends.Add(-spare))
+	if usable && now.Before(renewal(token)) {
+		return token.Value, nil
+	}
+	if failed != nil && now.Before(until) {
+		if usable {
+			return token.Value, nil
+		}
+		return secret.String{}, failed
+	}
+	// The fetch goes on when its first caller leaves: others wait for it.
+	result := o.slot.flight.DoChan("token", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
+		defer cancel()
+		return o.fetch(ctx)
+	})
+	if usable {
+		return token.Value, nil
+	}
+	select {
+	case <-ctx.Done():
+		return secret.String{}, ctx.Err()
+	case r := <-result:
+		fresh, _ := r.Val.(Token)
+		return fresh.Value, r.Err
+	}
+}
+
+// renewal is when a token should be replaced.
+func renewal(t Token) time.Time {
+	if lifetime := t.Ends.Sub(t.Fetched); lifetime < 2*renewBefore {
+		return t.Fetched.Add(lifetime / 2)
+	}
+	return t.Ends.Add(-renewBefore)
+}
+
+// RetryAfter is how long the failure of Token is repeated without asking.
+func (o *Owner) RetryAfter() time.Duration {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	return max(time.Until(o.slot.until), time.Second)
+}
+
+// Drop forgets a token that WeChat refuses, and reports whether a new one may be
+// asked for: not if it is the second in a row.
+func (o *Owner) Drop(ctx context.Context, refused secret.String) bool {
+	o.slot.mu.Lock()
+	if !same(o.slot.token.Value, refused) {
+		o.slot.mu.Unlock()
+		return true // somebody has replaced it already
+	}
+	if time.Now().Before(o.slot.kept) {
+		o.slot.mu.Unlock()
+		return false
+	}
+	o.slot.token = Token{}
+	o.slot.kept = time.Now().Add(refusedBackoff)
+	o.slot.mu.Unlock()
+	if o.vault != nil {
+		// If it stays there, the next fetch finds it, and it is refused again.
+		_ = o.vault.ForgetShared(ctx, o.name(), func(value []byte) bool { return same(decodeToken(value).Value, refused) })
+	}
+	return true
+}
+
+func same(a, b secret.String) bool {
+	return subtle.ConstantTimeCompare([]byte(a.Reveal()), []byte(b.Reveal())) == 1
+}
+
+// fetch gets a token from the other nodes or from WeChat.
+func (o *Owner) fetch(ctx context.Context) (Token, error) {
+	old := o.current()
+	if token, ok := o.shared(ctx, old); ok {
+		return o.keep(token), nil
+	}
+	mine := true
+	if o.vault != nil {
+		var token Token
+		if token, mine = o.wait(ctx, old); !token.Value.IsZero() {
+			return o.keep(token), nil
+		}
+	}
+	now := time.Now()
+	answer, err := o.fetcher.StableToken(ctx, o.app, false)
+	if err != nil {
+		o.fail(err)
+		return Token{}, err
+	}
+	token := Token{Value: answer.Value, Fetched: now, Ends: now.Add(answer.ExpiresIn)}
+	if same(old.Value, token.Value) {
+		token.Fetched = old.Fetched
+	}
+	if o.vault != nil {
+		_ = o.vault.SaveShared(ctx, o.name(), token.encode(), answer.ExpiresIn) // the others ask WeChat then, which is allowed
+		if mine {
+			_ = o.vault.EndTurn(ctx, o.name())
+		}
+	}
+	return o.keep(token), nil
+}
+
+func (o *Owner) current() Token {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	return o.slot.token
+}
+
+// shared returns the token that another node has fetched, if it is newer.
+func (o *Owner) shared(ctx context.Context, old Token) (Token, bool) {
+	if o.vault == nil {
+		return Token{}, false
+	}
+	data, err := o.vault.LoadShared(ctx, o.name())
+	token := decodeToken(data)
+	if err != nil || token.Value.IsZero() || same(token.Value, old.Value) && !token.Ends.After(old.Ends) {
+		return Token{}, false
+	}
+	return token, time.Now().Before(renewal(token))
+}
+
+// wait takes the turn to fetch, or waits for what another node fetches. When the
+// vault fails, or the other node does not come back, everybody asks WeChat.
+func (o *Owner) wait(ctx context.Context, old Token) (token Token, mine bool) {
+	deadline := time.Now().Add(turnTime)
+	for {
+		mine, err := o.vault.TakeTurn(ctx, o.name(), turnTime)
+		if mine || err != nil || time.Now().After(deadline) {
+			return Token{}, mine
+		}
+		select {
+		case <-ctx.Done():
+			return Token{}, false
+		case <-time.After(turnPoll):
+		}
+		if token, ok := o.shared(ctx, old); ok {
+			return token, false
+		}
+	}
+}
+
+func (o *Owner) keep(t Token) Token {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	o.slot.token, o.slot.failed, o.slot.backoff = t, nil, 0
+	return t
+}
+
+// fail remembers a failure, so that WeChat is asked less and less often.
+func (o *Owner) fail(err error) {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	o.slot.backoff = min(max(2*o.slot.backoff, minBackoff), maxBackoff)
+	pause := o.slot.backoff
+	if errors.Is(err, wechat.ErrQuota) {
+		pause = quotaBackoff
+	}
+	o.slot.failed, o.slot.until = err, time.Now().Add(pause)
+}
