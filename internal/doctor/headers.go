@@ -1,0 +1,105 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+)
+
+// Forgery is an attempt to be somebody else: a client's copies of the identity
+// headers in the spellings that servers read as one.
+type Forgery struct {
+	// True are the headers that the app should get, by their canonical names.
+	True http.Header
+	// Marker is in every forged value and in nothing else.
+	Marker string
+}
+
+// names are the headers that are forged: those of the site, and those that apps
+// know from elsewhere.
+func (f Forgery) names() []string {
+	names := slices.Sorted(maps.Keys(f.True))
+	for _, name := range []string{identity.DefaultOpenID, identity.DefaultUnionID, identity.DefaultAppID, "X-Wx-Openid", "X-Wx-Unionid"} {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// AddTo adds the forged headers to a request.
+func (f Forgery) AddTo(h http.Header) {
+	value := func(n int) string { return fmt.Sprintf("%s-%d", f.Marker, n) }
+	for n, name := range f.names() {
+		for _, spelling := range []string{
+			name, strings.ToLower(name), strings.ToUpper(name),
+			strings.ReplaceAll(name, "-", "_"), strings.ToLower(strings.ReplaceAll(name, "-", "_")), strings.ReplaceAll(name, "-", "."),
+		} {
+			h[spelling] = []string{value(n), value(n)} // not Set, which would respell the name
+		}
+	}
+}
+
+// Erase adds a Connection header that names the identity headers, so that a
+// careless proxy removes the gateway's own.
+func (f Forgery) Erase(h http.Header) {
+	h["Connection"] = []string{strings.Join(f.names(), ", ")}
+}
+
+// Judge says what is wrong with the headers that the app got, in words; empty if
+// nothing is. For a request that has no identity, all of them have to be absent.
+func (f Forgery) Judge(got http.Header, authenticated bool) string {
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		for _, value := range got[name] {
+			if strings.Contains(value, f.Marker) {
+				return fmt.Sprintf("the app gets %s as the client sent it, so anybody can be anybody", name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.True)) {
+		if problem := f.judgeOne(name, got, authenticated); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+func (f Forgery) judgeOne(name string, got http.Header, authenticated bool) string {
+	var values []string
+	for other, theirs := range got {
+		if identity.Fold(other) != identity.Fold(name) {
+			continue
+		}
+		if other != name {
+			return fmt.Sprintf("the app gets %s, which many servers read as %s", other, name)
+		}
+		values = theirs
+	}
+	switch {
+	case !authenticated && len(values) > 0:
+		return fmt.Sprintf("the app gets %s on a request without a login", name)
+	case !authenticated:
+		return ""
+	case len(values) == 0:
+		return fmt.Sprintf("the app does not get %s", name)
+	case len(values) > 1:
+		return fmt.Sprintf("the app gets %s %d times", name, len(values))
+	case values[0] != f.True.Get(name):
+		return fmt.Sprintf("the app gets %s with another value than the user's", name)
+	}
+	return ""
+}
+
+// Identified reports whether any of the identity headers is there.
+func (f Forgery) Identified(got http.Header) bool {
+	for name := range f.True {
+		if len(got[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
