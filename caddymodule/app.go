@@ -166,11 +166,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.client = client
+	inspected := inspectionOf(ctx)
+	inspected.note(a)
 	if a.keys, err = a.openKeys(ctx); err != nil {
-		return err
+		return inspected.noteKeys(err)
 	}
 	if err := a.openStore(ctx); err != nil {
-		return err
+		return inspected.noteStore(err)
 	}
 	if a.state, err = acquireState(); err != nil {
 		return err

@@ -15,15 +15,17 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "wechat",
-		Usage: "status|sessions|token|drop-key",
+		Usage: "doctor|status|sessions|token|drop-key",
 		Short: "Looks after WeChat Mini Program logins",
 		Long: `
-Commands for the people who run the gateway. They talk to a running Caddy
-through its admin endpoint. Users are named on standard input and never in an
-argument, which other users of the machine and the history of the shell could
-show.`,
+Commands for the people who run the gateway. doctor examines a configuration; the
+others talk to a running Caddy through its admin endpoint. Users are named on
+standard input and never in an argument, which other users of the machine and the
+history of the shell could show.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), sessionsCommand(), tokenCommand(), dropKeyCommand())
+			cmd.Args = noArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			cmd.AddCommand(doctorCommand(), statusCommand(), sessionsCommand(), tokenCommand(), dropKeyCommand())
 		},
 	})
 }
@@ -129,4 +131,39 @@ too.`,
 	}
 	client.addFlags(cmd)
 	return cmd
+}
+
+// noArgs is for commands that take flags only.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return exitWith(cmd, exitUsage, err)
+	}
+	return nil
+}
+
+// The statuses that commands exit with.
+const (
+	exitFine   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errFailed ends a command with status 1, after it has said why.
+var errFailed = errors.New("failed")
+
+// exitWith makes the error by which a command ends the process with a status.
+// err is shown; cobra shows no more.
+func exitWith(cmd *cobra.Command, status int, err error) error {
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err != nil {
+		cmd.PrintErrln("Error:", err)
+	}
+	switch status {
+	case exitFine:
+		return nil
+	case exitFailed:
+		return errFailed
+	}
+	// Caddy's type for other statuses has no name outside its package.
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, nil })(cmd, nil)
 }

@@ -252,8 +252,10 @@ func (a *API) note(call openapi.Call, err error) {
 	if c == nil {
 		return
 	}
-	fields := []zap.Field{zap.String("app", call.AppID), zap.String("endpoint", call.Path), zap.String("outcome", outcome),
-		zap.String("seqid", call.Seq), zap.Duration("duration", call.Took)}
+	fields := []zap.Field{
+		zap.String("app", call.AppID), zap.String("endpoint", call.Path), zap.String("outcome", outcome),
+		zap.String("seqid", call.Seq), zap.Duration("duration", call.Took),
+	}
 	if api, ok := errors.AsType[*wechat.APIError](err); ok {
 		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
 	} else if call.Errcode != 0 {
@@ -283,7 +285,7 @@ type observedTokens struct {
 	metrics *metrics
 }
 
-const endpointStableToken = "stable_token" //nolint:gosec // the name of an endpoint
+const endpointStableToken = "stable_token"
 
 // StableToken implements openapi.Fetcher.
 func (t observedTokens) StableToken(ctx context.Context, app wechat.App, force bool) (wechat.AccessToken, error) {

@@ -24,9 +24,9 @@ type Storage interface {
 }
 
 const (
-	// StorageKey is where in the storage the keys of tokens are, AssertionKey
-	// where those of assertions.
-	StorageKey   = "wechat/keys.json"
+	// StorageKey is where in the storage the keys of tokens are.
+	StorageKey = "wechat/keys.json"
+	// AssertionKey is where those of assertions are.
 	AssertionKey = "wechat/assertion_keys.json"
 	// RefreshInterval is how often a node should call Refresh, and how often it
 	// therefore learns of changes that other nodes made.
