@@ -39,8 +39,9 @@ headers and no forged ones; and whether a route goes around wechat_auth.
 
 Run it as the user and with the environment of the service. It may run beside it:
 no listener, log file or admin endpoint of the configuration is opened, no login
-code is spent, and what it writes to storage or Redis is removed again. The
-requests of the header test go to a listener of its own, never to your app.
+code is spent, no key is made, and what it writes to test the store is removed
+again. The requests of the header test go to a listener of its own, never to your
+app. Other modules load as they do for caddy validate.
 
 Exits with 0 if nothing failed (there may be warnings), 1 if something did, and 2
 if it is used wrongly or the configuration cannot be read.`,

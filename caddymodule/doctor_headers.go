@@ -76,7 +76,11 @@ type visit struct {
 }
 
 func (v *visit) finding(status doctor.Status, message, action string) doctor.Finding {
-	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.route, Status: status, Message: message, Action: action}
+	subject := v.proxy.site
+	if len(v.proxy.path) > 0 {
+		subject += " " + strings.Join(v.proxy.path, " ")
+	}
+	return doctor.Finding{Check: checkHeaders, Subject: subject + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
 }
 
 const (
@@ -177,6 +181,7 @@ func (v *visit) host() string {
 // tryPath sends the forged requests to one path. It is final when the app was
 // reached as somebody, or something is wrong.
 func (v *visit) tryPath(ctx context.Context, path string) (f doctor.Finding, final bool) {
+	open := false // to requests without a token
 	for _, attempt := range []struct{ authenticated, erase bool }{{false, false}, {true, false}, {true, true}} {
 		status, body, err := v.request(ctx, path, attempt.authenticated, attempt.erase)
 		if err != nil {
@@ -189,8 +194,9 @@ func (v *visit) tryPath(ctx context.Context, path string) (f doctor.Finding, fin
 			}
 			continue
 		}
+		open = open || !attempt.authenticated
 		// A path without login has no identity for anybody.
-		anonymous := !attempt.authenticated || v.isPublic(path) && !v.forgery.Identified(got)
+		anonymous := !attempt.authenticated || open && v.isPublic(path) && !v.forgery.Identified(got)
 		if problem := v.forgery.Judge(got, !anonymous); problem != "" {
 			return v.finding(doctor.Fail, problem, forgeAction), true
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ import (
 type probes struct {
 	server    *http.Server
 	listeners []net.Listener
+	names     map[string]string // of the real apps, by listener address
 
 	mu   sync.Mutex
 	seen map[string]http.Header // by listener address
@@ -28,7 +30,7 @@ const (
 )
 
 func newProbes() *probes {
-	p := &probes{seen: make(map[string]http.Header)}
+	p := &probes{names: make(map[string]string), seen: make(map[string]http.Header)}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: probeTime}
 	return p
 }
@@ -110,10 +112,27 @@ func (p *probes) replaceIn(ctx context.Context, value any) error {
 		if err != nil {
 			return err
 		}
+		p.names[addr] = appName(v["upstreams"])
 		for _, connecting := range []string{"transport", "circuit_breaker", "load_balancing", "health_checks", "dynamic_upstreams"} {
 			delete(v, connecting)
 		}
 		v["upstreams"] = []any{map[string]any{"dial": addr}}
 	}
 	return nil
+}
+
+// appName names an app by where it is.
+func appName(upstreams any) string {
+	list, _ := upstreams.([]any)
+	var dials []string
+	for _, element := range list {
+		upstream, _ := element.(map[string]any)
+		if dial, ok := upstream["dial"].(string); ok {
+			dials = append(dials, dial)
+		}
+	}
+	if len(dials) == 0 {
+		return "dynamic upstreams"
+	}
+	return strings.Join(dials, ",")
 }
