@@ -162,7 +162,7 @@ type adminKey struct {
 
 func (a *Admin) keys() (keys []adminKey) {
 	for _, k := range a.app.keys.Keys() {
-		key := adminKey{ID: k.ID, Signs: k.Signs}
+		key := adminKey{ID: k.ID, Signs: k.Signing}
 		if !k.Made.IsZero() {
 			key.Made = &k.Made
 		}

@@ -9,15 +9,6 @@ import (
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
-// KeyInfo is what may be known about a key.
-type KeyInfo struct {
-	ID string
-	// Signs says that new tokens are signed with it.
-	Signs bool
-	// Made is zero for keys of the configuration.
-	Made time.Time
-}
-
 // Keys lists the keys whose tokens count, the signer first.
 func (r *Ring) Keys() []KeyInfo {
 	r.mu.Lock()
@@ -25,7 +16,7 @@ func (r *Ring) Keys() []KeyInfo {
 	ring := r.current.Load()
 	var infos []KeyInfo
 	for _, id := range ring.IDs() {
-		infos = append(infos, KeyInfo{ID: id, Signs: id == ring.Signer().ID(), Made: r.made[id]})
+		infos = append(infos, KeyInfo{ID: id, Signing: id == ring.Signer().ID(), Made: r.made[id]})
 	}
 	return infos
 }

@@ -250,7 +250,7 @@ func TestDropKeepsOtherKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		keys := ring.Keys()
-		if len(keys) != 2 || keys[0].ID != old || !keys[0].Signs || keys[1].Signs || !keys[1].Made.After(keys[0].Made) {
+		if len(keys) != 2 || keys[0].ID != old || !keys[0].Signing || keys[1].Signing || !keys[1].Made.After(keys[0].Made) {
 			t.Fatalf("keys %+v, want the old one signing and a new one announced", keys)
 		}
 		if err := ring.Drop(t.Context(), keys[1].ID); err != nil {
