@@ -2,15 +2,22 @@ package caddymodule
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // BenchmarkAuthenticateStripInject is what the gateway adds to a request of a
@@ -85,6 +92,55 @@ func BenchmarkAuthenticateStripInject(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				pass()
+			}
+		})
+	}
+}
+
+// BenchmarkCallOfWeChat compares a call through wechat_api with the same call
+// through reverse_proxy, both to a fake WeChat on this machine.
+func BenchmarkCallOfWeChat(b *testing.B) {
+	wechat := wechattest.New(testApp, testSecret)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cgi-bin/stable_token" {
+			wechat.ServeHTTP(w, r)
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"ok"}`)
+	}))
+	defer api.Close()
+	addrs := map[string]string{}
+	for _, name := range []string{"reverse_proxy", "wechat_api"} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		addrs[name] = ln.Addr().String()
+		ln.Close()
+	}
+	text := fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\nstorage file_system %q\nlog {\noutput discard\n}\nwechat {\napp %s %s\napi %s\n}\n}\nhttp://%s {\nreverse_proxy %s\n}\nhttp://%s {\nbind 127.0.0.1\nwechat_api\n}\n",
+		b.TempDir(), testApp, testSecret, api.URL, addrs["reverse_proxy"], strings.TrimPrefix(api.URL, "http://"), addrs["wechat_api"])
+	if err := load(text); err != nil {
+		b.Fatal(err)
+	}
+	defer caddy.Stop()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	body := `{"touser":"` + openIDA + `","msgtype":"text","text":{"content":"hello"}}`
+	for _, name := range []string{"reverse_proxy", "wechat_api"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := client.Post("http://"+addrs[name]+"/cgi-bin/message/custom/send", "application/json", strings.NewReader(body))
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Gateway-Error") != "" {
+					b.Fatalf("%d %v", resp.StatusCode, resp.Header)
+				}
 			}
 		})
 	}
