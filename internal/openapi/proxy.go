@@ -221,7 +221,7 @@ func peekErrcode(resp *http.Response) int {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
-	if err != nil || len(start) > maxPeeked {
+	if err != nil || len(start) > maxPeeked || !mayHaveErrcode(start) {
 		return 0
 	}
 	members, err := strictjson.Object(start, maxAnswerDepth)
@@ -233,6 +233,17 @@ func peekErrcode(resp *http.Response) int {
 }
 
 const maxAnswerDepth = 16
+
+// mayHaveErrcode reports whether it is worth to parse the answer, which costs as
+// much as a twentieth of the whole call: usually the errcode is absent or 0.
+func mayHaveErrcode(answer []byte) bool {
+	_, after, found := bytes.Cut(answer, []byte(`"errcode"`))
+	if !found {
+		return false
+	}
+	after = bytes.TrimLeft(after, " \t\r\n:")
+	return len(after) == 0 || after[0] != '0' || bytes.Contains(after, []byte(`"errcode"`))
+}
 
 type failing struct{ err error }
 
