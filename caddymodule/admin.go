@@ -80,6 +80,7 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 	case a.app == nil:
 		return adminError(http.StatusNotFound, errors.New("the configuration has no global option wechat"))
 	}
+	a.app.begin(r.Context())
 	return endpoint.serve(w, r)
 }
 

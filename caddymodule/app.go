@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -87,6 +88,7 @@ type App struct {
 	observer *observer
 	journal  *journal
 	health   *health
+	begun    *sync.Once
 	stop     context.CancelFunc
 	dropped  []string
 }
@@ -153,6 +155,7 @@ const (
 // Provision fills in defaults, resolves secrets and opens keys and store.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
+	a.begun = new(sync.Once)
 	a.logger = ctx.Logger()
 	a.setDefaults()
 	if err := a.check(); err != nil {
@@ -307,11 +310,23 @@ func (l *LoginLimit) limit() gateway.Limit {
 func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
-	a.store.start()
-	a.followDrops(ctx)
+	a.begin(ctx)
 	a.warnUncovered(a.ctx)
 	go a.refreshKeys(ctx)
 	return nil
+}
+
+// begin takes the store into use: sessions of the process before come back. Caddy
+// starts its apps in no particular order, so the first request may come before
+// Start, and must not find nobody logged in.
+func (a *App) begin(ctx context.Context) {
+	a.begun.Do(func() {
+		if inspectionOf(a.ctx) != nil {
+			return // nothing is taken out of storage just to be looked at
+		}
+		a.store.start()
+		a.followDrops(ctx)
+	})
 }
 
 // Stop ends what Start began. Sessions stay: the next configuration takes them

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,4 +93,57 @@ func TestDamagedSnapshotIsSetAside(t *testing.T) {
 		t.Errorf("not set aside: %v", err)
 	}
 	g.wantStatus("a new login", g.login(userA), http.StatusOK)
+}
+
+// Caddy starts its apps in no particular order: a server may have requests before
+// the sessions' own app has started, and those of before the restart are not lost
+// for them.
+func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
+	g := newGateway(t)
+	token := g.login(userA)
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := adapt(g.caddyfile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := caddy.ProvisionContext(&parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(loaded)
+	defer cancel()
+	if _, err := ctx.App("http"); err != nil {
+		t.Fatal(err)
+	}
+	module, err := ctx.App("wechat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer module.(*App).Cleanup()
+	walks := walkServers(ctx)
+	site, err := openSite(t.Context(), walks[0].server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+site.addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = g.addr
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := site.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("before the start: %d", resp.StatusCode)
+	}
 }

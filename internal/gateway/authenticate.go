@@ -11,13 +11,6 @@ import (
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
-// verified is a token whose signature and claims were found good. Its end, its
-// key and its session are looked at again on every use.
-type verified struct {
-	claims  token.Claims
-	expires int64 // Unix seconds, leeway included
-}
-
 // maxCredentialBytes bounds the work on something that only may be a token.
 const maxCredentialBytes = 4 << 10
 
@@ -47,14 +40,14 @@ func (g *Gateway) verify(text string, apps Apps) (token.Claims, error) {
 	}
 	now, ring := time.Now(), g.Keys()
 	sum := g.State.tokenHash(text)
-	known, ok := g.State.verified.Get(string(sum[:]))
-	ok = ok && ring.Has(known.claims.KeyID) && now.Unix() <= known.expires
+	known, ok := g.State.verified.get(sum)
+	ok = ok && ring.Has(known.KeyID) && !now.After(known.Expires.Add(token.Leeway))
 	g.Observer.TokenSeen(ok)
 	if ok {
-		if !apps.Has(known.claims.User.AppID) {
+		if !apps.Has(known.User.AppID) {
 			return token.Claims{}, ErrLoginRequired
 		}
-		return known.claims, nil
+		return known, nil
 	}
 	claims, err := ring.Verify(text, now, g.maxTokenLifetime)
 	switch {
@@ -63,9 +56,7 @@ func (g *Gateway) verify(text string, apps Apps) (token.Claims, error) {
 	case err != nil:
 		return claims, ErrSessionExpired
 	}
-	g.State.verified.GetOrAdd(string(sum[:]), func() verified {
-		return verified{claims: claims, expires: claims.Expires.Add(token.Leeway).Unix()}
-	})
+	g.State.verified.add(sum, claims)
 	return claims, nil
 }
 

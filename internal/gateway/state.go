@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
-
-	"github.com/caddy-wechat/gateway/internal/bounded"
 )
 
 // State is what has to survive a change of configuration beside the sessions:
@@ -17,7 +15,7 @@ import (
 type State struct {
 	logins   singleflight.Group
 	limits   *limits
-	verified *bounded.Table[verified]
+	verified *verifiedTokens
 	seeds    [2]maphash.Seed
 
 	mu       sync.Mutex
@@ -25,14 +23,11 @@ type State struct {
 	lifetime time.Duration
 }
 
-// maxVerified bounds the memory for verified tokens to about 50 MiB.
-const maxVerified = 100_000
-
 // NewState returns the state of a process that has not seen a request yet.
 func NewState() *State {
 	return &State{
 		limits:   newLimits(),
-		verified: bounded.New[verified](maxVerified, 24*time.Hour),
+		verified: newVerifiedTokens(),
 		gates:    make(map[string]*gate),
 		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
@@ -41,7 +36,7 @@ func NewState() *State {
 // tokenHash is what a verified token is recognised by: 128 bits under two
 // random keys of this process that nobody sees a result of. It costs a fifth of
 // SHA-256, which would be half of the time that a known token takes.
-func (s *State) tokenHash(text string) (sum [16]byte) {
+func (s *State) tokenHash(text string) (sum tokenSum) {
 	binary.LittleEndian.PutUint64(sum[:8], maphash.String(s.seeds[0], text))
 	binary.LittleEndian.PutUint64(sum[8:], maphash.String(s.seeds[1], text))
 	return sum

@@ -37,13 +37,13 @@ func toUserKey(app uint16, openID string) userKey {
 	return userKey(h.Sum(nil)[:16])
 }
 
-// live is one session.
+// live is one session. What lookups need comes first, and so does that of user.
 type live struct {
 	id       sessionID
 	ends     int64  // Unix nanoseconds
 	deadline int64  // the same since Store.started, by the monotonic clock
-	began    uint32 // Unix seconds
 	user     uint32 // place of the user
+	began    uint32 // Unix seconds
 	// All sessions by age, for the bound, and those of the user.
 	older, newer uint32
 	nextOfUser   uint32 // younger
@@ -51,14 +51,14 @@ type live struct {
 
 // user is the record of one user.
 type user struct {
-	key         userKey
 	openID      text
 	unionID     text
-	sessionKey  text
-	deniedUntil int64 // Unix nanoseconds
-	oldest      uint32
 	app         uint16
 	sessions    uint16
+	oldest      uint32
+	deniedUntil int64 // Unix nanoseconds
+	sessionKey  text
+	key         userKey
 }
 
 // text is a short string in place. Everything that WeChat gives is shorter than
@@ -100,7 +100,7 @@ func (u *user) text(kind textKind) *text {
 
 // textOf returns a text of a user as a string of its own.
 func (s *Store) textOf(place uint32, kind textKind) string {
-	t := s.users.at(place).text(kind)
+	t := s.users.At(place).text(kind)
 	if t.length != longText {
 		return string(t.bytes[:t.length])
 	}
@@ -111,7 +111,7 @@ func (s *Store) textOf(place uint32, kind textKind) string {
 
 // textIs compares without making a string.
 func (s *Store) textIs(place uint32, kind textKind, value string) bool {
-	t := s.users.at(place).text(kind)
+	t := s.users.At(place).text(kind)
 	if t.length != longText {
 		return string(t.bytes[:t.length]) == value
 	}
@@ -120,7 +120,7 @@ func (s *Store) textIs(place uint32, kind textKind, value string) bool {
 
 func (s *Store) setText(place uint32, kind textKind, value string) {
 	key := textKey{place, kind}
-	if s.users.at(place).text(kind).set(value) {
+	if s.users.At(place).text(kind).set(value) {
 		s.long.Delete(key)
 		return
 	}

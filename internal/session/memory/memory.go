@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/compact"
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
@@ -36,8 +37,8 @@ type Store struct {
 	stop    chan struct{}
 	stopped sync.Once
 
-	lives slab[live]
-	users slab[user]
+	lives compact.Slab[live]
+	users compact.Slab[user]
 	long  sync.Map // textKey → string
 	apps  atomic.Pointer[[]*app]
 
@@ -57,7 +58,7 @@ var _ session.Store = (*Store)(nil)
 // it and at their users; a change of what lookups see takes it for writing.
 type shard struct {
 	sync.RWMutex
-	places map[sessionID]uint32
+	places compact.Index
 	_      [64]byte // the next one is on another cache line
 }
 
@@ -78,9 +79,6 @@ func New(maxSessions int, sweep time.Duration) *Store {
 		byUser:      make(map[userKey]uint32),
 		denied:      make(map[uint32]struct{}),
 		maxSessions: bound(maxSessions),
-	}
-	for i := range s.index {
-		s.index[i].places = make(map[sessionID]uint32)
 	}
 	s.apps.Store(new([]*app))
 	s.dropped.Store(new([]string))
@@ -104,8 +102,18 @@ func (s *Store) SetMaxSessions(maxSessions int) {
 	s.endBeyond()
 }
 
-func (s *Store) shard(id *sessionID) *shard {
-	return &s.index[maphash.Bytes(s.seed, id[:])%shards]
+func (s *Store) hash(id *sessionID) uint64 { return maphash.Bytes(s.seed, id[:]) }
+
+// hashAt is the hash of the session at a place.
+func (s *Store) hashAt(place uint32) uint64 { return s.hash(&s.lives.At(place).id) }
+
+// shardOf uses other bits of the hash than the index in it.
+func (s *Store) shardOf(hash uint64) *shard { return &s.index[hash>>20%shards] }
+
+// find returns the place of a session, 0 if there is none. The caller holds the
+// lock of the shard, or mu.
+func (s *Store) find(shard *shard, hash uint64, id *sessionID) uint32 {
+	return shard.places.Find(hash, func(place uint32) bool { return s.lives.At(place).id == *id })
 }
 
 // Get implements session.Store.
@@ -114,14 +122,15 @@ func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error)
 	if !ok {
 		return session.Session{}, session.ErrNotFound
 	}
-	shard := s.shard(&id)
+	hash := s.hash(&id)
+	shard := s.shardOf(hash)
 	shard.RLock()
 	defer shard.RUnlock()
-	place, ok := shard.places[id]
-	if !ok {
+	place := s.find(shard, hash, &id)
+	if place == 0 {
 		return session.Session{}, session.ErrNotFound
 	}
-	l := s.lives.at(place)
+	l := s.lives.At(place)
 	if !s.belongs(l.user, ref) || s.over(l, time.Now()) {
 		return session.Session{}, session.ErrNotFound
 	}
@@ -129,7 +138,7 @@ func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error)
 }
 
 func (s *Store) belongs(place uint32, ref session.Ref) bool {
-	return (*s.apps.Load())[s.users.at(place).app].id == ref.AppID && s.textIs(place, openIDText, ref.OpenID)
+	return (*s.apps.Load())[s.users.At(place).app].id == ref.AppID && s.textIs(place, openIDText, ref.OpenID)
 }
 
 // over reports whether the session has ended by either clock: setting the wall
@@ -155,11 +164,11 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if place, taken := s.shard(&id).places[id]; taken {
+	if place := s.place(&id); place != 0 {
 		s.end(place)
 	}
 	place := s.user(login.AppID, login.OpenID)
-	u := s.users.at(place)
+	u := s.users.At(place)
 	if u.deniedUntil > now.UnixNano() {
 		return "", session.ErrDenied
 	}
@@ -186,8 +195,8 @@ func (s *Store) user(appID, openID string) uint32 {
 	key := toUserKey(number, openID)
 	place := s.byUser[key]
 	if place == 0 {
-		place = s.users.take()
-		u := s.users.at(place)
+		place = s.users.Take()
+		u := s.users.At(place)
 		u.key, u.app = key, number
 		s.setText(place, openIDText, openID)
 		s.byUser[key] = place
@@ -225,8 +234,8 @@ func (s *Store) appNumber(appID string) uint16 {
 // lockSessionsOf runs change while no lookup sees the user. The caller holds mu.
 func (s *Store) lockSessionsOf(u *user, change func()) {
 	var held [shards]bool
-	for place := u.oldest; place != 0; place = s.lives.at(place).nextOfUser {
-		held[maphash.Bytes(s.seed, s.lives.at(place).id[:])%shards] = true
+	for place := u.oldest; place != 0; place = s.lives.At(place).nextOfUser {
+		held[s.hashAt(place)>>20%shards] = true
 	}
 	for i := range held {
 		if held[i] {
@@ -239,19 +248,19 @@ func (s *Store) lockSessionsOf(u *user, change func()) {
 
 // begin adds a session of a user. The caller holds mu.
 func (s *Store) begin(userPlace uint32, l live) {
-	u := s.users.at(userPlace)
-	place := s.lives.take()
+	u := s.users.At(userPlace)
+	place := s.lives.Take()
 	l.older = s.newest
-	*s.lives.at(place) = l
+	*s.lives.At(place) = l
 	if s.newest != 0 {
-		s.lives.at(s.newest).newer = place
+		s.lives.At(s.newest).newer = place
 	} else {
 		s.oldest = place
 	}
 	s.newest = place
 	last := &u.oldest
 	for *last != 0 {
-		last = &s.lives.at(*last).nextOfUser
+		last = &s.lives.At(*last).nextOfUser
 	}
 	*last = place
 	s.count++
@@ -261,31 +270,32 @@ func (s *Store) begin(userPlace uint32, l live) {
 	if u.sessions == 1 {
 		app.users++
 	}
-	shard := s.shard(&l.id)
+	hash := s.hash(&l.id)
+	shard := s.shardOf(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	shard.places[l.id] = place
+	shard.places.Add(hash, place, s.hashAt)
 }
 
 // end removes a session everywhere, and its user with the last one. The caller
 // holds mu.
 func (s *Store) end(place uint32) {
-	l := s.lives.at(place)
-	s.unpublish(l)
+	l := s.lives.At(place)
+	s.unpublish(place)
 	if l.older != 0 {
-		s.lives.at(l.older).newer = l.newer
+		s.lives.At(l.older).newer = l.newer
 	} else {
 		s.oldest = l.newer
 	}
 	if l.newer != 0 {
-		s.lives.at(l.newer).older = l.older
+		s.lives.At(l.newer).older = l.older
 	} else {
 		s.newest = l.older
 	}
-	u := s.users.at(l.user)
+	u := s.users.At(l.user)
 	link := &u.oldest
 	for *link != place {
-		link = &s.lives.at(*link).nextOfUser
+		link = &s.lives.At(*link).nextOfUser
 	}
 	*link = l.nextOfUser
 	s.count--
@@ -296,22 +306,23 @@ func (s *Store) end(place uint32) {
 		app.users--
 		s.forget(l.user, time.Now())
 	}
-	s.lives.give(place)
+	s.lives.Give(place)
 }
 
 // unpublish makes lookups not find a session any more; none is looking at it
 // afterwards.
-func (s *Store) unpublish(l *live) {
-	shard := s.shard(&l.id)
+func (s *Store) unpublish(place uint32) {
+	hash := s.hashAt(place)
+	shard := s.shardOf(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	delete(shard.places, l.id)
+	shard.places.Remove(hash, place, s.hashAt)
 }
 
 // forget removes a user about whom there is nothing to know any more. The caller
 // holds mu.
 func (s *Store) forget(place uint32, now time.Time) {
-	u := s.users.at(place)
+	u := s.users.At(place)
 	if u.sessions > 0 || u.deniedUntil > now.UnixNano() {
 		return
 	}
@@ -319,7 +330,7 @@ func (s *Store) forget(place uint32, now time.Time) {
 		s.long.Delete(textKey{place, kind})
 	}
 	delete(s.byUser, u.key)
-	s.users.give(place)
+	s.users.Give(place)
 }
 
 func (s *Store) endBeyond() {
@@ -336,11 +347,17 @@ func (s *Store) Delete(_ context.Context, ref session.Ref) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Only who holds mu changes the index, so it can be read.
-	if place, ok := s.shard(&id).places[id]; ok && s.belongs(s.lives.at(place).user, ref) {
+	if place := s.place(&id); place != 0 && s.belongs(s.lives.At(place).user, ref) {
 		s.end(place)
 	}
 	return nil
+}
+
+// place returns where a session is. The caller holds mu: nobody changes the index
+// meanwhile, so it can be read.
+func (s *Store) place(id *sessionID) uint32 {
+	hash := s.hash(id)
+	return s.find(s.shardOf(hash), hash, id)
 }
 
 // DeleteUser implements session.Store.
@@ -356,9 +373,9 @@ func (s *Store) endAllOf(place uint32) (ended int) {
 		return 0
 	}
 	now := time.Now()
-	for n := s.users.at(place).sessions; n > 0; n-- {
-		oldest := s.users.at(place).oldest
-		if !s.over(s.lives.at(oldest), now) {
+	for n := s.users.At(place).sessions; n > 0; n-- {
+		oldest := s.users.At(place).oldest
+		if !s.over(s.lives.At(oldest), now) {
 			ended++
 		}
 		s.end(oldest)

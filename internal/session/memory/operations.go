@@ -18,12 +18,12 @@ func (s *Store) User(_ context.Context, appID, openID string) (session.Record, e
 		return record, nil
 	}
 	now := time.Now()
-	u := s.users.at(place)
+	u := s.users.At(place)
 	if u.deniedUntil > now.UnixNano() {
 		record.DeniedUntil = time.Unix(0, u.deniedUntil)
 	}
-	for at := u.oldest; at != 0; at = s.lives.at(at).nextOfUser {
-		if l := s.lives.at(at); !s.over(l, now) {
+	for at := u.oldest; at != 0; at = s.lives.At(at).nextOfUser {
+		if l := s.lives.At(at); !s.over(l, now) {
 			record.UnionID = s.textOf(place, unionIDText)
 			record.Sessions = append(record.Sessions, session.Live{
 				ID: l.id.String(), Began: time.Unix(int64(l.began), 0), Ends: time.Unix(0, l.ends),
@@ -40,14 +40,14 @@ func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (
 	now := time.Now()
 	if !until.After(now) {
 		if place := s.known(appID, openID); place != 0 {
-			s.users.at(place).deniedUntil = 0
+			s.users.At(place).deniedUntil = 0
 			delete(s.denied, place)
 			s.forget(place, now)
 		}
 		return 0, nil
 	}
 	place := s.user(appID, openID)
-	s.users.at(place).deniedUntil = until.UnixNano() // first, so that endAllOf does not forget it
+	s.users.At(place).deniedUntil = until.UnixNano() // first, so that endAllOf does not forget it
 	s.denied[place] = struct{}{}
 	return s.endAllOf(place), nil
 }
@@ -59,9 +59,9 @@ func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
 	now := time.Now()
 	for next := s.oldest; next != 0; {
 		place := next
-		l := s.lives.at(place)
+		l := s.lives.At(place)
 		next = l.newer
-		if (*s.apps.Load())[s.users.at(l.user).app].id != appID {
+		if (*s.apps.Load())[s.users.At(l.user).app].id != appID {
 			continue
 		}
 		if !s.over(l, now) {

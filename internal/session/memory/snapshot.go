@@ -49,7 +49,7 @@ func (s *Store) Snapshot() ([]byte, error) {
 		if !seen {
 			n = len(out.Users)
 			known[place] = n
-			u := s.users.at(place)
+			u := s.users.At(place)
 			out.Users = append(out.Users, snapshotUser{
 				(*s.apps.Load())[u.app].id, s.textOf(place, openIDText), s.textOf(place, unionIDText), s.textOf(place, sessionKeyText),
 				u.deniedUntil,
@@ -60,8 +60,8 @@ func (s *Store) Snapshot() ([]byte, error) {
 	for place := range s.denied {
 		number(place)
 	}
-	for place := s.oldest; place != 0; place = s.lives.at(place).newer {
-		if l := s.lives.at(place); !s.over(l, now) {
+	for place := s.oldest; place != 0; place = s.lives.At(place).newer {
+		if l := s.lives.At(place); !s.over(l, now) {
 			out.Sessions = append(out.Sessions, snapshotSession{number(l.user), l.id.String(), time.Unix(0, l.ends).Unix(), int64(l.began)})
 		}
 	}

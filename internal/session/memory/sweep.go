@@ -27,7 +27,7 @@ func (s *Store) endExpired() {
 		now := time.Now()
 		for walked := 0; next != 0 && walked < step; walked++ {
 			place := next
-			l := s.lives.at(place)
+			l := s.lives.At(place)
 			next = l.newer
 			if s.over(l, now) {
 				s.end(place)
@@ -42,10 +42,10 @@ func (s *Store) endExpired() {
 // breathe lets logins pass, and returns where to go on: nowhere if the session
 // has ended meanwhile; the next sweep sees the rest.
 func (s *Store) breathe(next uint32) uint32 {
-	id := s.lives.at(next).id
+	id := s.lives.At(next).id
 	s.mu.Unlock()
 	s.mu.Lock()
-	if s.shard(&id).places[id] != next {
+	if s.place(&id) != next {
 		return 0
 	}
 	return next
@@ -57,7 +57,7 @@ func (s *Store) endDenials() {
 	defer s.mu.Unlock()
 	now := time.Now()
 	for place := range s.denied {
-		if s.users.at(place).deniedUntil <= now.UnixNano() {
+		if s.users.At(place).deniedUntil <= now.UnixNano() {
 			delete(s.denied, place)
 			s.forget(place, now)
 		}

@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/compact"
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// verifiedTokens remembers tokens whose signature and claims were found good, by
+// hash. Their end, their key and their session are looked at again on every use.
+//
+// It is on the way of every request and as large as there are users, so nothing in
+// it holds a pointer: the garbage collector need not look into it. When it is full
+// the oldest entries give way. The figures are in docs/performance.md.
+type verifiedTokens struct {
+	shards [verifiedShards]verifiedShard
+	names  interned
+}
+
+const (
+	// maxVerified bounds the table, to about 160 MiB when it is full.
+	maxVerified    = 1 << 20
+	verifiedShards = 16
+)
+
+type verifiedShard struct {
+	sync.RWMutex
+	index  compact.Index
+	tokens compact.Slab[verifiedToken]
+	oldest uint32   // when the shard is full: the place that is taken again next
+	_      [64]byte // the next one is on another cache line
+}
+
+// tokenSum is what a token is recognised by.
+type tokenSum [16]byte
+
+// verifiedToken is a token's claims in place.
+type verifiedToken struct {
+	sum             tokenSum
+	issued, expires int64 // Unix seconds
+	app, key        uint16
+	openID          [shortText]byte // filled up with zeros, which no id has
+	sessionID       [24]byte
+	unionID         [shortText]byte
+}
+
+// shortText is longer than any id that WeChat gives so far. Tokens with a longer
+// one are verified every time.
+const shortText = 32
+
+func newVerifiedTokens() *verifiedTokens {
+	t := new(verifiedTokens)
+	t.names.all.Store(new([]string))
+	return t
+}
+
+// hash is a part of the sum that is random already; the index in a shard uses
+// other bits of it than the choice of the shard.
+func (sum *tokenSum) hash() uint64 { return binary.LittleEndian.Uint64(sum[:8]) }
+
+func (t *verifiedTokens) shard(hash uint64) *verifiedShard {
+	return &t.shards[hash>>20%verifiedShards]
+}
+
+// find returns the place of a token, 0 if there is none. The caller holds the lock.
+func (s *verifiedShard) find(sum *tokenSum) uint32 {
+	return s.index.Find(sum.hash(), func(place uint32) bool { return s.tokens.At(place).sum == *sum })
+}
+
+func (s *verifiedShard) hashAt(place uint32) uint64 { return s.tokens.At(place).sum.hash() }
+
+// get returns the claims of a token.
+func (t *verifiedTokens) get(sum tokenSum) (token.Claims, bool) {
+	shard := t.shard(sum.hash())
+	shard.RLock()
+	place := shard.find(&sum)
+	if place == 0 {
+		shard.RUnlock()
+		return token.Claims{}, false
+	}
+	entry := *shard.tokens.At(place)
+	shard.RUnlock()
+	return t.claims(&entry), true
+}
+
+func (t *verifiedTokens) claims(e *verifiedToken) token.Claims {
+	// One string for all three.
+	var buf [2*shortText + len(e.sessionID)]byte
+	openID := copy(buf[:], trimmed(e.openID[:]))
+	sessionID := openID + copy(buf[openID:], trimmed(e.sessionID[:]))
+	unionID := sessionID + copy(buf[sessionID:], trimmed(e.unionID[:]))
+	all := string(buf[:unionID])
+	names := *t.names.all.Load()
+	return token.Claims{
+		User: identity.User{
+			AppID: names[e.app], OpenID: all[:openID], SessionID: all[openID:sessionID], UnionID: all[sessionID:],
+		},
+		IssuedAt: time.Unix(e.issued, 0), Expires: time.Unix(e.expires, 0), KeyID: names[e.key],
+	}
+}
+
+func trimmed(b []byte) []byte {
+	n := len(b)
+	for n > 0 && b[n-1] == 0 {
+		n--
+	}
+	return b[:n]
+}
+
+// add remembers a token's claims, unless they are unusually long.
+func (t *verifiedTokens) add(sum tokenSum, c token.Claims) {
+	e := verifiedToken{sum: sum, issued: c.IssuedAt.Unix(), expires: c.Expires.Unix()}
+	var known, fits bool
+	if e.app, known = t.names.number(c.User.AppID); !known {
+		return
+	}
+	if e.key, known = t.names.number(c.KeyID); !known {
+		return
+	}
+	fits = copy(e.openID[:], c.User.OpenID) == len(c.User.OpenID) && copy(e.unionID[:], c.User.UnionID) == len(c.User.UnionID) &&
+		copy(e.sessionID[:], c.User.SessionID) == len(c.User.SessionID)
+	if !fits {
+		return
+	}
+	shard := t.shard(sum.hash())
+	shard.Lock()
+	defer shard.Unlock()
+	if shard.find(&sum) == 0 {
+		place := shard.room()
+		*shard.tokens.At(place) = e
+		shard.index.Add(sum.hash(), place, shard.hashAt)
+	}
+}
+
+// room returns a place for one more token: that of the oldest if the shard is
+// full. Places are taken in order, so their numbers say which is the oldest.
+func (s *verifiedShard) room() uint32 {
+	const full = maxVerified / verifiedShards
+	if s.index.Len() < full {
+		return s.tokens.Take()
+	}
+	s.oldest = s.oldest%full + 1
+	s.index.Remove(s.hashAt(s.oldest), s.oldest, s.hashAt)
+	return s.oldest
+}
+
+// count is how many tokens are remembered.
+func (t *verifiedTokens) count() (n int) {
+	for i := range t.shards {
+		shard := &t.shards[i]
+		shard.RLock()
+		n += shard.index.Len()
+		shard.RUnlock()
+	}
+	return n
+}
+
+// interned numbers the few names that all tokens share: of apps and keys.
+type interned struct {
+	mu  sync.Mutex
+	all atomic.Pointer[[]string]
+}
+
+// number returns the number of a name; false if there have been too many.
+func (n *interned) number(name string) (uint16, bool) {
+	all := *n.all.Load()
+	if i := slices.Index(all, name); i >= 0 {
+		return uint16(i), true //nolint:gosec // see below
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all = *n.all.Load()
+	if i := slices.Index(all, name); i >= 0 {
+		return uint16(i), true //nolint:gosec // see below
+	}
+	if len(all) > math.MaxUint16 {
+		return 0, false
+	}
+	more := append(slices.Clip(all), name)
+	n.all.Store(&more)
+	return uint16(len(all)), true //nolint:gosec // see above
+}
