@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// sample is one slice of one variant.
+type sample struct {
+	cpu, beside time.Duration // per request
+	perSecond   float64
+	p50, p99    time.Duration
+}
+
+const (
+	// warmUp is how many requests go before a slice, unmeasured, at least.
+	warmUp = 200
+	// maxFresh bounds the tokens that are minted for a slice.
+	maxFresh = 40_000
+)
+
+// compare measures all variants in rounds and prints the table.
+func (b *bench) compare() error {
+	all, err := b.variants()
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		if err := b.verify(v); err != nil {
+			return err
+		}
+	}
+	rounds := make([]map[string]sample, b.rounds)
+	for i := range rounds {
+		rounds[i] = make(map[string]sample, len(all))
+		for _, n := range rand.Perm(len(all)) { //nolint:gosec // an order, no secret
+			v := all[n]
+			s, err := b.measure(v)
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
+			rounds[i][v.name] = s
+		}
+	}
+	r := report{
+		Stock: b.stockNote, Missing: b.missing, Quick: b.quick,
+		Rounds: b.rounds, Slice: b.duration.String(), Connections: b.connections, Sessions: b.sessions,
+	}
+	for _, v := range all {
+		r.Rows = append(r.Rows, summarize(v.name, v.base, v.bound, rounds))
+	}
+	r.judge()
+	if b.json {
+		err = printJSON(b.out, r)
+	} else {
+		err = r.print(b.out)
+	}
+	if err == nil && b.check && r.broken() {
+		return errBound
+	}
+	return err
+}
+
+// verify holds the variant to what the upstream has to see of it.
+func (b *bench) verify(v *variant) error {
+	c, err := dial(b.ctx, v.proxy.addr, 1)
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
+	defer c.close()
+	_, err = c.run(b.ctx, inTurn([]call{v.check}), limit{requests: 1})
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
+	if got := string(c.conns[0].body); got != v.sees {
+		return fmt.Errorf("%s: the upstream sees %q, want %q", v.name, got, v.sees)
+	}
+	return nil
+}
+
+// measure is one slice: the connections are made and warm before it.
+func (b *bench) measure(v *variant) (sample, error) {
+	warm, measured, err := b.sources(v)
+	if err != nil {
+		return sample{}, err
+	}
+	c, err := dial(b.ctx, v.proxy.addr, b.connections)
+	if err != nil {
+		return sample{}, err
+	}
+	defer c.close()
+	if _, err := c.run(b.ctx, warm, limit{requests: max(warmUp, len(v.calls)), body: answer}); err != nil {
+		return sample{}, err
+	}
+	before, besideBefore, err := v.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	result, err := c.run(b.ctx, measured, limit{duration: b.duration})
+	if err != nil {
+		return sample{}, err
+	}
+	after, besideAfter, err := v.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	n := time.Duration(max(result.requests, 1))
+	return sample{
+		cpu: (after - before) / n, beside: (besideAfter - besideBefore) / n,
+		perSecond: float64(result.requests) / result.elapsed.Seconds(),
+		p50:       quantile(result.latencies, 0.50), p99: quantile(result.latencies, 0.99),
+	}, nil
+}
+
+func (b *bench) sources(v *variant) (warm, measured source, err error) {
+	if v.fresh == nil {
+		s := inTurn(v.calls)
+		return s, s, nil
+	}
+	tokens, err := b.fresh(v.fresh, warmUp+int(min(maxFresh, 40*b.duration.Milliseconds())))
+	if err != nil {
+		return nil, nil, err
+	}
+	s := once(gets("/", tokens, 0))
+	return s, s, nil
+}
+
+func (v *variant) cpu() (own, beside time.Duration, err error) {
+	if own, err = cpuTime(v.proxy.cmd.Process.Pid); err != nil || v.beside == nil {
+		return own, 0, err
+	}
+	beside, err = cpuTime(v.beside.cmd.Process.Pid)
+	return own, beside, err
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+var errUnsupported = errors.New("the CPU time of other processes is only read on Linux; run this in a Linux container or machine")
+
+func cpuSupported() error { return errUnsupported }
+
+func cpuTime(int) (time.Duration, error) { return 0, errUnsupported }
+
+func residentBytes(int) (int, error) { return 0, errUnsupported }

@@ -1,0 +1,114 @@
+// Command bench measures what the gateway costs: CPU per proxied request beside
+// stock Caddy, forward_auth and nginx in one interleaved run, the cost of many
+// sessions and of logins. It also records the profile that builds are guided
+// by. Everything runs on loopback and ends with it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// errBound says that -check found a bound broken.
+var errBound = errors.New("a bound is broken beyond the noise")
+
+type options struct {
+	gateway, stock string
+	rounds         int
+	duration       time.Duration
+	connections    int
+	sessions       int
+	quick          bool
+	check, json    bool
+	scale, login   bool
+	chart, profile string
+	out            io.Writer
+}
+
+func main() {
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := serve(role); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", role, err)
+			os.Exit(1)
+		}
+		return
+	}
+	o := options{out: os.Stdout}
+	flag.StringVar(&o.gateway, "gateway", "", "existing `binary` with the module (default: built from ./cmd/caddy)")
+	flag.StringVar(&o.stock, "stock", "", "existing stock Caddy `binary` (default: built in the version of go.mod)")
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds of one slice per variant")
+	flag.DurationVar(&o.duration, "duration", time.Second, "length of a slice")
+	flag.IntVar(&o.connections, "connections", 32, "keep-alive connections")
+	flag.IntVar(&o.sessions, "sessions", 1000, "sessions whose tokens are used in turn")
+	flag.BoolVar(&o.quick, "quick", false, "short run that only shows that everything works; judges nothing")
+	flag.BoolVar(&o.check, "check", false, "exit with an error if a bound is broken beyond the noise")
+	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
+	flag.BoolVar(&o.scale, "scale", false, "measure 10^3 to 10^6 sessions and draw the chart")
+	flag.StringVar(&o.chart, "chart", "docs/scale.svg", "`file` for the chart of -scale")
+	flag.BoolVar(&o.login, "login", false, "measure logins, with WeChat at 50 ms")
+	flag.StringVar(&o.profile, "profile", "", "record a CPU profile of a mixed workload into `file`")
+	flag.Parse()
+	if err := o.valid(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func (o *options) valid() error {
+	if o.quick {
+		o.rounds, o.duration, o.sessions = 1, 200*time.Millisecond, min(o.sessions, 50)
+	}
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	case o.rounds < 1 || o.rounds > 1000, o.duration < 10*time.Millisecond, o.duration > time.Minute:
+		return errors.New("-rounds has to be 1 to 1000 and -duration 10ms to 1m")
+	case o.connections < 1 || o.connections > 1000, o.sessions < 1 || o.sessions > 100_000:
+		return errors.New("-connections has to be 1 to 1000 and -sessions 1 to 100000")
+	case o.quick && o.check:
+		return errors.New("-quick measures too little to -check")
+	}
+	return nil
+}
+
+// run measures what was asked for and ends every process before it returns.
+func run(ctx context.Context, o options) (err error) {
+	b, err := newBench(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.prepare(); err != nil {
+		return err
+	}
+	switch {
+	case o.profile != "":
+		return b.profile(o.profile)
+	case o.scale:
+		return b.scale()
+	case o.login:
+		return b.login()
+	}
+	return b.compare()
+}
+
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "\t")
+	return encoder.Encode(value)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/seal"
+	"github.com/caddy-wechat/gateway/internal/secret"
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/memory"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+const (
+	// maxScaleTokens bounds the tokens in use; they are spread over all sessions.
+	maxScaleTokens   = 100_000
+	maxScaleRatio    = 1.10
+	maxSessionBytes  = 600.0
+	snapshotFile     = "wechat/sessions.snapshot"
+	snapshotPurpose  = "session snapshot"
+	scaleMaxSessions = "\t\tstore memory {\n\t\t\tmax_sessions 2000000\n\t\t}\n"
+)
+
+var scaleSizes = []int{1_000, 10_000, 100_000, 1_000_000}
+
+type scalePoint struct {
+	Sessions     int     `json:"sessions"`
+	CPU          float64 `json:"cpu_us"`
+	Ratio        spread  `json:"ratio"` // to the fewest sessions
+	HeapBytes    float64 `json:"heap_bytes_per_session"`
+	Resident     int     `json:"resident_bytes"`
+	TokensInUse  int     `json:"tokens_in_use"`
+	againstEmpty int
+}
+
+// scale measures gateways with more and more sessions, in interleaved rounds.
+func (b *bench) scale() error {
+	sizes := scaleSizes
+	if b.quick {
+		sizes = sizes[:2]
+	}
+	empty, emptyAdmin, err := b.gatewayWithAdmin("gateway, empty", filepath.Join(b.dir, "scale-0"), scaleMaxSessions)
+	if err != nil {
+		return err
+	}
+	nothing, _, err := b.memory(empty, emptyAdmin)
+	if err != nil {
+		return err
+	}
+	empty.stop()
+	var points []scalePoint
+	var all []*variant
+	for _, n := range sizes {
+		v, point, err := b.seeded(n)
+		if err != nil {
+			return fmt.Errorf("%d sessions: %w", n, err)
+		}
+		point.HeapBytes = float64(point.againstEmpty-nothing) / float64(n)
+		points, all = append(points, point), append(all, v)
+	}
+	rounds := make([]map[string]sample, b.rounds)
+	for i := range rounds {
+		rounds[i] = make(map[string]sample)
+		order := slices.Clone(all)
+		if i%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, v := range order {
+			if rounds[i][v.name], err = b.measure(v); err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
+		}
+	}
+	for i, v := range all {
+		row := summarize(v.name, all[0].name, 0, rounds)
+		points[i].CPU, points[i].Ratio = row.CPU, row.Ratio
+	}
+	if err := b.printScale(points); err != nil {
+		return err
+	}
+	last := points[len(points)-1]
+	if b.check && (last.Ratio.Low > maxScaleRatio || last.HeapBytes > maxSessionBytes) {
+		return errBound
+	}
+	return nil
+}
+
+// seeded starts a gateway that takes n sessions back, as after a graceful
+// restart. A million logins over HTTP would take minutes.
+func (b *bench) seeded(n int) (*variant, scalePoint, error) {
+	dir := filepath.Join(b.dir, fmt.Sprintf("scale-%d", n))
+	tokens, err := b.seed(dir, n)
+	if err != nil {
+		return nil, scalePoint{}, err
+	}
+	name := fmt.Sprintf("%d sessions", n)
+	p, admin, err := b.gatewayWithAdmin(name, dir, scaleMaxSessions)
+	if err != nil {
+		return nil, scalePoint{}, err
+	}
+	point := scalePoint{Sessions: n, TokensInUse: len(tokens)}
+	if point.againstEmpty, point.Resident, err = b.memory(p, admin); err != nil {
+		return nil, point, err
+	}
+	v := &variant{name: name, proxy: p, calls: gets("/", tokens, 0)}
+	v.check, v.sees = call{get("/check", tokens[0], 0), 200}, "openid="+b.openID(tokens[0])+" extra="
+	return v, point, b.verify(v)
+}
+
+// seed writes the snapshot of n sessions, one a user, where a gateway with this
+// storage finds it, and returns tokens spread over them.
+func (b *bench) seed(dir string, n int) ([]string, error) {
+	store := memory.New(n, time.Hour)
+	defer func() { _ = store.Close() }() // never fails
+	now := time.Now()
+	step := max(1, n/maxScaleTokens)
+	tokens := make([]string, 0, n/step)
+	for i := range n {
+		user := identity.User{AppID: appID, OpenID: name(i, "open"), UnionID: name(i, "union"), SessionID: name(i, "session")}
+		login := session.Login{
+			Ref:     session.Ref{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID},
+			UnionID: user.UnionID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg=="), Ends: now.Add(24 * time.Hour),
+		}
+		if _, err := store.Put(context.Background(), login, 1); err != nil {
+			return nil, err
+		}
+		if i%step != 0 {
+			continue
+		}
+		text, err := b.ring.Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime)})
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, text)
+	}
+	data, err := store.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := keyring.Fixed(b.ring)
+	if err != nil {
+		return nil, err
+	}
+	box, err := seal.New(keys.StoreKey(snapshotPurpose))
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, filepath.FromSlash(snapshotFile))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("making storage: %w", err)
+	}
+	return tokens, os.WriteFile(file, box.Seal(data, snapshotPurpose), 0o600)
+}
+
+// name is an identifier of the usual 28 characters, another for every number.
+func name(i int, kind string) string {
+	var raw [21]byte
+	binary.LittleEndian.PutUint64(raw[:], uint64(i)*0x9E3779B97F4A7C15) //nolint:gosec // i is not negative
+	copy(raw[8:], kind)
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+func (b *bench) printScale(points []scalePoint) error {
+	if !b.quick {
+		if err := os.WriteFile(b.chart, []byte(drawScale(points)), 0o644); err != nil { //nolint:gosec // a picture for everybody
+			return fmt.Errorf("writing chart: %w", err)
+		}
+	}
+	if b.json {
+		return printJSON(b.out, points)
+	}
+	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "sessions\ttokens in use\tCPU µs\tto the fewest\tspread\theap bytes/session\tresident MB\t")
+	for _, p := range points {
+		fmt.Fprintf(t, "%d\t%d\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t\n", p.Sessions, p.TokensInUse, p.CPU, p.Ratio.Median, p.Ratio.Low, p.Ratio.High, p.HeapBytes, megabytes(p.Resident))
+	}
+	return t.Flush()
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// quantile of sorted values, the nearest one; zero if there are none.
+func quantile[T cmp.Ordered](sorted []T, q float64) T {
+	if len(sorted) == 0 {
+		var zero T
+		return zero
+	}
+	return sorted[int(math.Round(q*float64(len(sorted)-1)))]
+}
+
+// spread is a median and the quartiles around it.
+type spread struct {
+	Low    float64 `json:"low"`
+	Median float64 `json:"median"`
+	High   float64 `json:"high"`
+}
+
+func spreadOf(values []float64) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	return spread{quantile(sorted, 0.25), quantile(sorted, 0.5), quantile(sorted, 0.75)}
+}
+
+type row struct {
+	Name      string  `json:"name"`
+	Base      string  `json:"base"`
+	CPU       float64 `json:"cpu_us"`
+	Beside    float64 `json:"verifier_cpu_us,omitempty"`
+	Ratio     spread  `json:"ratio"`
+	PerSecond float64 `json:"requests_per_second"`
+	P50       float64 `json:"p50_us"`
+	P99       float64 `json:"p99_us"`
+	Bound     float64 `json:"bound,omitempty"`
+	Verdict   string  `json:"verdict,omitempty"`
+}
+
+type report struct {
+	Stock       string   `json:"stock"`
+	Missing     []string `json:"missing,omitempty"`
+	Quick       bool     `json:"quick"`
+	Rounds      int      `json:"rounds"`
+	Slice       string   `json:"slice"`
+	Connections int      `json:"connections"`
+	Sessions    int      `json:"sessions"`
+	Noise       float64  `json:"noise"`
+	Noisy       bool     `json:"noisy"`
+	Rows        []row    `json:"rows"`
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// summarize takes medians over the rounds. Ratios are to the base's slice of
+// the same round, so that what slows the whole machine for a while cancels out.
+func summarize(name, base string, bound float64, rounds []map[string]sample) row {
+	middle := func(of func(sample) float64) float64 {
+		var values []float64
+		for _, round := range rounds {
+			values = append(values, of(round[name]))
+		}
+		return spreadOf(values).Median
+	}
+	var ratios []float64
+	for _, round := range rounds {
+		if below := round[base].cpu; below > 0 {
+			ratios = append(ratios, float64(round[name].cpu)/float64(below))
+		}
+	}
+	return row{
+		Name: name, Base: base, Bound: bound, Ratio: spreadOf(ratios),
+		CPU:       middle(func(s sample) float64 { return micros(s.cpu) }),
+		Beside:    middle(func(s sample) float64 { return micros(s.beside) }),
+		PerSecond: middle(func(s sample) float64 { return s.perSecond }),
+		P50:       middle(func(s sample) float64 { return micros(s.p50) }),
+		P99:       middle(func(s sample) float64 { return micros(s.p99) }),
+	}
+}
+
+// tolerance is how far stock may be from itself before a run cannot be judged.
+const tolerance = 0.03
+
+// Verdicts on a bound.
+const (
+	held    = "held"
+	broken  = "BROKEN"
+	unclear = "unclear"
+)
+
+// judge takes the deviation of stock from itself as the noise of the run: the
+// distance of the farther quartile from 1.
+func (r *report) judge() {
+	for _, row := range r.Rows {
+		if row.Name == "stock again" {
+			r.Noise = max(math.Abs(row.Ratio.Low-1), math.Abs(row.Ratio.High-1))
+		}
+	}
+	r.Noisy = r.Noise > tolerance
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		switch {
+		case row.Bound == 0 || r.Quick:
+		case row.Ratio.Low > row.Bound+r.Noise:
+			row.Verdict = broken
+		case r.Noisy || row.Ratio.Median > row.Bound:
+			row.Verdict = unclear
+		default:
+			row.Verdict = held
+		}
+	}
+}
+
+func (r *report) broken() bool {
+	return slices.ContainsFunc(r.Rows, func(row row) bool { return row.Verdict == broken })
+}
+
+func (r *report) print(w io.Writer) error {
+	fmt.Fprintf(w, "%d rounds of %s, %d connections, %d sessions, 200-byte answers; medians, spread: middle half of the rounds\n%s\n\n",
+		r.Rounds, r.Slice, r.Connections, r.Sessions, r.Stock)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "variant\tCPU µs\tto stock\tspread\treq/s\tp50 µs\tp99 µs\tverifier µs\tbound\t")
+	for _, row := range r.Rows {
+		beside, bound := "", ""
+		if row.Beside > 0 {
+			beside = fmt.Sprintf("+%.1f", row.Beside)
+		}
+		if row.Bound > 0 {
+			bound = fmt.Sprintf("≤ %.2f %s", row.Bound, row.Verdict)
+		}
+		fmt.Fprintf(t, "%s\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n",
+			row.Name, row.CPU, row.Ratio.Median, row.Ratio.Low, row.Ratio.High, row.PerSecond, row.P50, row.P99, beside, bound)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("printing table: %w", err)
+	}
+	fmt.Fprintln(w, "\nCPU is that of the whole proxy; the verifier's own comes on top. With 20 headers more, stock has them too.")
+	for _, text := range r.Missing {
+		fmt.Fprintln(w, "NOT MEASURED:", text)
+	}
+	switch {
+	case r.Quick:
+		fmt.Fprintln(w, "A quick run: it shows that everything works, the figures mean nothing.")
+	case r.Noisy:
+		fmt.Fprintf(w, "TOO NOISY TO JUDGE: stock is off from itself by %.0f %%, more than %.0f %%. Repeat it on a quiet machine, or with more rounds.\n", 100*r.Noise, 100*tolerance)
+	default:
+		fmt.Fprintf(w, "Noise: stock is off from itself by %.1f %%, at most %.0f %% can be judged.\n", 100*r.Noise, 100*tolerance)
+	}
+	return nil
+}
