@@ -161,7 +161,7 @@ func (b *bench) fetch(url string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("asking: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return "", fmt.Errorf("reading answer: %w", err)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,14 +27,17 @@ type bench struct {
 	cancel              context.CancelFunc
 	dir                 string
 	ring                *token.Ring
-	key                 token.Key
 	env                 []string
 	processes           []*process
 	upstream, wechat    *process
 	stockNote           string
 	missing             []string
 	nextToken, nextCode int
+	began               time.Time
 }
+
+// errEnded: a server ended without being told to.
+var errEnded = errors.New("without an error")
 
 type process struct {
 	name string
@@ -63,7 +68,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	env := append(os.Environ(), "BENCH_KEY="+base64.StdEncoding.EncodeToString(secret), "BENCH_SECRET=of-no-real-app")
-	return &bench{options: o, ctx: ctx, cancel: cancel, dir: dir, key: key, ring: ring, env: env}, nil
+	return &bench{options: o, ctx: ctx, cancel: cancel, dir: dir, ring: ring, env: env}, nil
 }
 
 // close ends all processes and removes the directory.
@@ -117,7 +122,7 @@ func (b *bench) start(name, addr string, cmd *exec.Cmd) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making log of %s: %w", name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	if cmd.Stdout == nil {
 		cmd.Stdout = log
 	}
@@ -154,10 +159,10 @@ func (b *bench) helper(role string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making pipe: %w", err)
 	}
-	defer read.Close()
+	defer func() { _ = read.Close() }()
 	cmd.Stdout = write
 	p, err := b.start(role, "", cmd)
-	write.Close()
+	_ = write.Close()
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +247,7 @@ func (b *bench) failed(p *process) error {
 			text, _ = os.ReadFile(filepath.Join(b.dir, fmt.Sprintf("%d.log", i)))
 		}
 	}
-	return fmt.Errorf("%s ended early (%v):\n%s", p.name, p.err, text[max(0, len(text)-2000):])
+	return fmt.Errorf("%s ended early: %w\n%s", p.name, cmp.Or(p.err, errEnded), text[max(0, len(text)-2000):])
 }
 
 // freeAddr is a loopback address that nobody listens on.
@@ -251,6 +256,6 @@ func freeAddr() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	return listener.Addr().String(), nil
 }

@@ -31,9 +31,9 @@ func (b *bench) profile(file string) error {
 	if text, err := exec.CommandContext(b.ctx, "go", args...).CombinedOutput(); err != nil { //nolint:gosec // files made here
 		return fmt.Errorf("merging profiles: %w\n%s", err, text)
 	}
-	fmt.Fprintf(b.out, "%s: %s of CPU profile of each of %d stores\n", file, b.profileTime(), len(profiles))
+	_, _ = fmt.Fprintf(b.out, "%s: %s of CPU profile of each of %d stores\n", file, b.profileTime(), len(profiles))
 	for _, text := range b.missing {
-		fmt.Fprintln(b.out, "NOT PROFILED:", text)
+		_, _ = fmt.Fprintln(b.out, "NOT PROFILED:", text)
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (r *report) print(w io.Writer) error {
 	fmt.Fprintf(w, "%d rounds of %s, %d connections, %d sessions, 200-byte answers; medians, spread: middle half of the rounds\n%s\n\n",
 		r.Rounds, r.Slice, r.Connections, r.Sessions, r.Stock)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "variant\tCPU µs\tto stock\tspread\treq/s\tp50 µs\tp99 µs\tverifier µs\tbound\t")
+	_, _ = fmt.Fprintln(t, "variant\tCPU µs\tto stock\tspread\treq/s\tp50 µs\tp99 µs\tverifier µs\tbound\t")
 	for _, row := range r.Rows {
 		beside, bound := "", ""
 		if row.Beside > 0 {

@@ -56,13 +56,13 @@ func (b *bench) gatewayProxy(name, dir, admin, store string) (*process, error) {
 	global := "\twechat {\n\t\tapp " + appID + " {env.BENCH_SECRET}\n\t\tsigning_key {env.BENCH_KEY}\n\t\tapi http://" + b.wechat.addr +
 		"\n\t\tlogin_limit off\n" + store + "\t}\n"
 	site := "\twechat_auth {\n\t\tpublic /public/*\n\t}\n\treverse_proxy " + b.upstream.addr + "\n"
-	return b.caddy(name, b.options.gateway, dir, addr, fmt.Sprintf(globals, admin, dir, global, port(addr), site))
+	return b.caddy(name, b.gateway, dir, addr, fmt.Sprintf(globals, admin, dir, global, port(addr), site))
 }
 
 // redis starts a server of its own, or returns nil if there is none here.
 func (b *bench) redis() (*process, error) {
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
+	path, _ := exec.LookPath("redis-server")
+	if path == "" {
 		b.missing = append(b.missing, "gateway, Redis: redis-server is not installed")
 		return nil, nil
 	}
@@ -80,8 +80,8 @@ func (b *bench) redis() (*process, error) {
 
 // nginx starts one with auth_request, or returns nil if there is none here.
 func (b *bench) nginx(verifier *process) (*process, error) {
-	path, err := exec.LookPath("nginx")
-	if err != nil {
+	path, _ := exec.LookPath("nginx")
+	if path == "" {
 		b.missing = append(b.missing, "nginx auth_request: nginx is not installed")
 		return nil, nil
 	}
