@@ -82,7 +82,7 @@ func upstream() http.Handler {
 		_, _ = w.Write(answer)
 	})
 	check := func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprintf(w, "openid=%s extra=%s", r.Header.Get("X-Openid"), r.Header.Get("X-Extra-19"))
+		_, _ = fmt.Fprintf(w, "openid=%s extra=%s", r.Header.Get("X-Openid"), r.Header.Get("X-Extra-19")) //nolint:gosec // plain text for this program
 	}
 	mux.HandleFunc("/check", check)
 	mux.HandleFunc("/public/check", check)
@@ -129,7 +129,7 @@ func (f *fakeWeChat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		sum := sha256.Sum256([]byte(r.URL.Query().Get("js_code")))
 		id := hex.EncodeToString(sum[:])
-		_, _ = fmt.Fprintf(w, `{"openid":"o%s","unionid":"o%s","session_key":"%s"}`, id[:27], id[27:54], base64.StdEncoding.EncodeToString(sum[:16]))
+		_, _ = fmt.Fprintf(w, `{"openid":"o%s","unionid":"o%s","session_key":"%s"}`, id[:27], id[27:54], base64.StdEncoding.EncodeToString(sum[:16])) //nolint:gosec // hex and base64 for this program
 	case "/delay":
 		delay, err := time.ParseDuration(r.URL.Query().Get("of"))
 		if err != nil || delay < 0 || delay > time.Second {

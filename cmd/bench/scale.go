@@ -181,7 +181,7 @@ func (b *bench) printScale(points []scalePoint) error {
 	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "sessions\ttokens in use\tCPU µs\tto the fewest\tspread\theap bytes/session\tresident MB\t")
 	for _, p := range points {
-		fmt.Fprintf(t, "%d\t%d\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t\n", p.Sessions, p.TokensInUse, p.CPU, p.Ratio.Median, p.Ratio.Low, p.Ratio.High, p.HeapBytes, megabytes(p.Resident))
+		_, _ = fmt.Fprintf(t, "%d\t%d\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t\n", p.Sessions, p.TokensInUse, p.CPU, p.Ratio.Median, p.Ratio.Low, p.Ratio.High, p.HeapBytes, megabytes(p.Resident))
 	}
 	return t.Flush()
 }

@@ -123,7 +123,7 @@ func (r *report) broken() bool {
 }
 
 func (r *report) print(w io.Writer) error {
-	fmt.Fprintf(w, "%d rounds of %s, %d connections, %d sessions, 200-byte answers; medians, spread: middle half of the rounds\n%s\n\n",
+	_, _ = fmt.Fprintf(w, "%d rounds of %s, %d connections, %d sessions, 200-byte answers; medians, spread: middle half of the rounds\n%s\n\n",
 		r.Rounds, r.Slice, r.Connections, r.Sessions, r.Stock)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "variant\tCPU µs\tto stock\tspread\treq/s\tp50 µs\tp99 µs\tverifier µs\tbound\t")
@@ -135,23 +135,23 @@ func (r *report) print(w io.Writer) error {
 		if row.Bound > 0 {
 			bound = fmt.Sprintf("≤ %.2f %s", row.Bound, row.Verdict)
 		}
-		fmt.Fprintf(t, "%s\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n",
+		_, _ = fmt.Fprintf(t, "%s\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n",
 			row.Name, row.CPU, row.Ratio.Median, row.Ratio.Low, row.Ratio.High, row.PerSecond, row.P50, row.P99, beside, bound)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("printing table: %w", err)
 	}
-	fmt.Fprintln(w, "\nCPU is that of the whole proxy; the verifier's own comes on top. With 20 headers more, stock has them too.")
+	_, _ = fmt.Fprintln(w, "\nCPU is that of the whole proxy; the verifier's own comes on top. With 20 headers more, stock has them too.")
 	for _, text := range r.Missing {
-		fmt.Fprintln(w, "NOT MEASURED:", text)
+		_, _ = fmt.Fprintln(w, "NOT MEASURED:", text)
 	}
 	switch {
 	case r.Quick:
-		fmt.Fprintln(w, "A quick run: it shows that everything works, the figures mean nothing.")
+		_, _ = fmt.Fprintln(w, "A quick run: it shows that everything works, the figures mean nothing.")
 	case r.Noisy:
-		fmt.Fprintf(w, "TOO NOISY TO JUDGE: stock is off from itself by %.0f %%, more than %.0f %%. Repeat it on a quiet machine, or with more rounds.\n", 100*r.Noise, 100*tolerance)
+		_, _ = fmt.Fprintf(w, "TOO NOISY TO JUDGE: stock is off from itself by %.0f %%, more than %.0f %%. Repeat it on a quiet machine, or with more rounds.\n", 100*r.Noise, 100*tolerance)
 	default:
-		fmt.Fprintf(w, "Noise: stock is off from itself by %.1f %%, at most %.0f %% can be judged.\n", 100*r.Noise, 100*tolerance)
+		_, _ = fmt.Fprintf(w, "Noise: stock is off from itself by %.1f %%, at most %.0f %% can be judged.\n", 100*r.Noise, 100*tolerance)
 	}
 	return nil
 }
