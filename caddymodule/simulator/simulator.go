@@ -4,14 +4,13 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/gateway/internal/simulator"
@@ -19,16 +18,15 @@ import (
 
 func init() {
 	caddy.RegisterModule(Simulator{})
-	httpcaddyfile.RegisterHandlerDirective("wechat_simulator", parse)
-	httpcaddyfile.RegisterDirectiveOrder("wechat_simulator", httpcaddyfile.Before, "respond")
 }
 
 // Simulator plays WeChat's server API, as far as the gateway calls it, on
-// `/sns/jscode2session`, `/cgi-bin/stable_token` and
+// `/sns/jscode2session`, `/cgi-bin/stable_token`, `/cgi-bin/token` and
 // `/cgi-bin/message/custom/send`. What users do in a Mini Program is played by
 // `POST /simulator/code?user=alice`, which answers with a login code. The
-// routes `/simulator/users`, `/simulator/answer` and `/simulator/state` add
-// users, make WeChat answer with an errcode and show what was called.
+// routes `/simulator/users`, `/simulator/answer`, `/simulator/reset` and
+// `/simulator/state` add users, make WeChat answer with an errcode and show
+// what was called. All of it can be done by hand on the page at `/`.
 //
 // Only clients on this machine are answered. Codes and users survive changes of
 // the configuration.
@@ -37,7 +35,20 @@ type Simulator struct {
 	// Default: every AppID of `wx` and 16 hex digits, with any secret
 	Apps map[string]string `json:"app,omitempty"`
 
-	server *simulator.Server
+	// Test users, besides alice, who has a unionid, and bob, who has none. The
+	// value says whether WeChat knows a unionid of the user.
+	Users map[string]bool `json:"user,omitempty"`
+
+	// The gateway that the page at `/` talks to, as in `http://127.0.0.1:8080`.
+	// The page may send anything there, so it has to be on this machine.
+	// Default: none, and the page only shows the simulator
+	Gateway string `json:"gateway,omitempty"`
+
+	// Where the routes of that gateway are, as `wechat_auth` has it.
+	// Default: `/wechat`
+	Prefix string `json:"prefix,omitempty"`
+
+	site *simulator.Site
 }
 
 // CaddyModule returns the Caddy module information.
@@ -47,7 +58,10 @@ func (Simulator) CaddyModule() caddy.ModuleInfo {
 
 var pool = caddy.NewUsagePool()
 
-const poolKey = "simulator"
+const (
+	poolKey       = "simulator"
+	defaultPrefix = "/wechat"
+)
 
 type pooled struct{ *simulator.Server }
 
@@ -55,18 +69,61 @@ func (pooled) Destruct() error { return nil }
 
 // Provision joins the simulator of this process.
 func (s *Simulator) Provision(caddy.Context) error {
+	site := &simulator.Site{Apps: s.Apps, Prefix: s.Prefix}
+	if site.Prefix == "" {
+		site.Prefix = defaultPrefix
+	}
+	if s.Gateway != "" {
+		gateway, err := simulator.ParseGateway(s.Gateway)
+		if err != nil {
+			return err
+		}
+		site.Gateway = gateway
+	}
 	value, _, err := pool.LoadOrNew(poolKey, func() (caddy.Destructor, error) { return pooled{simulator.New()}, nil })
 	if err != nil {
 		return fmt.Errorf("opening simulator: %w", err)
 	}
-	s.server = value.(pooled).Server
-	s.server.SetApps(s.Apps)
+	s.site = site // from here on Cleanup has something to release
+	site.Server = value.(pooled).Server
+	for name, unionID := range s.Users {
+		if err := site.Server.AddUser(simulator.User{Name: name, UnionID: unionID}); err != nil {
+			return fmt.Errorf("user %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Validate checks what came as JSON.
+func (s *Simulator) Validate() error {
+	for appID, secret := range s.Apps {
+		if err := checkApp(appID, secret); err != nil {
+			return err
+		}
+	}
+	return checkPrefix(s.site.Prefix)
+}
+
+func checkApp(appID, secret string) error {
+	if !simulator.IsAppID(appID) {
+		return fmt.Errorf("app %q: %w", appID, simulator.ErrApp)
+	}
+	if secret == "" {
+		return fmt.Errorf("app %s: the secret is empty", appID)
+	}
+	return nil
+}
+
+func checkPrefix(prefix string) error {
+	if !strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, " ?#") {
+		return fmt.Errorf("prefix %q has to begin with / and not to end with it", prefix)
+	}
 	return nil
 }
 
 // Cleanup leaves the simulator.
 func (s *Simulator) Cleanup() error {
-	if s.server == nil {
+	if s.site == nil {
 		return nil
 	}
 	_, err := pool.Delete(poolKey)
@@ -76,9 +133,9 @@ func (s *Simulator) Cleanup() error {
 // ServeHTTP answers clients on this machine.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	if !isLocal(r) {
-		return caddyhttp.Error(http.StatusForbidden, fmt.Errorf("the simulator answers clients on this machine only"))
+		return caddyhttp.Error(http.StatusForbidden, errors.New("the simulator answers clients on this machine only"))
 	}
-	s.server.ServeHTTP(w, r)
+	s.site.ServeHTTP(w, r)
 	return nil
 }
 
@@ -88,70 +145,31 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 // any page.
 func isLocal(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !isLoopback(peer) {
+	if err != nil || !simulator.IsLoopback(peer) {
 		return false
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
 	}
-	if !isLoopback(strings.Trim(host, "[]")) {
+	if !simulator.IsLoopback(strings.Trim(host, "[]")) {
 		return false
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none":
 	default:
-		return false
+		// Following a link to the page is no attack; it does nothing by itself
+		// and lets nobody frame it.
+		return r.Method == http.MethodGet && r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	}
 	origin := r.Header.Get("Origin")
 	return origin == "" || origin == "http://"+r.Host || origin == "https://"+r.Host
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-func parse(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	s := new(Simulator)
-	return s, s.UnmarshalCaddyfile(h.Dispenser)
-}
-
-// UnmarshalCaddyfile sets up the handler from its directive:
-//
-//	wechat_simulator {
-//		app <appid> <secret>
-//	}
-//
-// `app` can be repeated.
-func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		if d.Val() != "app" {
-			return d.Errf("wechat_simulator: unrecognized option %q", d.Val())
-		}
-		args := d.RemainingArgs()
-		if len(args) != 2 || args[0] == "" || args[1] == "" {
-			return d.Err("app: needs an AppID and a secret")
-		}
-		if _, taken := s.Apps[args[0]]; taken {
-			return d.Errf("app %s is given twice", args[0])
-		}
-		if s.Apps == nil {
-			s.Apps = make(map[string]string)
-		}
-		s.Apps[args[0]] = args[1]
-	}
-	return nil
-}
-
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Simulator)(nil)
+	_ caddy.Validator             = (*Simulator)(nil)
 	_ caddy.CleanerUpper          = (*Simulator)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Simulator)(nil)
-	_ caddyfile.Unmarshaler       = (*Simulator)(nil)
 )

@@ -25,17 +25,18 @@ func TestOnlyThisMachineIsAnswered(t *testing.T) {
 		header     http.Header
 		want       bool
 	}{
-		"this machine":         {"127.0.0.1:5000", "127.0.0.1:9080", nil, true},
-		"this machine, IPv6":   {"[::1]:5000", "[::1]:9080", nil, true},
-		"localhost":            {"127.0.0.1:5000", "localhost", nil, true},
-		"the page itself":      {"127.0.0.1:5000", "localhost:9080", http.Header{"Origin": {"http://localhost:9080"}, "Sec-Fetch-Site": {"same-origin"}}, true},
-		"the network":          {"192.0.2.1:5000", "127.0.0.1:9080", nil, false},
-		"claims to be local":   {"192.0.2.1:5000", "127.0.0.1:9080", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, false},
-		"DNS rebinding":        {"127.0.0.1:5000", "evil.example:9080", nil, false},
-		"another page":         {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Origin": {"https://evil.example"}}, false},
-		"another site's image": {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false},
-		"a sandboxed page":     {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Origin": {"null"}}, false},
-		"a unix socket's peer": {"@", "127.0.0.1:9080", nil, false},
+		"this machine":          {"127.0.0.1:5000", "127.0.0.1:9080", nil, true},
+		"this machine, IPv6":    {"[::1]:5000", "[::1]:9080", nil, true},
+		"localhost":             {"127.0.0.1:5000", "localhost", nil, true},
+		"the page itself":       {"127.0.0.1:5000", "localhost:9080", http.Header{"Origin": {"http://localhost:9080"}, "Sec-Fetch-Site": {"same-origin"}}, true},
+		"the network":           {"192.0.2.1:5000", "127.0.0.1:9080", nil, false},
+		"claims to be local":    {"192.0.2.1:5000", "127.0.0.1:9080", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, false},
+		"DNS rebinding":         {"127.0.0.1:5000", "evil.example:9080", nil, false},
+		"another page":          {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Origin": {"https://evil.example"}}, false},
+		"another site's image":  {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false},
+		"a link pressing a key": {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}, false},
+		"a sandboxed page":      {"127.0.0.1:5000", "127.0.0.1:9080", http.Header{"Origin": {"null"}}, false},
+		"a unix socket's peer":  {"@", "127.0.0.1:9080", nil, false},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/simulator/code?user=alice", nil)
 		r.RemoteAddr, r.Host = tc.peer, tc.host
@@ -64,7 +65,7 @@ func TestReloadKeepsCodes(t *testing.T) {
 	if err := first.Cleanup(); err != nil {
 		t.Fatal(err)
 	}
-	if first.server != second.server {
+	if first.site.Server != second.site.Server {
 		t.Error("another simulator after a reload")
 	}
 	if err := second.Cleanup(); err != nil {
@@ -75,14 +76,57 @@ func TestReloadKeepsCodes(t *testing.T) {
 func TestCaddyfile(t *testing.T) {
 	for text, want := range map[string]string{
 		"wechat_simulator": "", "wechat_simulator {\napp wx1234567890abcdef secret\napp wxfedcba0987654321 secret\n}": "",
-		"wechat_simulator x":                        "wrong argument count",
-		"wechat_simulator {\nap wx secret\n}":       `unrecognized option "ap"`,
-		"wechat_simulator {\napp wx\n}":             "needs an AppID and a secret",
-		"wechat_simulator {\napp wx a\napp wx b\n}": "given twice",
+		"wechat_simulator x":                  "wrong argument count",
+		"wechat_simulator {\nap wx secret\n}": `unrecognized option "ap"`,
+		"wechat_simulator {\nuser carol\nuser dave no_unionid\ngateway http://127.0.0.1:8080\nprefix /w\n}": "",
+		"wechat_simulator {\napp wx\n}":                                             "needs an AppID and a secret",
+		"wechat_simulator {\napp wx secret\n}":                                      "not an AppID",
+		"wechat_simulator {\napp wx1234567890abcdef \"\"\n}":                        "secret is empty",
+		"wechat_simulator {\napp wx1234567890abcdef a\napp wx1234567890abcdef b\n}": "given twice",
+		"wechat_simulator {\nuser \"a b\"\n}":                                       "no such user",
+		"wechat_simulator {\nuser carol union\n}":                                   "unionid or no_unionid",
+		"wechat_simulator {\nuser carol\nuser carol\n}":                             "given twice",
+		"wechat_simulator {\ngateway http://127.0.0.1\ngateway http://127.0.0.1\n}": "Testfile:3",
+		"wechat_simulator {\ngateway http://192.0.2.1\n}":                           "on this machine",
+		"wechat_simulator {\ngateway\n}":                                            "needs one argument",
+		"wechat_simulator {\nprefix wechat\n}":                                      "begin with /",
+		"wechat_simulator {\nprefix /a\nprefix /b\n}":                               "given twice",
 	} {
 		err := new(Simulator).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestBadJSONDoesNotLoad(t *testing.T) {
+	for want, s := range map[string]*Simulator{
+		"not an AppID":    {Apps: map[string]string{"wx": "secret"}},
+		"secret is empty": {Apps: map[string]string{"wx1234567890abcdef": ""}},
+		"no such user":    {Users: map[string]bool{"a b": true}},
+		"on this machine": {Gateway: "http://192.0.2.1"},
+		"begin with /":    {Prefix: "wechat"},
+	} {
+		err := s.Provision(caddy.Context{})
+		if err == nil {
+			err = s.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if err := s.Cleanup(); err != nil {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+}
+
+func TestUsersOfTheConfigurationCanLogIn(t *testing.T) {
+	s := &Simulator{Users: map[string]bool{"dave": false}}
+	if err := s.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Cleanup()
+	if _, err := s.site.Server.Login("", "dave"); err != nil {
+		t.Error(err)
 	}
 }

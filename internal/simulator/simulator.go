@@ -26,17 +26,18 @@ var (
 	ErrUser = errors.New("no such user, or not a name for one")
 	// ErrApp: not an AppID.
 	ErrApp = errors.New("not an AppID: wx and 16 hex digits")
+	// ErrScript: a script counts or delays by less than nothing or too much.
+	ErrScript = errors.New("times has to be 0 to 1000000, delay_ms 0 to 60000")
 )
 
 const (
 	// CodeLifetime is how long a code is good ("小程序登录": five minutes).
 	CodeLifetime = 5 * time.Minute
 
-	maxCodes  = 100_000
-	maxTokens = 1_000
-	maxUsers  = 1_000
-	// tokenLifetime of an access_token ("获取稳定版接口调用凭据").
-	tokenLifetime = 2 * time.Hour
+	maxCodes = 100_000
+	maxUsers = 1_000
+	maxTimes = 1_000_000
+	maxDelay = time.Minute
 )
 
 // User is a test user.
@@ -46,17 +47,15 @@ type User struct {
 	UnionID bool `json:"unionid"`
 }
 
-// Server is a simulated WeChat. It is safe for concurrent use.
+// Server is the state of a simulated WeChat. It is safe for concurrent use.
 type Server struct {
 	codes  *bounded.Table[*code]
-	tokens *bounded.Table[string] // access_token → appid
+	tokens *tokens
 
-	mu      sync.Mutex
-	users   []User
-	secrets map[string]string // appid → secret; empty: any is accepted
-	current map[string]string // appid → its access_token
-	script  Script
-	calls   map[string]int
+	mu     sync.Mutex
+	users  []User
+	script Script
+	calls  map[string]int // by path, of which there are few
 }
 
 type code struct {
@@ -72,29 +71,27 @@ type Script struct {
 	Errcode int `json:"errcode"`
 	// Times is how many answers; 0 is all until the next script.
 	Times int `json:"times"`
-	// DelayMS delays every answer by so many milliseconds, up to a minute.
+	// DelayMS delays every answer by so many milliseconds, up to a minute,
+	// until the next script.
 	DelayMS int `json:"delay_ms"`
 }
 
 // New returns a simulator with two users: alice, who has a unionid, and bob,
 // who has none.
 func New() *Server {
-	return &Server{
-		codes:   bounded.New[*code](maxCodes, CodeLifetime),
-		tokens:  bounded.New[string](maxTokens, tokenLifetime),
-		users:   []User{{"alice", true}, {"bob", false}},
-		secrets: make(map[string]string),
-		current: make(map[string]string),
-		calls:   make(map[string]int),
-	}
+	s := &Server{codes: bounded.New[*code](maxCodes, CodeLifetime), tokens: newTokens()}
+	s.reset()
+	return s
 }
 
-// SetApps names the apps and their secrets that are accepted. With none, every
-// well-formed AppID is, with any secret.
-func (s *Server) SetApps(secrets map[string]string) {
+// reset brings back the first users and forgets script and counts. Codes and
+// tokens that are about stay good.
+func (s *Server) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.secrets = secrets
+	s.users = []User{{"alice", true}, {"bob", false}}
+	s.script = Script{}
+	s.calls = make(map[string]int)
 }
 
 var (
@@ -102,13 +99,24 @@ var (
 	namePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 )
 
+// IsAppID reports whether text looks like an AppID.
+func IsAppID(text string) bool { return appIDPattern.MatchString(text) }
+
+// CheckName returns ErrUser unless name can be a user's.
+func CheckName(name string) error {
+	if !namePattern.MatchString(name) {
+		return ErrUser
+	}
+	return nil
+}
+
 // AddUser adds a user or changes the one of that name.
 func (s *Server) AddUser(u User) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := slices.IndexFunc(s.users, func(other User) bool { return other.Name == u.Name })
 	switch {
-	case !namePattern.MatchString(u.Name), i < 0 && len(s.users) >= maxUsers:
+	case CheckName(u.Name) != nil, i < 0 && len(s.users) >= maxUsers:
 		return ErrUser
 	case i < 0:
 		s.users = append(s.users, u)
@@ -128,25 +136,28 @@ func (s *Server) Users() []User {
 // Login is wx.login() in the app of a user: it returns a new code. An empty
 // AppID leaves the app open until the code is exchanged.
 func (s *Server) Login(appID, name string) (string, error) {
-	if appID != "" && !appIDPattern.MatchString(appID) {
+	if appID != "" && !IsAppID(appID) {
 		return "", ErrApp
 	}
-	i := slices.IndexFunc(s.Users(), func(u User) bool { return u.Name == name })
+	users := s.Users()
+	i := slices.IndexFunc(users, func(u User) bool { return u.Name == name })
 	if i < 0 {
 		return "", ErrUser
 	}
-	user := s.Users()[i]
 	text := randomHex(16)
-	s.codes.GetOrAdd(text, func() *code { return &code{appID: appID, user: user} })
+	s.codes.GetOrAdd(text, func() *code { return &code{appID: appID, user: users[i]} })
 	return text, nil
 }
 
 // SetScript replaces the script.
-func (s *Server) SetScript(script Script) {
+func (s *Server) SetScript(script Script) error {
+	if script.Times < 0 || script.Times > maxTimes || script.DelayMS < 0 || time.Duration(script.DelayMS)*time.Millisecond > maxDelay {
+		return ErrScript
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	script.DelayMS = min(max(script.DelayMS, 0), 60_000)
 	s.script = script
+	return nil
 }
 
 // State is what the simulator did so far and will do next.
@@ -178,24 +189,6 @@ func (s *Server) next(path string) (errcode int, delay time.Duration) {
 	return errcode, delay
 }
 
-// checkApp returns the errcode for an app and its secret.
-func (s *Server) checkApp(appID, secret string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, listed := s.secrets[appID]
-	switch {
-	case appID == "":
-		return 41002
-	case secret == "":
-		return 41004
-	case len(s.secrets) > 0 && !listed, len(s.secrets) == 0 && !appIDPattern.MatchString(appID):
-		return 40013
-	case listed && known != secret:
-		return 40125
-	}
-	return 0
-}
-
 // exchange answers code2session: an errcode, or the user of the code.
 func (s *Server) exchange(appID, text string) (errcode int, user User) {
 	c, found := s.codes.Get(text)
@@ -212,23 +205,6 @@ func (s *Server) exchange(appID, text string) (errcode int, user User) {
 	}
 	c.used = true
 	return 0, c.user
-}
-
-// accessToken returns the app's access_token and what is left of it, as
-// stable_token does: the same one until it is forced or over.
-func (s *Server) accessToken(appID string, force bool) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if text := s.current[appID]; text != "" && !force {
-		if _, live := s.tokens.Get(text); live {
-			return text
-		}
-	}
-	s.tokens.Delete(s.current[appID])
-	text := randomHex(64)
-	s.tokens.GetOrAdd(text, func() string { return appID })
-	s.current[appID] = text
-	return text
 }
 
 // id makes an openid (per user and app) or a unionid (per user) of WeChat's

@@ -1,0 +1,106 @@
+package simulator
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/gateway/internal/simulator"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("wechat_simulator", parse)
+	httpcaddyfile.RegisterDirectiveOrder("wechat_simulator", httpcaddyfile.Before, "respond")
+}
+
+func parse(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	s := new(Simulator)
+	return s, s.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the handler from its directive:
+//
+//	wechat_simulator [<matcher>] {
+//		app     <appid> <secret>
+//		user    <name> [unionid|no_unionid]
+//		gateway <url>
+//		prefix  <path>
+//	}
+//
+// `app` and `user` can be repeated. A user has a unionid unless said otherwise.
+func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		var err error
+		switch option := d.Val(); option {
+		case "app":
+			err = s.unmarshalApp(d)
+		case "user":
+			err = s.unmarshalUser(d)
+		case "gateway":
+			if err = once(d, &s.Gateway); err == nil {
+				_, err = simulator.ParseGateway(s.Gateway)
+			}
+		case "prefix":
+			if err = once(d, &s.Prefix); err == nil {
+				err = checkPrefix(s.Prefix)
+			}
+		default:
+			return d.Errf("wechat_simulator: unrecognized option %q", option)
+		}
+		if err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+// once reads the only argument of an option that may be given once.
+func once(d *caddyfile.Dispenser, into *string) error {
+	option := d.Val()
+	if *into != "" {
+		return d.Errf("%s is given twice", option)
+	}
+	if !d.AllArgs(into) || *into == "" {
+		return d.Errf("%s: needs one argument", option)
+	}
+	return nil
+}
+
+func (s *Simulator) unmarshalApp(d *caddyfile.Dispenser) error {
+	var appID, secret string
+	if !d.AllArgs(&appID, &secret) {
+		return d.Err("app: needs an AppID and a secret")
+	}
+	if _, taken := s.Apps[appID]; taken {
+		return d.Errf("app %s is given twice", appID)
+	}
+	if s.Apps == nil {
+		s.Apps = make(map[string]string)
+	}
+	s.Apps[appID] = secret
+	return checkApp(appID, secret)
+}
+
+func (s *Simulator) unmarshalUser(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 1 {
+		args = append(args, "unionid")
+	}
+	if len(args) != 2 || args[1] != "unionid" && args[1] != "no_unionid" {
+		return d.Err("user: needs a name, and unionid or no_unionid")
+	}
+	if _, taken := s.Users[args[0]]; taken {
+		return d.Errf("user %s is given twice", args[0])
+	}
+	if s.Users == nil {
+		s.Users = make(map[string]bool)
+	}
+	s.Users[args[0]] = args[1] == "unionid"
+	return simulator.CheckName(args[0])
+}
+
+var _ caddyfile.Unmarshaler = (*Simulator)(nil)

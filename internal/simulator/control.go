@@ -1,0 +1,117 @@
+package simulator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+)
+
+// control answers the routes that people steer the simulator by. Unlike
+// WeChat's, their status codes say what happened.
+func (s *Site) control(w http.ResponseWriter, r *http.Request, method string, do func(*http.Request) (any, error)) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	answer, err := do(r)
+	if err != nil {
+		status := http.StatusBadRequest
+		if errors.Is(err, errGateway) {
+			status = http.StatusBadGateway
+		}
+		w.WriteHeader(status)
+		answer = map[string]string{"error": err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(answer) // a client that left is no error of ours
+}
+
+// newCode takes user and appid from the query, so that curl needs no body, or
+// from a body.
+func (s *Site) newCode(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	form := struct {
+		AppID string `json:"appid"`
+		User  string `json:"user"`
+	}{q.Get("appid"), q.Get("user")}
+	if r.ContentLength != 0 {
+		if err := decode(r, &form); err != nil {
+			return nil, err
+		}
+	}
+	text, err := s.Server.Login(form.AppID, form.User)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"code": text}, nil
+}
+
+func (s *Site) newUser(r *http.Request) (any, error) {
+	var u User
+	if err := decode(r, &u); err != nil {
+		return nil, err
+	}
+	if err := s.Server.AddUser(u); err != nil {
+		return nil, err
+	}
+	return s.Server.Users(), nil
+}
+
+func (s *Site) newScript(r *http.Request) (any, error) {
+	var script Script
+	if err := decode(r, &script); err != nil {
+		return nil, err
+	}
+	if err := s.Server.SetScript(script); err != nil {
+		return nil, err
+	}
+	return s.state(r)
+}
+
+func (s *Site) reset(r *http.Request) (any, error) {
+	s.Server.reset()
+	return s.state(r)
+}
+
+// siteState is what the playground needs to know.
+type siteState struct {
+	State
+	Apps    []string `json:"apps"`
+	Gateway string   `json:"gateway,omitempty"`
+	Prefix  string   `json:"prefix,omitempty"`
+}
+
+func (s *Site) state(*http.Request) (any, error) {
+	state := siteState{State: s.Server.State(), Apps: slices.Sorted(maps.Keys(s.Apps))}
+	if s.Gateway != nil {
+		state.Gateway, state.Prefix = s.Gateway.String(), s.Prefix
+	}
+	return state, nil
+}
+
+// decode reads one JSON object and refuses what it does not know. Typing a
+// wrong content type with curl is so easy that its default is accepted.
+func decode(r *http.Request, into any) error {
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
+	case "", "application/json", "application/x-www-form-urlencoded":
+	default:
+		return fmt.Errorf("reading body: %s is not application/json", kind)
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("reading body: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("reading body: more than one value")
+	}
+	return nil
+}

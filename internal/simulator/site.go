@@ -1,0 +1,81 @@
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const maxBody = 64 << 10
+
+// Site serves a Server: WeChat's API, the control routes below /simulator/ and
+// the playground. Several sites may share one Server.
+type Site struct {
+	Server *Server
+	// Apps are the AppIDs that are accepted, each with its AppSecret. With none,
+	// every well-formed AppID is, with any secret.
+	Apps map[string]string
+	// Gateway is what the playground talks to, http to a loopback address; nil
+	// if there is none.
+	Gateway *url.URL
+	// Prefix of the gateway's routes.
+	Prefix string
+}
+
+// ServeHTTP answers one request.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/sns/jscode2session":
+		s.api(w, r, http.MethodGet, s.code2Session)
+	case "/cgi-bin/stable_token":
+		s.api(w, r, http.MethodPost, s.stableToken)
+	case "/cgi-bin/token":
+		s.api(w, r, http.MethodGet, s.token)
+	case "/cgi-bin/message/custom/send":
+		s.api(w, r, http.MethodPost, s.send)
+	case "/simulator/code":
+		s.control(w, r, http.MethodPost, s.newCode)
+	case "/simulator/users":
+		s.control(w, r, http.MethodPost, s.newUser)
+	case "/simulator/answer":
+		s.control(w, r, http.MethodPost, s.newScript)
+	case "/simulator/reset":
+		s.control(w, r, http.MethodPost, s.reset)
+	case "/simulator/state":
+		s.control(w, r, http.MethodGet, s.state)
+	case "/simulator/gateway":
+		s.control(w, r, http.MethodPost, s.relay)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// api answers as WeChat does: errors in a 200, JSON as text/plain.
+func (s *Site) api(w http.ResponseWriter, r *http.Request, method string, answer func(*http.Request) (map[string]any, int)) {
+	errcode, delay := s.Server.next(r.URL.Path)
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-r.Context().Done():
+			return
+		}
+	}
+	if r.Method == http.MethodPost && r.ContentLength < 0 {
+		http.Error(w, "chunked bodies are refused", http.StatusPreconditionFailed)
+		return
+	}
+	var fields map[string]any
+	switch {
+	case errcode != 0:
+	case r.Method != method:
+		errcode = map[string]int{http.MethodGet: 43001, http.MethodPost: 43002}[method]
+	default:
+		fields, errcode = answer(r)
+	}
+	if errcode != 0 {
+		fields = map[string]any{"errcode": errcode, "errmsg": errmsg(errcode)}
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	_ = json.NewEncoder(w).Encode(fields) // a client that left is no error of ours
+}

@@ -1,0 +1,108 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+func (s *Site) code2Session(r *http.Request) (map[string]any, int) {
+	q := r.URL.Query()
+	if errcode := s.checkApp(q.Get("appid"), q.Get("secret")); errcode != 0 {
+		return nil, errcode
+	}
+	switch {
+	case q.Get("grant_type") != "authorization_code":
+		return nil, 40002
+	case q.Get("js_code") == "":
+		return nil, 41008
+	}
+	errcode, user := s.Server.exchange(q.Get("appid"), q.Get("js_code"))
+	if errcode != 0 {
+		return nil, errcode
+	}
+	fields := map[string]any{"openid": id("openid", q.Get("appid"), user.Name), "session_key": newSessionKey()}
+	if user.UnionID {
+		fields["unionid"] = id("unionid", user.Name)
+	}
+	return fields, 0
+}
+
+func (s *Site) stableToken(r *http.Request) (map[string]any, int) {
+	var form struct {
+		GrantType    string `json:"grant_type"`
+		AppID        string `json:"appid"`
+		Secret       string `json:"secret"`
+		ForceRefresh bool   `json:"force_refresh"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&form); err != nil {
+		return nil, 47001
+	}
+	if errcode := s.checkTokenCall(form.AppID, form.Secret, form.GrantType); errcode != 0 {
+		return nil, errcode
+	}
+	return tokenAnswer(s.Server.tokens.stable(form.AppID, form.ForceRefresh)), 0
+}
+
+func (s *Site) token(r *http.Request) (map[string]any, int) {
+	q := r.URL.Query()
+	if errcode := s.checkTokenCall(q.Get("appid"), q.Get("secret"), q.Get("grant_type")); errcode != 0 {
+		return nil, errcode
+	}
+	return tokenAnswer(s.Server.tokens.next(q.Get("appid"))), 0
+}
+
+func tokenAnswer(text string, left time.Duration) map[string]any {
+	return map[string]any{"access_token": text, "expires_in": int(left / time.Second)}
+}
+
+// send stands for every call that needs an access_token.
+func (s *Site) send(r *http.Request) (map[string]any, int) {
+	if !s.Server.tokens.isLive(r.URL.Query().Get("access_token")) {
+		return nil, 40001
+	}
+	return map[string]any{"errcode": 0, "errmsg": "ok"}, 0
+}
+
+func (s *Site) checkTokenCall(appID, secret, grantType string) int {
+	if errcode := s.checkApp(appID, secret); errcode != 0 {
+		return errcode
+	}
+	if grantType != "client_credential" {
+		return 40002
+	}
+	return 0
+}
+
+// checkApp returns the errcode for an app and its secret.
+func (s *Site) checkApp(appID, secret string) int {
+	known, listed := s.Apps[appID]
+	switch {
+	case appID == "":
+		return 41002
+	case secret == "":
+		return 41004
+	case len(s.Apps) > 0 && !listed, len(s.Apps) == 0 && !IsAppID(appID):
+		return 40013
+	case listed && known != secret:
+		return 40125
+	}
+	return 0
+}
+
+var errmsgs = map[int]string{
+	-1: "system error", 40001: "invalid credential, access_token is invalid or not latest", 40002: "invalid grant_type",
+	40013: "invalid appid", 40029: "invalid code", 40125: "invalid appsecret", 40163: "code been used",
+	40164: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", 40226: "code blocked", 40243: "AppSecret frozen",
+	41002: "appid missing", 41004: "appsecret missing", 41008: "missing code", 43001: "require GET method", 43002: "require POST method",
+	45009: "reach max api daily quota limit", 45011: "api minute-quota reach limit, mustslower, retry next minute", 47001: "data format error",
+}
+
+func errmsg(errcode int) string {
+	text, known := errmsgs[errcode]
+	if !known {
+		text = "simulated error"
+	}
+	return fmt.Sprintf("%s, rid: %08x-%s-%s", text, time.Now().Unix(), randomHex(4), randomHex(4))
+}
