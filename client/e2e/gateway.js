@@ -1,0 +1,135 @@
+'use strict'
+// Starts a real gateway with the simulator and an app that shows what it got,
+// each on a free port of this machine.
+
+const { spawn } = require('node:child_process')
+const { createHash } = require('node:crypto')
+const { mkdtempSync, rmSync, writeFileSync } = require('node:fs')
+const http = require('node:http')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const { setTimeout: sleep } = require('node:timers/promises')
+
+const APPID = 'wx1234567890abcdef'
+
+function listen(server) {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => resolve(server.address().port))
+  })
+}
+
+async function freePorts(n) {
+  const servers = Array.from({ length: n }, () => http.createServer())
+  const ports = await Promise.all(servers.map(listen))
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+// startApp is an app that knows nothing of WeChat. It answers with the headers
+// it got, one a line, or as JSON below /json.
+async function startApp() {
+  const seen = []
+  const app = http.createServer((req, res) => {
+    const chunks = []
+    req.on('data', (chunk) => chunks.push(chunk))
+    req.on('end', () => {
+      const headers = []
+      for (let i = 0; i < req.rawHeaders.length; i += 2) headers.push([req.rawHeaders[i], req.rawHeaders[i + 1]])
+      const body = Buffer.concat(chunks)
+      seen.push({ method: req.method, url: req.url, headers, body })
+      if (req.url.startsWith('/json')) {
+        res.setHeader('Content-Type', 'application/json')
+        res.end(JSON.stringify({ headers: req.headers, bytes: body.length }))
+      } else {
+        res.setHeader('Content-Type', 'text/plain; charset=utf-8')
+        res.end(headers.map(([name, value]) => name + ': ' + value + '\n').join(''))
+      }
+    })
+  })
+  app.on('upgrade', (req, socket) => {
+    seen.push({ method: 'UPGRADE', url: req.url, headers: Object.entries(req.headers) })
+    const accept = createHash('sha1').update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64')
+    socket.on('error', () => {})
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ' + accept + '\r\n\r\n')
+  })
+  const port = await listen(app)
+  return { port, seen, close: () => { app.closeAllConnections(); app.close() } }
+}
+
+// start gives the addresses and a way to end it all. session is what stands in
+// the Caddyfile's session block.
+async function start(binary, { session = '' } = {}) {
+  const dir = mkdtempSync(join(tmpdir(), 'caddy-wechat-e2e-'))
+  const app = await startApp()
+  const [gateway, simulator] = await freePorts(2)
+  writeFileSync(join(dir, 'Caddyfile'), `{
+	admin off
+	persist_config off
+	auto_https off
+	storage file_system ${join(dir, 'storage')}
+	wechat {
+		app ${APPID} simulated-secret
+		api http://127.0.0.1:${simulator}
+		login_limit off
+		session {
+			max_per_user 2
+			${session}
+		}
+	}
+}
+
+:${gateway} {
+	bind 127.0.0.1
+	wechat_auth {
+		public /public
+	}
+	reverse_proxy 127.0.0.1:${app.port}
+}
+
+:${simulator} {
+	bind 127.0.0.1
+	wechat_simulator {
+		app ${APPID} simulated-secret
+		gateway http://127.0.0.1:${gateway}
+	}
+}
+`)
+  const log = []
+  const child = spawn(binary, ['run', '--config', join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  child.stderr.on('data', (text) => log.push(String(text)))
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await ended
+    app.close()
+    rmSync(dir, { recursive: true, force: true })
+  }
+  const address = `http://127.0.0.1:${simulator}`
+  try {
+    for (let tries = 0; ; tries++) {
+      const answers = await Promise.allSettled([fetch(address + '/simulator/state'), fetch(`http://127.0.0.1:${gateway}/`)])
+      if (answers.every((answer) => answer.status === 'fulfilled')) break
+      if (child.exitCode !== null || tries === 150) throw new Error('the gateway does not start:\n' + log.join(''))
+      await sleep(100)
+    }
+  } catch (err) {
+    await stop()
+    throw err
+  }
+  const control = async (path, body) => {
+    const res = await fetch(address + '/simulator/' + path, body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+    if (!res.ok) throw new Error(path + ': ' + res.status + ' ' + await res.text())
+    return res.json()
+  }
+  return { appID: APPID, gateway: `http://127.0.0.1:${gateway}`, simulator: address, control, seen: app.seen, stop }
+}
+
+// binary is the gateway to test with. Without one there is nothing to test, and
+// the test says so.
+function binary(t) {
+  if (!process.env.CADDY_WECHAT_BINARY) t.skip('CADDY_WECHAT_BINARY does not name a gateway to test with')
+  return process.env.CADDY_WECHAT_BINARY
+}
+
+module.exports = { start, binary }

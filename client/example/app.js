@@ -1,0 +1,7 @@
+// caddy-wechat.js is a copy of client/index.js; with npm it is
+// require('caddy-wechat-client').
+const { createClient } = require('./caddy-wechat.js')
+
+App({
+  client: createClient({ baseURL: 'http://127.0.0.1:8080' })
+})
