@@ -26,6 +26,10 @@ type Site struct {
 // ServeHTTP answers one request.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
+	case "/", "/simulator/":
+		servePage(w, r)
+	case "/simulator/client.js":
+		serveClient(w, r)
 	case "/sns/jscode2session":
 		s.api(w, r, http.MethodGet, s.code2Session)
 	case "/cgi-bin/stable_token":
