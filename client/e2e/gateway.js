@@ -4,7 +4,7 @@
 
 const { spawn } = require('node:child_process')
 const { createHash } = require('node:crypto')
-const { mkdtempSync, rmSync, writeFileSync } = require('node:fs')
+const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
 const http = require('node:http')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
@@ -57,17 +57,12 @@ async function startApp() {
   return { port, seen, close: () => { app.closeAllConnections(); app.close() } }
 }
 
-// start gives the addresses and a way to end it all. session is what stands in
-// the Caddyfile's session block.
+// start runs a gateway with a configuration of its own. session is what stands
+// in its session block.
 async function start(binary, { session = '' } = {}) {
-  const dir = mkdtempSync(join(tmpdir(), 'caddy-wechat-e2e-'))
   const app = await startApp()
   const [gateway, simulator] = await freePorts(2)
-  writeFileSync(join(dir, 'Caddyfile'), `{
-	admin off
-	persist_config off
-	auto_https off
-	storage file_system ${join(dir, 'storage')}
+  const site = await run(binary, gateway, simulator, `
 	wechat {
 		app ${APPID} simulated-secret
 		api http://127.0.0.1:${simulator}
@@ -94,35 +89,60 @@ async function start(binary, { session = '' } = {}) {
 		gateway http://127.0.0.1:${gateway}
 	}
 }
-`)
+`).catch((err) => { app.close(); throw err })
+  return Object.assign(site, {
+    seen: app.seen,
+    async stop() {
+      await site.end()
+      app.close()
+    }
+  })
+}
+
+// startExample runs Caddyfile.example as it is, but for its ports.
+async function startExample(binary) {
+  const [gateway, simulator, app] = await freePorts(3)
+  const text = readFileSync(join(__dirname, '..', '..', 'Caddyfile.example'), 'utf8')
+    .replaceAll(':8080', ':' + gateway).replaceAll(':9080', ':' + simulator).replaceAll(':9081', ':' + app)
+  const site = await run(binary, gateway, simulator, text.slice(text.indexOf('\n{\n') + 3))
+  return Object.assign(site, { stop: site.end })
+}
+
+// run starts the binary and waits until it answers. The text begins inside the
+// block of global options.
+async function run(binary, gateway, simulator, text) {
+  const dir = mkdtempSync(join(tmpdir(), 'caddy-wechat-e2e-'))
+  const file = join(dir, 'Caddyfile')
+  const quiet = text.includes('auto_https off') ? '' : 'auto_https off'
+  writeFileSync(file, `{\nadmin off\npersist_config off\n${quiet}\nstorage file_system ${join(dir, 'storage')}\n${text}`)
   const log = []
-  const child = spawn(binary, ['run', '--config', join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], { stdio: ['ignore', 'ignore', 'pipe'] })
-  child.stderr.on('data', (text) => log.push(String(text)))
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  const stop = async () => {
+  const child = spawn(binary, ['run', '--config', file, '--adapter', 'caddyfile'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  child.stderr.on('data', (line) => log.push(String(line)))
+  const ended = new Promise((resolve) => {
+    child.once('exit', resolve)
+    child.once('error', (err) => { log.push(err.message); resolve() })
+  })
+  const end = async () => {
     child.kill('SIGTERM')
     await ended
-    app.close()
     rmSync(dir, { recursive: true, force: true })
   }
   const address = `http://127.0.0.1:${simulator}`
-  try {
-    for (let tries = 0; ; tries++) {
-      const answers = await Promise.allSettled([fetch(address + '/simulator/state'), fetch(`http://127.0.0.1:${gateway}/`)])
-      if (answers.every((answer) => answer.status === 'fulfilled')) break
-      if (child.exitCode !== null || tries === 150) throw new Error('the gateway does not start:\n' + log.join(''))
-      await sleep(100)
+  for (let tries = 0; ; tries++) {
+    const answers = await Promise.allSettled([fetch(address + '/simulator/state'), fetch(`http://127.0.0.1:${gateway}/`)])
+    if (answers.every((answer) => answer.status === 'fulfilled')) break
+    if (child.pid === undefined || child.exitCode !== null || tries === 150) {
+      if (child.pid !== undefined) await end()
+      throw new Error('the gateway does not start:\n' + log.join(''))
     }
-  } catch (err) {
-    await stop()
-    throw err
+    await sleep(100)
   }
   const control = async (path, body) => {
     const res = await fetch(address + '/simulator/' + path, body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
     if (!res.ok) throw new Error(path + ': ' + res.status + ' ' + await res.text())
     return res.json()
   }
-  return { appID: APPID, gateway: `http://127.0.0.1:${gateway}`, simulator: address, control, seen: app.seen, stop }
+  return { appID: APPID, gateway: `http://127.0.0.1:${gateway}`, simulator: address, control, end }
 }
 
 // binary is the gateway to test with. Without one there is nothing to test, and
@@ -132,4 +152,4 @@ function binary(t) {
   return process.env.CADDY_WECHAT_BINARY
 }
 
-module.exports = { start, binary }
+module.exports = { start, startExample, binary }

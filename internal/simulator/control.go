@@ -90,7 +90,8 @@ type siteState struct {
 }
 
 func (s *Site) state(*http.Request) (any, error) {
-	state := siteState{State: s.Server.State(), Apps: slices.Sorted(maps.Keys(s.Apps))}
+	state := siteState{State: s.Server.State(), Apps: slices.AppendSeq([]string{}, maps.Keys(s.Apps))}
+	slices.Sort(state.Apps)
 	if s.Gateway != nil {
 		state.Gateway, state.Prefix = s.Gateway.String(), s.Prefix
 	}

@@ -71,6 +71,14 @@ func TestResetBringsBackTheFirstState(t *testing.T) {
 	}
 }
 
+// The page counts them.
+func TestStateListsNoAppsAsNone(t *testing.T) {
+	got := control(t, &Site{Server: New()}, "GET", "/simulator/state", "", "").Body.String()
+	if !strings.Contains(got, `"apps":[]`) {
+		t.Errorf("state %s", got)
+	}
+}
+
 func TestAnswersAreDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Site{Server: New()}
