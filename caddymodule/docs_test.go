@@ -80,3 +80,20 @@ func TestDocumentedOperationsWork(t *testing.T) {
 		}
 	}
 }
+
+// The README's client chapter is the example as it is.
+func TestClientChapterIsTheExample(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"app.js", "pages/index/index.js"} {
+		code, err := os.ReadFile(filepath.Join("../client/example", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(readme), "```js\n"+string(code)+"```\n") {
+			t.Errorf("README.md does not show client/example/%s as it is", file)
+		}
+	}
+}

@@ -46,6 +46,34 @@ export interface DownloadResult {
   errMsg: string
 }
 
+/** The options of wx.cloud.callContainer. */
+export interface ContainerOptions {
+  /** A path; `/` in front is added if it is missing. */
+  path: string
+  method?: string
+  /** `X-WX-SERVICE` and `X-WX-EXCLUDE-CREDENTIALS` mean what they mean there. */
+  header?: Record<string, string>
+  data?: any
+  dataType?: string
+  responseType?: string
+  timeout?: number
+  followRedirect?: boolean
+  /** As the header `X-WX-SERVICE`. */
+  service?: string
+  /** Accepted and not needed: the gateway is named in `baseURL`. */
+  config?: { env?: string; [option: string]: any }
+  success?: (res: ContainerResult) => void
+  fail?: (err: any) => void
+  complete?: (res: any) => void
+  [option: string]: any
+}
+
+export interface ContainerResult<T = any> extends RequestResult<T> {
+  cookies: string[]
+  /** The `X-WX-Call-ID` or `X-Request-ID` of the answer; empty if it has none. */
+  callID: string
+}
+
 /** What a login, renewal, logout or session call was refused with. */
 export interface GatewayError extends Error {
   errMsg: string
@@ -74,6 +102,8 @@ export interface ClientOptions {
 export interface Client {
   /** wx.request as the logged-in user. Every status is a result, as with wx. */
   request<T = any>(options: CallOptions): Call<RequestResult<T>>
+  /** wx.cloud.callContainer, for apps that leave Cloud Hosting. With callbacks it returns nothing. */
+  callContainer<T = any>(options: ContainerOptions): Promise<ContainerResult<T>>
   uploadFile(options: CallOptions & { filePath: string; name: string }): Call<UploadResult>
   downloadFile(options: CallOptions): Call<DownloadResult>
   /** Gives wx's SocketTask; the token is tried on the gateway first. */

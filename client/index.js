@@ -379,8 +379,37 @@
       })))
     }
 
+    // callContainer has the options and results of wx.cloud.callContainer
+    // (微信云托管), so that a front end changes one import. What names the
+    // environment there names nothing here.
+    function callContainer(given) {
+      const settings = Object.assign({}, given)
+      const { path, success, fail, complete } = settings;
+      ['path', 'config', 'service', 'verbose', 'followRedirect', 'success', 'fail', 'complete'].forEach((key) => delete settings[key])
+      if (given.followRedirect === false) settings.redirect = 'manual'
+      settings.url = String(path).charAt(0) === '/' ? path : '/' + path
+      if (given.service) settings.header = Object.assign({ 'X-WX-SERVICE': given.service }, settings.header)
+      const promise = call('request', settings).then((res) => Object.assign({}, res, {
+        errMsg: 'cloud.callContainer:ok',
+        cookies: res.cookies || [],
+        callID: getHeader(res, 'x-wx-call-id') || getHeader(res, 'x-request-id') || ''
+      }), (err) => {
+        throw failure('cloud.callContainer:fail ' + String((err && err.errMsg) || err).replace(/^\w+:fail /, ''), Object.assign({ errCode: -1 }, plain(err)))
+      })
+      if (!success && !fail && !complete) return promise
+      promise.then((res) => {
+        if (success) success(res)
+        if (complete) complete(res)
+      }, (err) => {
+        if (fail) fail(err)
+        if (complete) complete(err)
+      })
+      return undefined // as there: callbacks or a promise
+    }
+
     return {
       request: (given) => call('request', given),
+      callContainer,
       uploadFile: (given) => call('uploadFile', given),
       downloadFile: (given) => call('downloadFile', given),
       connectSocket,
@@ -415,6 +444,13 @@
     const method = name === 'uploadFile' ? 'POST' : String(settings.method || 'GET').toUpperCase()
     // The gateway's own refusals never reached the app.
     return SAFE_TO_REPEAT.indexOf(method) >= 0 || TRY_LATER.indexOf(errorCode(res)) >= 0
+  }
+
+  // plain are the fields of an error without its text.
+  function plain(err) {
+    const fields = Object.assign({}, err)
+    delete fields.errMsg
+    return fields
   }
 
   // quiet keeps frameworks that return promises beside the callbacks (Taro) from

@@ -58,8 +58,8 @@ async function startApp() {
 }
 
 // start runs a gateway with a configuration of its own. session is what stands
-// in its session block.
-async function start(binary, { session = '' } = {}) {
+// in its session block, site in that of wechat_auth.
+async function start(binary, { session = '', site: options = '' } = {}) {
   const app = await startApp()
   const [gateway, simulator] = await freePorts(2)
   const site = await run(binary, gateway, simulator, `
@@ -78,6 +78,7 @@ async function start(binary, { session = '' } = {}) {
 	bind 127.0.0.1
 	wechat_auth {
 		public /public
+		${options}
 	}
 	reverse_proxy 127.0.0.1:${app.port}
 }
