@@ -85,12 +85,13 @@ type App struct {
 	assertions *assertionKeys
 	owners     map[string]*openapi.Owner
 
-	observer *observer
-	journal  *journal
-	health   *health
-	begun    *sync.Once
-	stop     context.CancelFunc
-	dropped  []string
+	observer  *observer
+	journal   *journal
+	health    *health
+	begun     *sync.Once
+	inspected bool
+	stop      context.CancelFunc
+	dropped   []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -156,6 +157,7 @@ const (
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.begun = new(sync.Once)
+	a.inspected = inspectionOf(ctx) != nil
 	a.logger = ctx.Logger()
 	a.setDefaults()
 	if err := a.check(); err != nil {
@@ -321,7 +323,7 @@ func (a *App) Start() error {
 // Start, and must not find nobody logged in.
 func (a *App) begin(ctx context.Context) {
 	a.begun.Do(func() {
-		if inspectionOf(a.ctx) != nil {
+		if a.inspected {
 			return // nothing is taken out of storage just to be looked at
 		}
 		a.store.start()

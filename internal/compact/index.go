@@ -16,15 +16,20 @@ const minSlots = 16
 // Len is the number of places in the index.
 func (x *Index) Len() int { return x.count }
 
+func (x *Index) mask() uint64 { return uint64(len(x.slots)) - 1 }
+
+// placeIn is the lower half of a slot.
+func placeIn(slot uint64) uint32 { return uint32(slot) } //nolint:gosec // that half is meant
+
 // Find returns the place with the hash that is says yes to, 0 if there is none.
 func (x *Index) Find(hash uint64, is func(place uint32) bool) uint32 {
 	if x.count == 0 {
 		return 0
 	}
-	mask := uint64(len(x.slots) - 1)
+	mask := x.mask()
 	for i := hash & mask; x.slots[i] != 0; i = (i + 1) & mask {
-		if slot := x.slots[i]; slot>>32 == hash>>32 && is(uint32(slot)) {
-			return uint32(slot)
+		if slot := x.slots[i]; slot>>32 == hash>>32 && is(placeIn(slot)) {
+			return placeIn(slot)
 		}
 	}
 	return 0
@@ -40,7 +45,7 @@ func (x *Index) Add(hash uint64, place uint32, hashOf func(place uint32) uint64)
 }
 
 func (x *Index) put(hash uint64, place uint32) {
-	mask := uint64(len(x.slots) - 1)
+	mask := x.mask()
 	i := hash & mask
 	for x.slots[i] != 0 {
 		i = (i + 1) & mask
@@ -55,7 +60,7 @@ func (x *Index) grow(hashOf func(place uint32) uint64) {
 	x.slots = make([]uint64, max(2*len(old), minSlots))
 	for _, slot := range old {
 		if slot != 0 {
-			x.put(hashOf(uint32(slot)), uint32(slot)) //nolint:gosec // the lower half is the place
+			x.put(hashOf(placeIn(slot)), placeIn(slot))
 		}
 	}
 }
@@ -65,9 +70,9 @@ func (x *Index) Remove(hash uint64, place uint32, hashOf func(place uint32) uint
 	if x.count == 0 {
 		return
 	}
-	mask := uint64(len(x.slots) - 1)
+	mask := x.mask()
 	i := hash & mask
-	for uint32(x.slots[i]) != place {
+	for placeIn(x.slots[i]) != place {
 		if x.slots[i] == 0 {
 			return
 		}
@@ -82,7 +87,7 @@ func (x *Index) Remove(hash uint64, place uint32, hashOf func(place uint32) uint
 			if x.slots[j] == 0 {
 				return
 			}
-			home := hashOf(uint32(x.slots[j])) & mask //nolint:gosec // the lower half is the place
+			home := hashOf(placeIn(x.slots[j])) & mask
 			if (j-home)&mask >= (j-i)&mask {
 				break
 			}

@@ -136,8 +136,9 @@ func exchangeRaw(ctx context.Context, gateway *url.URL, method, request string) 
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	hangUp := func() { _ = conn.Close() } // all has been read, or nobody wants it
+	defer hangUp()
+	defer context.AfterFunc(ctx, hangUp)()
 	if _, err := io.WriteString(conn, request); err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func exchangeRaw(ctx context.Context, gateway *url.URL, method, request string) 
 		if resp.StatusCode < 200 {
 			continue // early hints; the answer follows
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		body, err := io.ReadAll(resp.Body)
 		if err != nil {
 			return nil, err
