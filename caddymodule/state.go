@@ -17,14 +17,18 @@ const stateKey = "state"
 
 type pooledState struct {
 	*gateway.State
-	tokens *openapi.Tokens
+	tokens    *openapi.Tokens
+	collector *collector
 }
 
-func (*pooledState) Destruct() error { return nil }
+func (s *pooledState) Destruct() error {
+	s.collector.stop()
+	return nil
+}
 
 func acquireState() (*pooledState, error) {
 	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
-		return &pooledState{gateway.NewState(), openapi.NewTokens()}, nil
+		return &pooledState{gateway.NewState(), openapi.NewTokens(), tuneCollector()}, nil
 	})
 	if err != nil {
 		return nil, err
