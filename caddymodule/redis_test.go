@@ -24,7 +24,7 @@ var caddyBinary = sync.OnceValues(func() (string, error) {
 	}
 	binaryDir = dir
 	binary := filepath.Join(dir, "caddy")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/caddy-wechat/gateway/cmd/caddy").CombinedOutput()
+	out, err := exec.Command("go", "build", "-pgo=off", "-o", binary, "github.com/caddy-wechat/gateway/cmd/caddy").CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}
