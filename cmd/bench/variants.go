@@ -165,6 +165,12 @@ func (b *bench) variants() ([]*variant, error) {
 	more := "value-19-of-a-usual-length"
 	add(&variant{name: stockExtra, proxy: stocks[0], base: stockExtra, calls: gets("/", []string{""}, 20)}, "/check", "", 20, "openid= extra="+more)
 
+	shipped, tokens, openID, err := b.loggedIn("gateway as shipped", "")
+	if err != nil {
+		return nil, err
+	}
+	add(&variant{name: "gateway as shipped", proxy: shipped, base: "stock", bound: 0.85, calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
+	b.plainCollector = true
 	gateway, tokens, openID, err := b.loggedIn("gateway, memory", "")
 	if err != nil {
 		return nil, err
