@@ -72,7 +72,7 @@ func (c *collector) stop() {
 // gcPercent is the percentage for a live heap.
 func gcPercent(live uint64) int {
 	percent := maxGarbage * 100 / max(live, 1)
-	return int(min(max(percent, minGCPercent), maxGCPercent)) //nolint:gosec // between the two
+	return int(min(max(percent, minGCPercent), maxGCPercent))
 }
 
 // liveHeap is what the last collection left.

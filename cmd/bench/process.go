@@ -23,18 +23,18 @@ import (
 // bench is one run: a directory, the processes in it and the key of all tokens.
 type bench struct {
 	options
-	ctx                 context.Context
-	cancel              context.CancelFunc
-	dir                 string
-	ring                *token.Ring
-	env                 []string
-	processes           []*process
-	upstream, wechat    *process
-	stockNote           string
-	missing             []string
+	ctx              context.Context
+	cancel           context.CancelFunc
+	dir              string
+	ring             *token.Ring
+	env              []string
+	processes        []*process
+	upstream, wechat *process
+	stockNote        string
+	missing          []string
 	// plainCollector keeps gateways from tuning the collector, so that what they
 	// cost can be compared with stock Caddy.
-	plainCollector bool
+	plainCollector      bool
 	nextToken, nextCode int
 	began               time.Time
 }

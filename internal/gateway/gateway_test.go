@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -639,28 +638,6 @@ func TestGateIsBounded(t *testing.T) {
 	})
 }
 
-func BenchmarkAuthenticate(b *testing.B) {
-	w := newWorld(b)
-	text := w.login(b, "code").Token
-	b.Run("cached", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := w.Authenticate(b.Context(), text, sites); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("refused", func(b *testing.B) {
-		forged := text[:len(text)-4] + "AAAA"
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := w.Authenticate(b.Context(), forged, sites); err == nil {
-				b.Fatal("accepted")
-			}
-		}
-	})
-}
-
 func TestRenewedTokenIsANewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -676,27 +653,4 @@ func TestRenewedTokenIsANewOne(t *testing.T) {
 			w.check(t, text, nil)
 		}
 	})
-}
-
-// BenchmarkMemoryOfForgedTokens shows a million of them and reports what they
-// leave behind.
-func BenchmarkMemoryOfForgedTokens(b *testing.B) {
-	w := newWorld(b)
-	text := w.login(b, "code").Token
-	heap := func() float64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return float64(m.HeapAlloc)
-	}
-	for b.Loop() {
-		before := heap()
-		for i := range 1_000_000 {
-			if _, err := w.Authenticate(b.Context(), fmt.Sprintf("%s%08d", text[:len(text)-8], i), sites); err == nil {
-				b.Fatal("accepted")
-			}
-		}
-		b.ReportMetric((heap()-before)/(1<<20), "MiB")
-	}
 }

@@ -92,24 +92,3 @@ func TestCodesAreBounded(t *testing.T) {
 		t.Errorf("%d codes are kept, want %d", got, maxCodes)
 	}
 }
-
-func BenchmarkGet(b *testing.B) {
-	for _, n := range []int{1_000, 1_000_000} {
-		b.Run(fmt.Sprintf("%d sessions", n), func(b *testing.B) {
-			store := New(n, time.Minute)
-			defer store.Close()
-			refs := make([]session.Ref, n)
-			for i := range refs {
-				refs[i] = put(b, store, i)
-			}
-			i := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				i = (i + 7919) % n
-				if _, err := store.Get(b.Context(), refs[i]); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -339,10 +339,22 @@ func BenchmarkWarmGet(b *testing.B) {
 	if _, err := store.Put(b.Context(), l, 5); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := store.Get(b.Context(), l.Ref); err != nil {
-			b.Fatal(err)
+	b.Run("one after another", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := store.Get(b.Context(), l.Ref); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := store.Get(b.Context(), l.Ref); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
 }
