@@ -43,12 +43,16 @@ func (s *Store) memo(ref session.Ref) *memo {
 // Get implements session.Store. A record that was read before and that nobody
 // has changed comes from memory.
 func (s *Store) Get(ctx context.Context, ref session.Ref) (session.Session, error) {
+	limited := withLazyTimeout(ctx, s.options.Timeout)
+	defer limited.end()
+	return s.get(limited, ref) //nolint:contextcheck // it is a child of ctx
+}
+
+func (s *Store) get(ctx context.Context, ref session.Ref) (session.Session, error) {
 	client, err := s.connected()
 	if err != nil {
 		return session.Session{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
 	if len(ref.SessionID) > session.MaxIDBytes {
 		return session.Session{}, session.ErrNotFound
 	}
