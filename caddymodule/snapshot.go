@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,6 +18,8 @@ const (
 	// damagedKey is where a snapshot goes that cannot be read.
 	damagedKey  = "wechat/sessions.snapshot.damaged"
 	snapshotUse = "session snapshot"
+	// manySessions are worth to give memory back for.
+	manySessions = 10_000
 	// storageTime bounds a look into storage at start and stop.
 	storageTime = 30 * time.Second
 )
@@ -73,6 +76,9 @@ func (m *MemoryStore) takeBack() {
 		return
 	}
 	m.env.logger.Info("sessions taken back", zap.Int("sessions", restored))
+	if restored >= manySessions {
+		debug.FreeOSMemory() // reading them took a multiple of what they take
+	}
 }
 
 func (m *MemoryStore) restore(sealed []byte) (int, error) {

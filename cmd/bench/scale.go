@@ -128,7 +128,7 @@ func (b *bench) seed(dir string, n int) ([]string, error) {
 	step := max(1, n/maxScaleTokens)
 	tokens := make([]string, 0, n/step)
 	for i := range n {
-		user := identity.User{AppID: appID, OpenID: name(i, "open"), UnionID: name(i, "union"), SessionID: name(i, "session")}
+		user := identity.User{AppID: appID, OpenID: name(i, "open"), UnionID: name(i, "union"), SessionID: name(i, "session")[:22]}
 		login := session.Login{
 			Ref:     session.Ref{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID},
 			UnionID: user.UnionID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg=="), Ends: now.Add(24 * time.Hour),
