@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"runtime"
@@ -11,22 +12,27 @@ import (
 
 // The garbage collector of Go runs, by default, whenever the heap has doubled. A
 // proxy's heap is small and its garbage comes fast, so it would run many times a
-// second. Waiting until the heap is five times as large saves a tenth of all CPU
-// (docs/performance.md). With more live data that would be much memory, so the
-// extra garbage has a bound: what it would be by default, or maxGarbage.
+// second. Letting garbage grow to a fixed size instead saves a tenth of all CPU
+// (docs/performance.md). The size has bounds: a part of the machine's memory and
+// of the memory limit, and never more than maxGarbage; a heap that is larger than
+// that is collected as by default.
 //
 // GOGC in the environment switches all of this off, and a memory limit, whether
 // from GOMEMLIMIT or from the container's limit as Caddy sets it, is kept by the
 // collector whatever the percentage is.
 const (
 	minGCPercent = 100
-	maxGCPercent = 400
-	maxGarbage   = 256 << 20
+	maxGCPercent = 1600
+	maxGarbage   = 128 << 20
+	// Garbage may have this part of the machine's memory, and of a memory limit.
+	partOfMemory = 16
+	partOfLimit  = 4
 )
 
 // collector keeps the percentage fitting to what is alive.
 type collector struct {
-	before int
+	before  int
+	garbage uint64
 
 	mu      sync.Mutex
 	stopped bool
@@ -38,9 +44,32 @@ func tuneCollector() *collector {
 	if os.Getenv("GOGC") != "" {
 		return nil
 	}
-	c := &collector{before: debug.SetGCPercent(maxGCPercent)}
+	c := &collector{garbage: garbageFor(physicalMemory(), debug.SetMemoryLimit(-1))}
+	c.before = debug.SetGCPercent(gcPercent(c.garbage, liveHeap()))
 	c.watch()
 	return c
+}
+
+// garbageFor is how much garbage there may be; 0 bytes of memory are unknown ones.
+func garbageFor(memory uint64, limit int64) uint64 {
+	garbage := uint64(maxGarbage)
+	if memory > 0 {
+		garbage = min(garbage, memory/partOfMemory)
+	}
+	return min(garbage, uint64(max(limit, 0))/partOfLimit) //nolint:gosec // not negative
+}
+
+// physicalMemory is the machine's memory in bytes, 0 if it cannot be found out.
+func physicalMemory() uint64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	var kilobytes uint64
+	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kilobytes); err != nil {
+		return 0
+	}
+	return kilobytes << 10
 }
 
 // watch looks again after every collection.
@@ -50,7 +79,7 @@ func (c *collector) watch() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !c.stopped {
-			debug.SetGCPercent(gcPercent(liveHeap()))
+			debug.SetGCPercent(gcPercent(c.garbage, liveHeap()))
 			c.watch()
 		}
 	}, c)
@@ -70,8 +99,8 @@ func (c *collector) stop() {
 }
 
 // gcPercent is the percentage for a live heap.
-func gcPercent(live uint64) int {
-	percent := maxGarbage * 100 / max(live, 1)
+func gcPercent(garbage, live uint64) int {
+	percent := garbage * 100 / max(live, 1)
 	return int(min(max(percent, minGCPercent), maxGCPercent))
 }
 
