@@ -37,11 +37,14 @@ func toUserKey(app uint16, openID string) userKey {
 	return userKey(h.Sum(nil)[:16])
 }
 
-// live is one session. What lookups need comes first, and so does that of user.
+// live is one session. What lookups need comes first, all of it, so that they
+// touch nothing else that may be cold.
 type live struct {
 	id       sessionID
+	owner    uint64 // hash of app and user
 	ends     int64  // Unix nanoseconds
 	deadline int64  // the same since Store.started, by the monotonic clock
+	unionID  text   // the user's; longText: look there
 	user     uint32 // place of the user
 	began    uint32 // Unix seconds
 	// All sessions by age, for the bound, and those of the user.

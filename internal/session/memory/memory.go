@@ -33,9 +33,11 @@ type Store struct {
 	*codes
 	started time.Time // its monotonic reading is the clock that never jumps
 	seed    maphash.Seed
-	index   [shards]shard
-	stop    chan struct{}
-	stopped sync.Once
+	// ownerSeed is for openids, so that an app and a user never cancel out.
+	ownerSeed maphash.Seed
+	index     [shards]shard
+	stop      chan struct{}
+	stopped   sync.Once
 
 	lives compact.Slab[live]
 	users compact.Slab[user]
@@ -75,6 +77,7 @@ func New(maxSessions int, sweep time.Duration) *Store {
 		codes:       newCodes(),
 		started:     time.Now(),
 		seed:        maphash.MakeSeed(),
+		ownerSeed:   maphash.MakeSeed(),
 		stop:        make(chan struct{}),
 		byUser:      make(map[userKey]uint32),
 		denied:      make(map[uint32]struct{}),
@@ -131,10 +134,22 @@ func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error)
 		return session.Session{}, session.ErrNotFound
 	}
 	l := s.lives.At(place)
-	if !s.belongs(l.user, ref) || s.over(l, time.Now()) {
+	if l.owner != s.owner(ref.AppID, ref.OpenID) || s.over(l, time.Now()) {
 		return session.Session{}, session.ErrNotFound
 	}
-	return session.Session{UnionID: s.textOf(l.user, unionIDText), Ends: time.Unix(0, l.ends)}, nil
+	found := session.Session{Ends: time.Unix(0, l.ends)}
+	if l.unionID.length == longText {
+		found.UnionID = s.textOf(l.user, unionIDText)
+	} else {
+		found.UnionID = string(l.unionID.bytes[:l.unionID.length])
+	}
+	return found, nil
+}
+
+// owner is a hash of an app and a user of it, under keys of this process that
+// nobody sees a result of.
+func (s *Store) owner(appID, openID string) uint64 {
+	return maphash.String(s.seed, appID)*0x9e3779b97f4a7c15 + maphash.String(s.ownerSeed, openID)
 }
 
 func (s *Store) belongs(place uint32, ref session.Ref) bool {
@@ -174,13 +189,20 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	}
 	before = s.textOf(place, unionIDText)
 	if before != login.UnionID {
-		s.lockSessionsOf(u, func() { s.setText(place, unionIDText, login.UnionID) })
+		s.lockSessionsOf(u, func() {
+			s.setText(place, unionIDText, login.UnionID)
+			for other := u.oldest; other != 0; other = s.lives.At(other).nextOfUser {
+				s.lives.At(other).unionID.set(login.UnionID)
+			}
+		})
 	}
 	s.setText(place, sessionKeyText, login.SessionKey.Reveal())
-	s.begin(place, live{
-		id: id, user: place, ends: login.Ends.UnixNano(), deadline: int64(login.Ends.Sub(now) + now.Sub(s.started)),
+	begun := live{
+		id: id, owner: s.owner(login.AppID, login.OpenID), user: place, ends: login.Ends.UnixNano(), deadline: int64(login.Ends.Sub(now) + now.Sub(s.started)),
 		began: uint32(began.Unix()), //nolint:gosec // until 2106
-	})
+	}
+	begun.unionID.set(login.UnionID)
+	s.begin(place, begun)
 	for int(u.sessions) > max(maxPerUser, 1) {
 		s.end(u.oldest)
 	}
