@@ -56,7 +56,7 @@ func garbageFor(memory uint64, limit int64) uint64 {
 	if memory > 0 {
 		garbage = min(garbage, memory/partOfMemory)
 	}
-	return min(garbage, uint64(max(limit, 0))/partOfLimit) //nolint:gosec // not negative
+	return min(garbage, uint64(max(limit, 0))/partOfLimit)
 }
 
 // physicalMemory is the machine's memory in bytes, 0 if it cannot be found out.

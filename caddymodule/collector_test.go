@@ -24,8 +24,11 @@ func TestGarbageIsBounded(t *testing.T) {
 		limit  int64
 		want   uint64
 	}{
-		{0, math.MaxInt64, maxGarbage}, {8 << 30, math.MaxInt64, maxGarbage}, {512 << 20, math.MaxInt64, 32 << 20},
-		{8 << 30, 64 << 20, 16 << 20}, {8 << 30, 0, 0},
+		{0, math.MaxInt64, maxGarbage},
+		{8 << 30, math.MaxInt64, maxGarbage},
+		{512 << 20, math.MaxInt64, 32 << 20},
+		{8 << 30, 64 << 20, 16 << 20},
+		{8 << 30, 0, 0},
 	} {
 		if got := garbageFor(tc.memory, tc.limit); got != tc.want {
 			t.Errorf("%d MiB with a limit of %d: %d MiB of garbage, want %d", tc.memory>>20, tc.limit, got>>20, tc.want>>20)
