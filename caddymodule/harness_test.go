@@ -102,7 +102,16 @@ func (g *gatewayTest) caddyfile() string {
 
 func (g *gatewayTest) start() {
 	g.t.Helper()
-	if err := load(g.caddyfile()); err != nil {
+	err := load(g.caddyfile())
+	// Somebody else may have got the port meanwhile, if only to connect from.
+	for tries := 0; err != nil && tries < 5 && strings.Contains(err.Error(), "address already in use"); tries++ {
+		g.addr = freeAddr(g.t)
+		if g.admin != "off" {
+			g.admin = freeAddr(g.t)
+		}
+		err = load(g.caddyfile())
+	}
+	if err != nil {
 		g.t.Fatalf("loading: %v\n%s", err, g.caddyfile())
 	}
 	g.t.Cleanup(func() {

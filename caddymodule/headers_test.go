@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -143,7 +144,7 @@ func (g *gatewayTest) assertionOf(text string) (header, claims map[string]any) {
 func TestAssertionVerifies(t *testing.T) {
 	for name, global := range map[string]string{"own keys": "", "derived keys": "signing_key " + testKey} {
 		t.Run(name, func(t *testing.T) {
-			g := newGateway(t, withGlobal(global), withSite("wechat_auth {\nassertion X-Signed-User {\naudience shop\nlifetime 30s\n}\n}"))
+			g := newGateway(t, withGlobal(global), withSite("wechat_auth {\npublic /open\nassertion X-Signed-User {\naudience shop\nlifetime 30s\n}\n}"))
 			token := g.login(wechattest.User{OpenID: openIDA, UnionID: unionIDA})
 			var texts []string
 			for range 3 {
@@ -169,6 +170,12 @@ func TestAssertionVerifies(t *testing.T) {
 			if claims["iss"] != "caddy-wechat" || claims["sub"] != openIDA || claims["appid"] != testApp || claims["unionid"] != unionIDA ||
 				claims["aud"] != "shop" || len(claims) != 7 {
 				t.Errorf("claims %v", claims)
+			}
+			for _, spelling := range []string{"X-Signed-User", "x_signed_user", "X~Signed.User"} {
+				g.do(http.MethodGet, "/open", "", spelling+": forged")
+				if seen := g.app.requests(); len(seen) != 1 || strings.Contains(fmt.Sprint(seen[0].Header), "forged") {
+					t.Errorf("without a login the app sees %v", seen)
+				}
 			}
 			// It is no token: another type, another key.
 			g.wantToken(texts[0], "login_required", 401)
