@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,11 +11,11 @@ import (
 // for its end. A check that is answered from memory never does, and a timer and a
 // child of the request's context would be most of what it costs.
 type lazyTimeout struct {
-	context.Context //nolint:containedctx // it is one
-	deadline        time.Time
+	context.Context
+	deadline time.Time
 
 	once   sync.Once
-	waited context.Context //nolint:containedctx // made on demand
+	waited atomic.Pointer[context.Context] // made on demand
 	cancel context.CancelFunc
 }
 
@@ -37,6 +38,9 @@ func (l *lazyTimeout) Done() <-chan struct{} { return l.wait().Done() }
 
 // Err implements context.Context.
 func (l *lazyTimeout) Err() error {
+	if waited := l.waited.Load(); waited != nil {
+		return (*waited).Err()
+	}
 	if err := l.Context.Err(); err != nil {
 		return err
 	}
@@ -47,14 +51,27 @@ func (l *lazyTimeout) Err() error {
 }
 
 func (l *lazyTimeout) wait() context.Context {
-	l.once.Do(func() { l.waited, l.cancel = context.WithDeadline(l.Context, l.deadline) })
-	return l.waited
+	l.once.Do(func() {
+		waited, cancel := context.WithDeadline(l.Context, l.deadline)
+		l.cancel = cancel
+		l.waited.Store(&waited)
+	})
+	return *l.waited.Load()
 }
 
-// end releases the timer, if there is one.
+// end releases the timer, if there is one. Who asks later, as goroutines of
+// contexts below this one do, finds that it is over.
 func (l *lazyTimeout) end() {
-	l.once.Do(func() {})
-	if l.cancel != nil {
-		l.cancel()
-	}
+	l.once.Do(func() {
+		l.cancel = func() {}
+		l.waited.Store(&over)
+	})
+	l.cancel()
 }
+
+// over is a context that has ended.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()

@@ -41,5 +41,13 @@ func TestLazyTimeoutEndsLikeAnother(t *testing.T) {
 		}
 		l.end()
 		l.end()
+		<-l.Done() // asked for the first time now
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := withLazyTimeout(t.Context(), time.Hour)
+		below, cancel := context.WithCancel(l)
+		defer cancel()
+		l.end()
+		<-below.Done()
 	})
 }
