@@ -44,7 +44,7 @@ func (s *Store) memo(ref session.Ref) *memo {
 // has changed comes from memory.
 func (s *Store) Get(ctx context.Context, ref session.Ref) (session.Session, error) {
 	limited := withLazyTimeout(ctx, s.options.Timeout)
-	defer limited.end() //nolint:contextcheck // it has its own
+	defer limited.end()        //nolint:contextcheck // it has its own
 	return s.get(limited, ref) //nolint:contextcheck // it is a child of ctx
 }
 
