@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 // What operators decide for all nodes at once stands in one small hash: a field
@@ -112,45 +114,39 @@ func (s *Store) follow() {
 func (s *Store) forgetControl() { s.control.Store(nil) }
 
 // EndApp implements session.Operations: it begins a new generation.
-func (s *Store) EndApp(ctx context.Context, appID string) (int, error) {
-	client, err := s.connected()
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	count, err := s.count(ctx, client, appID)
-	if err != nil {
-		return 0, err
-	}
-	if err := client.Do(ctx, client.B().Hincrby().Key(s.controlName()).Field(s.appField(appID)).Increment(1).Build()).Error(); err != nil {
-		return 0, unavailable(err)
-	}
-	s.forgetControl()
-	sessions, users := s.indexNames(appID)
-	for _, key := range []string{sessions, users} {
-		if err := client.Do(ctx, client.B().Del().Key(key).Build()).Error(); err != nil {
-			return count.Sessions, unavailable(err)
+func (s *Store) EndApp(ctx context.Context, appID string) (ended int, err error) {
+	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		count, err := s.count(ctx, client, appID)
+		if err != nil {
+			return err
 		}
-	}
-	return count.Sessions, nil
+		if err := client.Do(ctx, client.B().Hincrby().Key(s.controlName()).Field(s.appField(appID)).Increment(1).Build()).Error(); err != nil {
+			return err
+		}
+		s.forgetControl()
+		ended = count.Sessions
+		sessions, users := s.indexNames(appID)
+		for _, key := range []string{sessions, users} {
+			if err := client.Do(ctx, client.B().Del().Key(key).Build()).Error(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ended, err
 }
 
 // DropKey implements session.Operations.
 func (s *Store) DropKey(ctx context.Context, keyID string) error {
-	client, err := s.connected()
-	if err != nil {
+	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		err := client.Do(ctx, client.B().Hset().Key(s.controlName()).FieldValue().FieldValue(droppedField+keyID, "1").Build()).Error()
+		if err != nil {
+			return err
+		}
+		s.forgetControl()
+		_, err = s.readControl(ctx)
 		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	err = client.Do(ctx, client.B().Hset().Key(s.controlName()).FieldValue().FieldValue(droppedField+keyID, "1").Build()).Error()
-	if err != nil {
-		return unavailable(err)
-	}
-	s.forgetControl()
-	_, err = s.readControl(ctx)
-	return err
+	})
 }
 
 // DroppedKeys implements session.Operations.

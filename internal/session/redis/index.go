@@ -24,14 +24,12 @@ func (s *Store) indexNames(appID string) (sessions, users string) {
 }
 
 // Count implements session.Operations.
-func (s *Store) Count(ctx context.Context, appID string) (session.Count, error) {
-	client, err := s.connected()
-	if err != nil {
-		return session.Count{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	return s.count(ctx, client, appID)
+func (s *Store) Count(ctx context.Context, appID string) (count session.Count, err error) {
+	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		count, err = s.count(ctx, client, appID)
+		return err
+	})
+	return count, err
 }
 
 func (s *Store) count(ctx context.Context, client rueidis.Client, appID string) (count session.Count, err error) {
@@ -40,7 +38,7 @@ func (s *Store) count(ctx context.Context, client rueidis.Client, appID string) 
 	for key, into := range map[string]*int{sessions: &count.Sessions, users: &count.Users} {
 		n, err := client.Do(ctx, client.B().Zcount().Key(key).Min(after).Max("+inf").Build()).AsInt64()
 		if err != nil {
-			return session.Count{}, unavailable(err)
+			return session.Count{}, err
 		}
 		*into = int(n)
 	}

@@ -169,10 +169,22 @@ func (s *Store) clientOption() rueidis.ClientOption {
 	}
 }
 
+// ask runs a call with the client, for the configured time at most. Its error says
+// that the store cannot tell.
+func (s *Store) ask(ctx context.Context, call func(ctx context.Context, client rueidis.Client) error) error {
+	client, err := s.connected()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	return unavailable(call(ctx, client))
+}
+
 // unavailable says that the store cannot tell, and why.
 func unavailable(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, session.ErrUnavailable) {
+		return err
 	}
 	return fmt.Errorf("%w: redis: %w", session.ErrUnavailable, err)
 }

@@ -15,84 +15,67 @@ func (s *Store) sharedNames(name string) (value, turn string) {
 }
 
 // LoadShared returns what SaveShared keeps under a name, nil if nothing.
-func (s *Store) LoadShared(ctx context.Context, name string) ([]byte, error) {
-	value, _, err := s.loadShared(ctx, name)
+func (s *Store) LoadShared(ctx context.Context, name string) (value []byte, err error) {
+	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		value, _, err = s.loadShared(ctx, client, name)
+		return err
+	})
 	return value, err
 }
 
-func (s *Store) loadShared(ctx context.Context, name string) (value []byte, sealed string, err error) {
-	client, err := s.connected()
-	if err != nil {
-		return nil, "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
+func (s *Store) loadShared(ctx context.Context, client rueidis.Client, name string) (value []byte, sealed string, err error) {
 	key, _ := s.sharedNames(name)
 	sealed, err = text(client.Do(ctx, client.B().Get().Key(key).Build()))
 	if err != nil || sealed == "" {
-		return nil, "", unavailable(err)
+		return nil, "", err
 	}
 	if value, err = s.box.Open([]byte(sealed), key); err != nil {
-		return nil, "", unavailable(errForeign)
+		return nil, "", errForeign
 	}
 	return value, sealed, nil
 }
 
 // SaveShared keeps a value, encrypted, for a lifetime.
 func (s *Store) SaveShared(ctx context.Context, name string, value []byte, lifetime time.Duration) error {
-	client, err := s.connected()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	key, _ := s.sharedNames(name)
-	return unavailable(client.Do(ctx, client.B().Set().Key(key).Value(string(s.box.Seal(value, key))).
-		PxMilliseconds(max(lifetime, time.Second).Milliseconds()).Build()).Error())
+	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		key, _ := s.sharedNames(name)
+		return client.Do(ctx, client.B().Set().Key(key).Value(string(s.box.Seal(value, key))).
+			PxMilliseconds(max(lifetime, time.Second).Milliseconds()).Build()).Error()
+	})
 }
 
 // ForgetShared forgets a value that refused says yes to, unless somebody has
 // replaced it meanwhile.
 func (s *Store) ForgetShared(ctx context.Context, name string, refused func(value []byte) bool) error {
-	value, sealed, err := s.loadShared(ctx, name)
-	if err != nil || value == nil || !refused(value) {
-		return err
-	}
-	client, err := s.connected()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	key, _ := s.sharedNames(name)
-	return unavailable(compareAndSet.Exec(ctx, client, []string{key}, []string{sealed, "", "0"}).Error())
+	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		value, sealed, err := s.loadShared(ctx, client, name)
+		if err != nil || value == nil || !refused(value) {
+			return err
+		}
+		key, _ := s.sharedNames(name)
+		return compareAndSet.Exec(ctx, client, []string{key}, []string{sealed, "", "0"}).Error()
+	})
 }
 
 // TakeTurn reports whether the caller is the one of all gateways whose turn it
 // is, until EndTurn or for the time.
-func (s *Store) TakeTurn(ctx context.Context, name string, turn time.Duration) (bool, error) {
-	client, err := s.connected()
-	if err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	_, key := s.sharedNames(name)
-	err = client.Do(ctx, client.B().Set().Key(key).Value("1").Nx().PxMilliseconds(turn.Milliseconds()).Build()).Error()
-	if rueidis.IsRedisNil(err) {
-		return false, nil
-	}
-	return err == nil, unavailable(err)
+func (s *Store) TakeTurn(ctx context.Context, name string, turn time.Duration) (mine bool, err error) {
+	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		_, key := s.sharedNames(name)
+		err := client.Do(ctx, client.B().Set().Key(key).Value("1").Nx().PxMilliseconds(turn.Milliseconds()).Build()).Error()
+		mine = err == nil
+		if rueidis.IsRedisNil(err) {
+			return nil
+		}
+		return err
+	})
+	return mine, err
 }
 
 // EndTurn ends the caller's turn.
 func (s *Store) EndTurn(ctx context.Context, name string) error {
-	client, err := s.connected()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	_, key := s.sharedNames(name)
-	return unavailable(client.Do(ctx, client.B().Del().Key(key).Build()).Error())
+	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		_, key := s.sharedNames(name)
+		return client.Do(ctx, client.B().Del().Key(key).Build()).Error()
+	})
 }
