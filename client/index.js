@@ -331,15 +331,7 @@
         settings.url = target(settings.url)
         Promise.resolve(start()).then(resolve, reject)
       }).then(send)
-      if (success || fail || complete) {
-        promise.then((res) => {
-          if (success) success(res)
-          if (complete) complete(res)
-        }, (err) => {
-          if (fail) fail(err)
-          if (complete) complete(err)
-        })
-      }
+      tell(promise, success, fail, complete)
       promise.abort = () => {
         aborted = true
         drop({ errMsg: name + ':fail abort' }) // if it still waits for a login
@@ -396,14 +388,7 @@
       }), (err) => {
         throw failure('cloud.callContainer:fail ' + String((err && err.errMsg) || err).replace(/^\w+:fail /, ''), Object.assign({ errCode: -1 }, plain(err)))
       })
-      if (!success && !fail && !complete) return promise
-      promise.then((res) => {
-        if (success) success(res)
-        if (complete) complete(res)
-      }, (err) => {
-        if (fail) fail(err)
-        if (complete) complete(err)
-      })
+      if (!tell(promise, success, fail, complete)) return promise
       return undefined // as there: callbacks or a promise
     }
 
@@ -444,6 +429,19 @@
     const method = name === 'uploadFile' ? 'POST' : String(settings.method || 'GET').toUpperCase()
     // The gateway's own refusals never reached the app.
     return SAFE_TO_REPEAT.indexOf(method) >= 0 || TRY_LATER.indexOf(errorCode(res)) >= 0
+  }
+
+  // tell calls wx's callbacks, and says whether there are any.
+  function tell(promise, success, fail, complete) {
+    if (!success && !fail && !complete) return false
+    promise.then((res) => {
+      if (success) success(res)
+      if (complete) complete(res)
+    }, (err) => {
+      if (fail) fail(err)
+      if (complete) complete(err)
+    })
+    return true
   }
 
   // plain are the fields of an error without its text.
