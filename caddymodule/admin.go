@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
 func init() {
@@ -80,7 +82,7 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 	case a.app == nil:
 		return adminError(http.StatusNotFound, errors.New("the configuration has no global option wechat"))
 	}
-	a.app.begin(r.Context())
+	a.app.begun()
 	return endpoint.serve(w, r)
 }
 
@@ -99,53 +101,40 @@ func coreError(err error) error {
 
 // adminBody is the body of every request that has one.
 type adminBody struct {
-	AppID     string          `json:"appid"`
-	OpenID    string          `json:"openid"`
-	SessionID string          `json:"session_id"`
-	Until     json.RawMessage `json:"until"`
-	Token     string          `json:"token"`
+	gateway.Target
+	Token string
+	Until json.RawMessage
 }
 
-func (b adminBody) target() gateway.Target {
-	return gateway.Target{AppID: b.AppID, OpenID: b.OpenID, SessionID: b.SessionID}
-}
-
-// readAdmin reads a body whose members are all allowed here, so that a slip of
-// the pen does not end an app's sessions in place of a user's.
-func readAdmin(r *http.Request, allowed ...string) (adminBody, error) {
-	var body adminBody
+// readAdmin reads a body whose members are all allowed here and none empty, so
+// that a slip of the pen, or a variable of a script that was not set, does not end
+// an app's sessions in place of a user's.
+func readAdmin(r *http.Request, allowed ...string) (body adminBody, err error) {
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxAdminBody+1))
 	if err != nil || len(data) > maxAdminBody {
 		return body, adminError(http.StatusBadRequest, errors.New("body is missing or too large"))
 	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(data, &members) != nil || members == nil || json.Unmarshal(data, &body) != nil {
-		return body, adminError(http.StatusBadRequest, fmt.Errorf("body has to be a JSON object of strings: %s", strings.Join(allowed, ", ")))
+	members, err := strictjson.Object(data, 1)
+	if err != nil {
+		return body, adminError(http.StatusBadRequest, fmt.Errorf("body has to be a JSON object with %s", strings.Join(allowed, ", ")))
 	}
-	for _, name := range allowed {
-		delete(members, name)
-	}
-	if len(members) > 0 {
-		return body, adminError(http.StatusBadRequest, fmt.Errorf("body may have %s, nothing else", strings.Join(allowed, ", ")))
-	}
-	// An empty string is a variable of a script that was not set.
-	if slip := emptyMember(data); slip != "" {
-		return body, adminError(http.StatusBadRequest, fmt.Errorf("%s is empty", slip))
+	texts := map[string]*string{"appid": &body.AppID, "openid": &body.OpenID, "session_id": &body.SessionID, "token": &body.Token}
+	for name, raw := range members {
+		into := texts[name]
+		switch {
+		case !slices.Contains(allowed, name):
+			return body, adminError(http.StatusBadRequest, fmt.Errorf("body may have %s, nothing else", strings.Join(allowed, ", ")))
+		case into == nil:
+			body.Until = raw
+			continue
+		}
+		value, ok := strictjson.String(raw)
+		if !ok || value == "" {
+			return body, adminError(http.StatusBadRequest, fmt.Errorf("%s is empty, or no string", name))
+		}
+		*into = value
 	}
 	return body, nil
-}
-
-func emptyMember(data []byte) string {
-	var members map[string]any
-	if json.Unmarshal(data, &members) != nil {
-		return ""
-	}
-	for name, value := range members {
-		if value == "" || value == nil {
-			return name
-		}
-	}
-	return ""
 }
 
 func answerAdmin(w http.ResponseWriter, status int, body any) error {
@@ -235,7 +224,7 @@ func (a *Admin) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	record, err := a.app.gateway.Sessions(r.Context(), body.target())
+	record, err := a.app.gateway.Sessions(r.Context(), body.Target)
 	if err != nil {
 		return coreError(err)
 	}
@@ -257,7 +246,7 @@ func (a *Admin) list(w http.ResponseWriter, r *http.Request) error {
 		UserHash    string     `json:"user_hash"`
 		Sessions    []live     `json:"sessions"`
 		DeniedUntil *time.Time `json:"denied_until,omitempty"`
-	}{a.app.gateway.UserHash(body.target()), sessions, denied})
+	}{a.app.gateway.UserHash(body.Target), sessions, denied})
 }
 
 func (a *Admin) end(w http.ResponseWriter, r *http.Request) error {
@@ -265,11 +254,11 @@ func (a *Admin) end(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ended, err := a.app.gateway.End(r.Context(), body.target())
+	ended, err := a.app.gateway.End(r.Context(), body.Target)
 	if err != nil {
 		return coreError(err)
 	}
-	a.ended(body.target(), ended)
+	a.ended(body.Target, ended)
 	return answerAdmin(w, http.StatusOK, map[string]int{"ended": ended})
 }
 
@@ -291,14 +280,14 @@ func (a *Admin) deny(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	ended, err := a.app.gateway.Deny(r.Context(), body.target(), until)
+	ended, err := a.app.gateway.Deny(r.Context(), body.Target, until)
 	if err != nil {
 		return coreError(err)
 	}
 	a.app.logger.Info("user denied by an operator", zap.String("app", body.AppID),
-		zap.String("user_hash", a.app.gateway.UserHash(body.target())), zap.Time("until", until))
+		zap.String("user_hash", a.app.gateway.UserHash(body.Target)), zap.Time("until", until))
 	if ended > 0 {
-		a.ended(body.target(), ended)
+		a.ended(body.Target, ended)
 	}
 	return answerAdmin(w, http.StatusOK, struct {
 		Ended       int       `json:"ended"`
@@ -325,11 +314,11 @@ func (a *Admin) allow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.app.gateway.Allow(r.Context(), body.target()); err != nil {
+	if err := a.app.gateway.Allow(r.Context(), body.Target); err != nil {
 		return coreError(err)
 	}
 	a.app.logger.Info("user allowed by an operator", zap.String("app", body.AppID),
-		zap.String("user_hash", a.app.gateway.UserHash(body.target())))
+		zap.String("user_hash", a.app.gateway.UserHash(body.Target)))
 	return answerAdmin(w, http.StatusOK, map[string]bool{"allowed": true})
 }
 

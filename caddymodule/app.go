@@ -85,13 +85,12 @@ type App struct {
 	assertions *assertionKeys
 	owners     map[string]*openapi.Owner
 
-	observer  *observer
-	journal   *journal
-	health    *health
-	begun     *sync.Once
-	inspected bool
-	stop      context.CancelFunc
-	dropped   []string
+	observer *observer
+	journal  *journal
+	health   *health
+	begun    func() // begin, once
+	stop     context.CancelFunc
+	dropped  []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -156,8 +155,7 @@ const (
 // Provision fills in defaults, resolves secrets and opens keys and store.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
-	a.begun = new(sync.Once)
-	a.inspected = inspectionOf(ctx) != nil
+	a.begun = sync.OnceFunc(a.begin)
 	a.logger = ctx.Logger()
 	a.setDefaults()
 	if err := a.check(); err != nil {
@@ -312,7 +310,7 @@ func (l *LoginLimit) limit() gateway.Limit {
 func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
-	a.begin(ctx)
+	a.begun()
 	a.warnUncovered(a.ctx)
 	go a.refreshKeys(ctx)
 	return nil
@@ -320,15 +318,13 @@ func (a *App) Start() error {
 
 // begin takes the store into use: sessions of the process before come back. Caddy
 // starts its apps in no particular order, so the first request may come before
-// Start, and must not find nobody logged in.
-func (a *App) begin(ctx context.Context) {
-	a.begun.Do(func() {
-		if a.inspected {
-			return // nothing is taken out of storage just to be looked at
-		}
-		a.store.start()
-		a.followDrops(ctx)
-	})
+// Start, and must not find nobody logged in; it calls a.begun, too.
+func (a *App) begin() {
+	if inspectionOf(a.ctx) != nil {
+		return // nothing is taken out of storage just to be looked at
+	}
+	a.store.start()
+	a.followDrops(a.ctx)
 }
 
 // Stop ends what Start began. Sessions stay: the next configuration takes them

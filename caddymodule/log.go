@@ -76,81 +76,67 @@ func (j *journal) last(appID string) (login *time.Time, problem *lastProblem) {
 	return login, app.problem
 }
 
-// login records one login in the metrics, the log and the events. It names the
-// user by the keyed hash only.
-func (j *journal) login(appID string, grant gateway.Grant, err error, took time.Duration) {
-	if _, known := j.apps[appID]; !known {
+// loggedIn records a login in the metrics, the log and the events. It names the
+// user by the keyed hash only, as loginRefused does.
+func (j *journal) loggedIn(grant gateway.Grant, took time.Duration) {
+	j.observer.metrics.logins.WithLabelValues(grant.AppID, outcomeOK).Inc()
+	j.note(grant.AppID, func(app *appJournal) { app.login = time.Now().UTC() })
+	j.logger.Info("login", zap.String("app", grant.AppID), zap.String("outcome", outcomeOK),
+		zap.Duration("duration", took), zap.String("user_hash", grant.UserHash))
+	j.observer.emit(eventLogin, map[string]any{"app": grant.AppID, "outcome": outcomeOK, "user_hash": grant.UserHash})
+	if grant.UnionIDChanged {
+		// Bound to another Open Platform account, or to none: accounts that the
+		// app keeps by unionid come apart.
+		j.logger.Warn("WeChat gave a user another unionid than before", zap.String("app", grant.AppID), zap.String("user_hash", grant.UserHash))
+	}
+}
+
+// loginRefused records a login that failed. The grant names the user of one whom
+// the operator denies.
+func (j *journal) loginRefused(appID string, grant gateway.Grant, refusal refusal, err error, took time.Duration) {
+	app := j.apps[appID]
+	if app == nil {
 		appID = "" // whatever the client made up stays out of everything
 	}
-	outcome := outcomeOK
-	if err != nil {
-		outcome = refusalFor(err).code
-	}
-	j.observer.metrics.logins.WithLabelValues(appID, outcome).Inc()
-	j.note(appID, outcome, err)
-	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", outcome), zap.Duration("duration", took)}
-	data := map[string]any{"app": appID, "outcome": outcome}
+	j.observer.metrics.logins.WithLabelValues(appID, refusal.code).Inc()
+	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", refusal.code), zap.Duration("duration", took), zap.Error(err)}
+	data := map[string]any{"app": appID, "outcome": refusal.code}
 	if grant.UserHash != "" {
 		fields = append(fields, zap.String("user_hash", grant.UserHash))
 		data["user_hash"] = grant.UserHash
 	}
+	problem := lastProblem{At: time.Now().UTC(), Error: refusal.code}
 	if api, ok := errors.AsType[*wechat.APIError](err); ok {
+		problem.Errcode, problem.RID = api.Code, api.RID
 		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
 		data["errcode"], data["rid"] = api.Code, api.RID
 	}
-	if err == nil {
-		j.logger.Info("login", fields...)
-		j.observer.emit(eventLogin, data)
-		j.unionID(grant)
-		return
+	if refusal.status >= 500 {
+		j.note(appID, func(app *appJournal) { app.problem = &problem })
 	}
-	fields = append(fields, zap.Error(err))
 	level := zapcore.InfoLevel
-	if isOurFault(err) {
-		level = zapcore.ErrorLevel
+	if refusal.code == internalError.code || errors.Is(err, gateway.ErrStoreUnavailable) {
+		level = zapcore.ErrorLevel // neither the client nor WeChat is the reason
 	}
 	j.refusals.Log(level, "login refused", fields...)
 	j.observer.emit(eventLoginRefused, data)
-	if errors.Is(err, wechat.ErrMisconfigured) && appID != "" {
-		j.apps[appID].configErrors.Do(func() {
+	if errors.Is(err, wechat.ErrMisconfigured) && app != nil {
+		app.configErrors.Do(func() {
 			j.logger.Error("WeChat refuses the app's configuration, nobody can log in", fields...)
 			j.observer.emit(eventConfigError, data)
 		})
 	}
 }
 
-// isOurFault reports whether neither the client nor WeChat is the reason.
-func isOurFault(err error) bool {
-	code := refusalFor(err).code
-	return code == internalError.code || errors.Is(err, gateway.ErrStoreUnavailable)
-}
-
-// unionID warns of a user who is bound to another Open Platform account than
-// before, or to none: accounts that the app keeps by unionid come apart.
-func (j *journal) unionID(grant gateway.Grant) {
-	if grant.UnionIDChanged {
-		j.logger.Warn("WeChat gave a user another unionid than before", zap.String("app", grant.AppID), zap.String("user_hash", grant.UserHash))
-	}
-}
-
-func (j *journal) note(appID, outcome string, err error) {
+// note writes down something about an app, if it is one.
+func (j *journal) note(appID string, write func(*appJournal)) {
 	app := j.apps[appID]
 	if app == nil {
 		return
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err == nil {
-		app.login = time.Now().UTC()
-		return
-	}
-	if refusalFor(err).status < 500 {
-		return
-	}
-	app.problem = &lastProblem{At: time.Now().UTC(), Error: outcome}
-	if api, ok := errors.AsType[*wechat.APIError](err); ok {
-		app.problem.Errcode, app.problem.RID = api.Code, api.RID
-	}
+	write(app)
 }
 
 // refused logs a request that was refused. user is who the token speaks for,

@@ -90,13 +90,22 @@ type observedWeChat struct {
 }
 
 // Code2Session implements gateway.CodeExchanger.
-func (w observedWeChat) Code2Session(ctx context.Context, app wechat.App, code string) (wechat.User, error) {
-	ctx, end := startSpan(ctx, endpointCode2Session, app.ID)
-	start := time.Now()
-	user, err := w.CodeExchanger.Code2Session(ctx, app, code)
-	w.metrics.wechatCalled(endpointCode2Session, app.ID, time.Since(start), err)
-	end(err)
+func (w observedWeChat) Code2Session(ctx context.Context, app wechat.App, code string) (user wechat.User, err error) {
+	err = w.metrics.observe(ctx, endpointCode2Session, app.ID, func(ctx context.Context) error {
+		user, err = w.CodeExchanger.Code2Session(ctx, app, code)
+		return err
+	})
 	return user, err
+}
+
+// observe runs a call of WeChat in a span of its own, and counts it.
+func (m *metrics) observe(ctx context.Context, endpoint, appID string, call func(context.Context) error) error {
+	ctx, end := startSpan(ctx, endpoint, appID)
+	start := time.Now()
+	err := call(ctx)
+	m.wechatCalled(endpoint, appID, time.Since(start), err)
+	end(err)
+	return err
 }
 
 // startSpan begins a child of the request's span, if Caddy's `tracing` made one.

@@ -103,11 +103,13 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 	if req.AppID == "" && len(h.apps) == 1 {
 		req.AppID = h.apps[0]
 	}
-	h.app.journal.login(req.AppID, grant, err, time.Since(start))
 	if err != nil {
-		h.answerRefusal(w, refusalFor(err)) // logged as a login already
+		refusal := refusalFor(err)
+		h.app.journal.loginRefused(req.AppID, grant, refusal, err, time.Since(start))
+		h.answerRefusal(w, refusal)
 		return nil
 	}
+	h.app.journal.loggedIn(grant, time.Since(start))
 	h.app.observer.metrics.anonymous.Inc()
 	h.writeGrant(w, r, grant)
 	return nil

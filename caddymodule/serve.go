@@ -23,7 +23,7 @@ type admission struct {
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	h.app.begin(h.app.ctx)
+	h.app.begun()
 	var asked identity.Asked
 	if h.cloud != nil {
 		asked = h.cloud.Read(r.Header)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-wechat/gateway/internal/loopback"
 	"github.com/caddy-wechat/gateway/internal/openapi"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
@@ -141,19 +141,11 @@ func (a *API) checkListeners(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("wechat_api: listener %q: %w", text, err)
 		}
-		if !address.IsUnixNetwork() && !isLoopback(address.Host) {
+		if !address.IsUnixNetwork() && !loopback.Host(address.Host) {
 			return fmt.Errorf("wechat_api: everybody who reaches %s could act in the name of the Mini Program: bind the site to 127.0.0.1 or a unix socket, or name who may call: allow <ip ranges>", text)
 		}
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // errCaller: the address is not in `allow`.
@@ -288,12 +280,11 @@ type observedTokens struct {
 const endpointStableToken = "stable_token"
 
 // StableToken implements openapi.Fetcher.
-func (t observedTokens) StableToken(ctx context.Context, app wechat.App, force bool) (wechat.AccessToken, error) {
-	ctx, end := startSpan(ctx, endpointStableToken, app.ID)
-	start := time.Now()
-	token, err := t.Fetcher.StableToken(ctx, app, force)
-	t.metrics.wechatCalled(endpointStableToken, app.ID, time.Since(start), err)
-	end(err)
+func (t observedTokens) StableToken(ctx context.Context, app wechat.App, force bool) (token wechat.AccessToken, err error) {
+	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
+		token, err = t.Fetcher.StableToken(ctx, app, force)
+		return err
+	})
 	return token, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/internal/loopback"
 	"github.com/caddy-wechat/gateway/internal/simulator"
 )
 
@@ -145,14 +146,14 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 // any page.
 func isLocal(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil || !simulator.IsLoopback(peer) {
+	if err != nil || !loopback.Host(peer) {
 		return false
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
 	}
-	if !simulator.IsLoopback(strings.Trim(host, "[]")) {
+	if !loopback.Host(strings.Trim(host, "[]")) {
 		return false
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-wechat/gateway/internal/loopback"
 )
 
 const (
@@ -36,17 +38,11 @@ func ParseGateway(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("parsing gateway: %w", err)
 	case u.Scheme != "http", u.Host == "", u.User != nil, u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
 		return nil, errors.New("gateway has to be http://<host>:<port>")
-	case !IsLoopback(u.Hostname()):
+	case !loopback.Host(u.Hostname()):
 		return nil, errors.New("gateway has to be on this machine: a loopback address or localhost")
 	}
 	u.Path = ""
 	return u, nil
-}
-
-// IsLoopback reports whether host is localhost or a loopback address.
-func IsLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // relayRequest is a request as the playground wants it on the wire. Browsers

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/loopback"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -132,7 +133,7 @@ func parseBase(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("api: %q is not a URL such as https://api.weixin.qq.com", raw)
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("api: a base URL has no user, query or fragment")
-	case base.Scheme == "https", base.Scheme == "http" && isLoopback(base.Hostname()):
+	case base.Scheme == "https", base.Scheme == "http" && loopback.Host(base.Hostname()):
 		base.Path = strings.TrimSuffix(base.Path, "/")
 		base.RawPath = ""
 		return base, nil
@@ -140,14 +141,6 @@ func parseBase(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("api: %q: plain http would show the AppSecret to the network; it is accepted for loopback addresses and localhost only", raw)
 	}
 	return nil, fmt.Errorf("api: %q: only https is supported", raw)
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // CheckProxy returns an error unless raw can be the URL of a proxy.
