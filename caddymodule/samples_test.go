@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,15 +36,7 @@ func TestCloudHostingAppsRunUnmodified(t *testing.T) {
 			}
 			app, api, openAPI := freeAddr(t), freeAddr(t), new(openAPI)
 			g := newGateway(t, func(g *gatewayTest) {
-				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if strings.HasPrefix(r.URL.Path, "/cgi-bin/stable") || strings.HasPrefix(r.URL.Path, "/sns/") {
-						g.wechat.ServeHTTP(w, r)
-						return
-					}
-					openAPI.serve(w, r)
-				}))
-				t.Cleanup(server.Close)
-				g.global = "api " + server.URL + "\n"
+				openAPI.stand(g)
 				_, port, _ := net.SplitHostPort(api)
 				// The site of the open API follows this one.
 				g.site = "wechat_auth {\noptional\nheaders cloud_hosting {\nenv_id prod-1\n}\n}\nreverse_proxy " + app +

@@ -57,6 +57,19 @@ func (o *openAPI) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// stand puts the API beside the fake WeChat that hands out its tokens.
+func (o *openAPI) stand(g *gatewayTest) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cgi-bin/stable_token" || r.URL.Path == "/sns/jscode2session" {
+			g.wechat.ServeHTTP(w, r)
+			return
+		}
+		o.serve(w, r)
+	}))
+	g.t.Cleanup(server.Close)
+	g.global += "api " + server.URL + "\n"
+}
+
 func (o *openAPI) seen() []apiRequest {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -85,15 +98,7 @@ func newAPI(t *testing.T, line string, options ...func(*gatewayTest)) (*gatewayT
 	t.Helper()
 	api := new(openAPI)
 	return newGateway(t, append([]func(*gatewayTest){func(g *gatewayTest) {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/cgi-bin/stable_token" || r.URL.Path == "/sns/jscode2session" {
-				g.wechat.ServeHTTP(w, r)
-				return
-			}
-			api.serve(w, r)
-		}))
-		t.Cleanup(server.Close)
-		g.global += "api " + server.URL + "\n"
+		api.stand(g)
 		g.site = "bind 127.0.0.1\nhandle /unused {\nreverse_proxy " + g.app.addr() + "\n}\n" + line
 	}}, options...)...), api
 }
