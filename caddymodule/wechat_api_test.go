@@ -191,6 +191,45 @@ func TestAnswersStream(t *testing.T) {
 	}
 }
 
+// WeChat has the beginning of an upload before the app has sent its end.
+func TestUploadsStream(t *testing.T) {
+	began := make(chan string, 1)
+	g := newGateway(t, func(g *gatewayTest) {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/cgi-bin/stable_token" {
+				g.wechat.ServeHTTP(w, r)
+				return
+			}
+			first := make([]byte, 5)
+			_, _ = io.ReadFull(r.Body, first)
+			began <- string(first)
+			rest, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprintf(w, `{"size":%d}`, 5+rest)
+		}))
+		t.Cleanup(server.Close)
+		g.global += "api " + server.URL + "\n"
+		g.site = "handle /unused {\nreverse_proxy " + g.app.addr() + "\n}\nbind 127.0.0.1\nwechat_api"
+	})
+	const size = 200 << 10
+	conn, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /cgi-bin/media/upload HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\nfirst%s", g.addr, size, strings.Repeat("x", 100<<10))
+	if got := <-began; got != "first" { // or the test hangs, if the body is kept until its end
+		t.Errorf("WeChat reads %q", got)
+	}
+	io.WriteString(conn, strings.Repeat("x", size-5-100<<10))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(resp.Body); string(body) != fmt.Sprintf(`{"size":%d}`, size) {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
 func TestStaleTokenIsReplacedAndTheCallRepeated(t *testing.T) {
 	g, api := newAPI(t, "wechat_api")
 	g.do(http.MethodGet, "/wxa/x", "")
