@@ -18,27 +18,27 @@ const maxCredentialBytes = 4 << 10
 // ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable; after all but the
 // first the user is who the token was made for, good for nothing but a log.
 func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
-	claims, err := g.verify(text, apps)
+	now := time.Now()
+	claims, err := g.verify(text, apps, now)
 	if err != nil {
 		return claims.User, err
 	}
-	live, err := g.session(ctx, claims)
+	live, err := g.session(ctx, &claims, now)
 	if err != nil {
 		return claims.User, err
 	}
-	user := claims.User
-	user.UnionID = live.UnionID
-	return user, nil
+	claims.User.UnionID = live.UnionID
+	return claims.User, nil
 }
 
 // verify finds out whether the token is one of ours that this site accepts and
 // that has not expired; its session is another question. For an expired token
 // the claims are returned together with ErrSessionExpired.
-func (g *Gateway) verify(text string, apps Apps) (token.Claims, error) {
+func (g *Gateway) verify(text string, apps Apps, now time.Time) (token.Claims, error) {
 	if len(text) > maxCredentialBytes {
 		return token.Claims{}, ErrLoginRequired
 	}
-	now, ring := time.Now(), g.Keys()
+	ring := g.Keys()
 	sum := g.State.tokenHash(text)
 	known, ok := g.State.verified.get(sum)
 	ok = ok && ring.Has(known.KeyID) && !now.After(known.Expires.Add(token.Leeway))
@@ -61,18 +61,18 @@ func (g *Gateway) verify(text string, apps Apps) (token.Claims, error) {
 }
 
 // session returns the live session of a verified token.
-func (g *Gateway) session(ctx context.Context, claims token.Claims) (session.Session, error) {
-	live, err := g.Store.Get(ctx, ref(claims.User))
+func (g *Gateway) session(ctx context.Context, claims *token.Claims, now time.Time) (session.Session, error) {
+	live, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now})
 	switch {
 	case err == nil:
 		return live, nil
-	case errors.Is(err, session.ErrNotFound) && !time.Now().Before(claims.Expires):
+	case errors.Is(err, session.ErrNotFound) && !now.Before(claims.Expires):
 		// Tokens end with their session at the latest: in the leeway of the
 		// token the session can only have run out.
 		return session.Session{}, ErrSessionExpired
 	case errors.Is(err, session.ErrNotFound):
 		return session.Session{}, ErrSessionEnded
-	case g.Grace > 0 && time.Since(claims.IssuedAt) <= g.Grace:
+	case g.Grace > 0 && now.Sub(claims.IssuedAt) <= g.Grace:
 		g.Observer.StoreFailed(claims.User.AppID)
 		g.Observer.GracePassed(claims.User.AppID)
 		return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil

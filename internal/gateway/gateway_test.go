@@ -52,11 +52,11 @@ type failingStore struct {
 
 var errBroken = errors.New("connection refused")
 
-func (s *failingStore) Get(ctx context.Context, ref session.Ref) (session.Session, error) {
+func (s *failingStore) Get(ctx context.Context, query session.Query) (session.Session, error) {
 	if s.broken.Load() {
 		return session.Session{}, errBroken
 	}
-	return s.Store.Get(ctx, ref)
+	return s.Store.Get(ctx, query)
 }
 
 func (s *failingStore) Put(ctx context.Context, l session.Login, n int) (string, error) {

@@ -153,7 +153,8 @@ var verdicts = map[token.Problem]string{
 // clients the reasons stay unknown.
 func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 	ring := g.Keys()
-	claims, problem := ring.Examine(text, time.Now(), g.maxTokenLifetime)
+	now := time.Now()
+	claims, problem := ring.Examine(text, now, g.maxTokenLifetime)
 	e := Explanation{Verdict: verdicts[problem], Claims: claims, Signs: claims.KeyID == ring.Signer().ID()}
 	if problem != token.NoProblem {
 		return e
@@ -162,7 +163,7 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 		e.Verdict = VerdictUnknownApp
 		return e
 	}
-	_, err := g.Store.Get(ctx, ref(claims.User))
+	_, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), Now: now})
 	switch {
 	case err == nil:
 		e.Verdict = VerdictLive

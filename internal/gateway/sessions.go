@@ -14,11 +14,12 @@ import (
 // its own end, so parallel renewals are harmless. No renewal passes the end of
 // the session. The errors are those of Authenticate.
 func (g *Gateway) Renew(ctx context.Context, text string, apps Apps) (Grant, error) {
-	claims, err := g.verify(text, apps)
+	now := time.Now()
+	claims, err := g.verify(text, apps, now)
 	if err != nil {
 		return Grant{}, err
 	}
-	live, err := g.session(ctx, claims)
+	live, err := g.session(ctx, &claims, now)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -63,7 +64,7 @@ func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 // is over already is no error: the session is over, which is what was asked
 // for. The error is ErrLoginRequired or ErrStoreUnavailable.
 func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) (identity.User, error) {
-	claims, err := g.verify(text, apps)
+	claims, err := g.verify(text, apps, time.Now())
 	if err != nil && !errors.Is(err, ErrSessionExpired) {
 		return identity.User{}, err
 	}
@@ -84,11 +85,12 @@ type Description struct {
 // Describe returns what is left of a token and its session. The errors are
 // those of Authenticate.
 func (g *Gateway) Describe(ctx context.Context, text string, apps Apps) (Description, error) {
-	claims, err := g.verify(text, apps)
+	now := time.Now()
+	claims, err := g.verify(text, apps, now)
 	if err != nil {
 		return Description{}, err
 	}
-	live, err := g.session(ctx, claims)
+	live, err := g.session(ctx, &claims, now)
 	if err != nil {
 		return Description{}, err
 	}

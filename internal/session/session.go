@@ -32,6 +32,16 @@ type Ref struct {
 	SessionID string
 }
 
+// Query asks for a session, and says what its caller knows already.
+type Query struct {
+	Ref
+	// UnionID that the user had when the caller was told last. Most often that is
+	// still it, and the store need not look it up.
+	UnionID string
+	// Now is what the caller's clock says; one reading is enough for a request.
+	Now time.Time
+}
+
 // Session is a live login.
 type Session struct {
 	// UnionID that WeChat gave at the user's newest login; empty if none.
@@ -63,7 +73,7 @@ type Store interface {
 	Put(ctx context.Context, login Login, maxPerUser int) (unionID string, err error)
 	// Get returns the session if it is live, else ErrNotFound. Any other error
 	// means that the store could not tell.
-	Get(ctx context.Context, ref Ref) (Session, error)
+	Get(ctx context.Context, query Query) (Session, error)
 	// Delete ends a session. Ending one that is not there is no error.
 	Delete(ctx context.Context, ref Ref) error
 	// DeleteUser ends all sessions of a user and forgets the record, and

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/sessiontest"
 )
 
 func heap() uint64 {
@@ -80,7 +81,7 @@ func BenchmarkGet(b *testing.B) {
 			}
 			id[0] = 's'
 			sessionID := string(id)
-			_, err := store.Get(b.Context(), session.Ref{AppID: "wx1234567890abcdef", OpenID: "o000000" + sessionID[1:], SessionID: sessionID})
+			_, err := store.Get(b.Context(), sessiontest.Query(session.Ref{AppID: "wx1234567890abcdef", OpenID: "o000000" + sessionID[1:], SessionID: sessionID}))
 			if err != nil {
 				b.Fatal(err)
 			}

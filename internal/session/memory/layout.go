@@ -37,14 +37,13 @@ func toUserKey(app uint16, openID string) userKey {
 	return userKey(h.Sum(nil)[:16])
 }
 
-// live is one session. What lookups need comes first, all of it, so that they
-// touch nothing else that may be cold.
+// live is one session: all that lookups need, as a rule, in the 64 bytes of a
+// cache line.
 type live struct {
 	id       sessionID
-	owner    uint64 // hash of app and user
+	whose    uint64 // hash of app, user and UnionID
 	ends     int64  // Unix nanoseconds
-	deadline int64  // the same since Store.started, by the monotonic clock
-	unionID  text   // the user's; longText: look there
+	deadline uint32 // the same by the monotonic clock, in seconds since Store.started
 	user     uint32 // place of the user
 	began    uint32 // Unix seconds
 	// All sessions by age, for the bound, and those of the user.

@@ -33,11 +33,11 @@ type Store struct {
 	*codes
 	started time.Time // its monotonic reading is the clock that never jumps
 	seed    maphash.Seed
-	// ownerSeed is for openids, so that an app and a user never cancel out.
-	ownerSeed maphash.Seed
-	index     [shards]shard
-	stop      chan struct{}
-	stopped   sync.Once
+	// Seeds of their own, so that an app, a user and a UnionID never cancel out.
+	userSeed, unionSeed maphash.Seed
+	index               [shards]shard
+	stop                chan struct{}
+	stopped             sync.Once
 
 	lives compact.Slab[live]
 	users compact.Slab[user]
@@ -77,7 +77,8 @@ func New(maxSessions int, sweep time.Duration) *Store {
 		codes:       newCodes(),
 		started:     time.Now(),
 		seed:        maphash.MakeSeed(),
-		ownerSeed:   maphash.MakeSeed(),
+		userSeed:    maphash.MakeSeed(),
+		unionSeed:   maphash.MakeSeed(),
 		stop:        make(chan struct{}),
 		byUser:      make(map[userKey]uint32),
 		denied:      make(map[uint32]struct{}),
@@ -120,8 +121,8 @@ func (s *Store) find(shard *shard, hash uint64, id *sessionID) uint32 {
 }
 
 // Get implements session.Store.
-func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error) {
-	id, ok := toSessionID(ref.SessionID)
+func (s *Store) Get(_ context.Context, query session.Query) (session.Session, error) {
+	id, ok := toSessionID(query.SessionID)
 	if !ok {
 		return session.Session{}, session.ErrNotFound
 	}
@@ -134,22 +135,24 @@ func (s *Store) Get(_ context.Context, ref session.Ref) (session.Session, error)
 		return session.Session{}, session.ErrNotFound
 	}
 	l := s.lives.At(place)
-	if l.owner != s.owner(ref.AppID, ref.OpenID) || s.over(l, time.Now()) {
+	if s.over(l, query.Now) {
 		return session.Session{}, session.ErrNotFound
 	}
-	found := session.Session{Ends: time.Unix(0, l.ends)}
-	if l.unionID.length == longText {
-		found.UnionID = s.textOf(l.user, unionIDText)
-	} else {
-		found.UnionID = string(l.unionID.bytes[:l.unionID.length])
+	unionID := query.UnionID
+	if l.whose != s.whose(query.AppID, query.OpenID, unionID) {
+		// Another one since then, or another user.
+		if unionID = s.textOf(l.user, unionIDText); l.whose != s.whose(query.AppID, query.OpenID, unionID) {
+			return session.Session{}, session.ErrNotFound
+		}
 	}
-	return found, nil
+	return session.Session{UnionID: unionID, Ends: time.Unix(0, l.ends)}, nil
 }
 
-// owner is a hash of an app and a user of it, under keys of this process that
-// nobody sees a result of.
-func (s *Store) owner(appID, openID string) uint64 {
-	return maphash.String(s.seed, appID)*0x9e3779b97f4a7c15 + maphash.String(s.ownerSeed, openID)
+// whose is a hash of an app, a user of it and the user's UnionID, under keys of
+// this process that nobody sees a result of.
+func (s *Store) whose(appID, openID, unionID string) uint64 {
+	const odd, alsoOdd = 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f
+	return maphash.String(s.seed, appID)*odd + maphash.String(s.userSeed, openID)*alsoOdd + maphash.String(s.unionSeed, unionID)
 }
 
 func (s *Store) belongs(place uint32, ref session.Ref) bool {
@@ -160,7 +163,13 @@ func (s *Store) belongs(place uint32, ref session.Ref) bool {
 // clock back does not revive it, and neither does a machine that slept, for
 // which the monotonic clock stood still.
 func (s *Store) over(l *live, now time.Time) bool {
-	return now.UnixNano() >= l.ends || int64(now.Sub(s.started)) >= l.deadline
+	return now.UnixNano() >= l.ends || now.Sub(s.started) >= time.Duration(l.deadline)*time.Second
+}
+
+// deadline is when a session ends by the monotonic clock, in seconds since the
+// store began; a fraction counts as a whole one.
+func (s *Store) deadline(ends, now time.Time) uint32 {
+	return uint32((ends.Sub(now) + now.Sub(s.started) + time.Second - 1) / time.Second) //nolint:gosec // 136 years
 }
 
 // Put implements session.Store.
@@ -188,21 +197,20 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 		return "", session.ErrDenied
 	}
 	before = s.textOf(place, unionIDText)
+	whose := s.whose(login.AppID, login.OpenID, login.UnionID)
 	if before != login.UnionID {
 		s.lockSessionsOf(u, func() {
 			s.setText(place, unionIDText, login.UnionID)
 			for other := u.oldest; other != 0; other = s.lives.At(other).nextOfUser {
-				s.lives.At(other).unionID.set(login.UnionID)
+				s.lives.At(other).whose = whose
 			}
 		})
 	}
 	s.setText(place, sessionKeyText, login.SessionKey.Reveal())
-	begun := live{
-		id: id, owner: s.owner(login.AppID, login.OpenID), user: place, ends: login.Ends.UnixNano(), deadline: int64(login.Ends.Sub(now) + now.Sub(s.started)),
+	s.begin(place, live{
+		id: id, whose: whose, user: place, ends: login.Ends.UnixNano(), deadline: s.deadline(login.Ends, now),
 		began: uint32(began.Unix()), //nolint:gosec // until 2106
-	}
-	begun.unionID.set(login.UnionID)
-	s.begin(place, begun)
+	})
 	for int(u.sessions) > max(maxPerUser, 1) {
 		s.end(u.oldest)
 	}

@@ -50,7 +50,7 @@ func TestFullStoreEndsTheOldest(t *testing.T) {
 		refs = append(refs, put(t, store, n))
 	}
 	for n, ref := range refs {
-		if _, err := store.Get(t.Context(), ref); (err == nil) != (n >= 2) {
+		if _, err := store.Get(t.Context(), sessiontest.Query(ref)); (err == nil) != (n >= 2) {
 			t.Errorf("session %d: %v", n, err)
 		}
 	}
@@ -58,10 +58,10 @@ func TestFullStoreEndsTheOldest(t *testing.T) {
 		t.Errorf("%d sessions of %d users, want 3 of 3", sessions, users)
 	}
 	store.SetMaxSessions(1)
-	if _, err := store.Get(t.Context(), refs[3]); !errors.Is(err, session.ErrNotFound) {
+	if _, err := store.Get(t.Context(), sessiontest.Query(refs[3])); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("a smaller bound ends nothing: %v", err)
 	}
-	if _, err := store.Get(t.Context(), refs[4]); err != nil {
+	if _, err := store.Get(t.Context(), sessiontest.Query(refs[4])); err != nil {
 		t.Errorf("a smaller bound ends the newest: %v", err)
 	}
 }

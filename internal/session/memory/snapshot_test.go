@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/sessiontest"
 )
 
 func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
@@ -43,7 +44,7 @@ func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
 			t.Errorf("restored %d, %v; want 2", n, err)
 		}
 		for id, live := range map[string]bool{"session-short": false, "session-ended": false, "session-first": true, "session-second": true} {
-			got, err := after.Get(t.Context(), ref(id))
+			got, err := after.Get(t.Context(), sessiontest.Query(ref(id)))
 			if live && (err != nil || got.UnionID != "uAAAAAAAAAAAAAAAAAAAAAAAAAAA") || !live && !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("%s: %+v, %v", id, got, err)
 			}
@@ -53,7 +54,7 @@ func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := after.Get(t.Context(), ref("session-first")); !errors.Is(err, session.ErrNotFound) {
+		if _, err := after.Get(t.Context(), sessiontest.Query(ref("session-first"))); !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("the oldest is not the first to end: %v", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
+	"github.com/caddy-wechat/gateway/internal/session/sessiontest"
 )
 
 // What an operator does on one node counts on the other, also for sessions that
@@ -43,7 +44,7 @@ func TestOperationsReachOtherNodes(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		until(t, what+" reaches the other node", func() bool {
-			_, err := there.Get(t.Context(), ref)
+			_, err := there.Get(t.Context(), sessiontest.Query(ref))
 			return errors.Is(err, session.ErrNotFound)
 		})
 	}
@@ -65,7 +66,7 @@ func TestUnknownDecisionsAreNoAnswer(t *testing.T) {
 	server.Do("DEL", "test:control")
 	server.Do("SET", "test:control", "damaged")
 	until(t, "stale decisions do not count", func() bool {
-		_, err := store.Get(t.Context(), ref)
+		_, err := store.Get(t.Context(), sessiontest.Query(ref))
 		return errors.Is(err, session.ErrUnavailable)
 	})
 }

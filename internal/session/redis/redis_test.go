@@ -86,7 +86,7 @@ func mustPut(t *testing.T, store *Store, id string) session.Ref {
 
 func wantGet(t *testing.T, store *Store, ref session.Ref, want error) {
 	t.Helper()
-	if _, err := store.Get(t.Context(), ref); !errors.Is(err, want) {
+	if _, err := store.Get(t.Context(), sessiontest.Query(ref)); !errors.Is(err, want) {
 		t.Errorf("Get: %v, want %v", err, want)
 	}
 }
@@ -116,7 +116,7 @@ func TestLogoutReachesOtherNodes(t *testing.T) {
 	}
 	wantGet(t, one, ref, session.ErrNotFound)
 	until(t, "the other node knows of the logout", func() bool {
-		_, err := two.Get(t.Context(), ref)
+		_, err := two.Get(t.Context(), sessiontest.Query(ref))
 		return errors.Is(err, session.ErrNotFound)
 	})
 	wantGet(t, two, second, nil)
@@ -124,7 +124,7 @@ func TestLogoutReachesOtherNodes(t *testing.T) {
 		t.Errorf("DeleteUser: %d, %v", ended, err)
 	}
 	until(t, "the first node knows of the end", func() bool {
-		_, err := one.Get(t.Context(), second)
+		_, err := one.Get(t.Context(), sessiontest.Query(second))
 		return errors.Is(err, session.ErrNotFound)
 	})
 }
@@ -198,7 +198,7 @@ func TestOutageIsNoAnswerAndPasses(t *testing.T) {
 	ref := mustPut(t, store, "session-00000000000001")
 	server.Kill()
 	until(t, "the outage is noticed", func() bool {
-		_, err := store.Get(t.Context(), ref)
+		_, err := store.Get(t.Context(), sessiontest.Query(ref))
 		return errors.Is(err, session.ErrUnavailable)
 	})
 	for name, err := range map[string]error{
@@ -277,7 +277,7 @@ func TestForeignDataIsNoSession(t *testing.T) {
 	for _, value := range []string{"hello", `{"s":[{"i":"session-00000000000001","e":9999999999}]}`, strings.Repeat("x", 300)} {
 		server.Do("SET", name, value, "PX", "60000")
 		until(t, "the foreign value is seen", func() bool {
-			_, err := store.Get(t.Context(), ref)
+			_, err := store.Get(t.Context(), sessiontest.Query(ref))
 			return errors.Is(err, session.ErrUnavailable)
 		})
 	}
@@ -342,7 +342,7 @@ func BenchmarkWarmGet(b *testing.B) {
 	b.Run("one after another", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := store.Get(b.Context(), l.Ref); err != nil {
+			if _, err := store.Get(b.Context(), sessiontest.Query(l.Ref)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -351,7 +351,7 @@ func BenchmarkWarmGet(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				if _, err := store.Get(b.Context(), l.Ref); err != nil {
+				if _, err := store.Get(b.Context(), sessiontest.Query(l.Ref)); err != nil {
 					b.Fatal(err)
 				}
 			}

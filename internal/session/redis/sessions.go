@@ -42,13 +42,13 @@ func (s *Store) memo(ref session.Ref) *memo {
 
 // Get implements session.Store. A record that was read before and that nobody
 // has changed comes from memory.
-func (s *Store) Get(ctx context.Context, ref session.Ref) (session.Session, error) {
+func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, error) {
 	limited := withLazyTimeout(ctx, s.options.Timeout)
-	defer limited.end()        //nolint:contextcheck // it has its own
-	return s.get(limited, ref) //nolint:contextcheck // it is a child of ctx
+	defer limited.end()                         //nolint:contextcheck // it has its own
+	return s.get(limited, query.Ref, query.Now) //nolint:contextcheck // it is a child of ctx
 }
 
-func (s *Store) get(ctx context.Context, ref session.Ref) (session.Session, error) {
+func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (session.Session, error) {
 	client, err := s.connected()
 	if err != nil {
 		return session.Session{}, err
@@ -65,7 +65,7 @@ func (s *Store) get(ctx context.Context, ref session.Ref) (session.Session, erro
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
-	if found, ok, err := s.look(m, raw, generation); err != nil || ok {
+	if found, ok, err := s.look(m, raw, generation, now); err != nil || ok {
 		return found, unavailable(err)
 	}
 	// The cached record may be from before a login on another node, or a change
@@ -86,7 +86,7 @@ func (s *Store) get(ctx context.Context, ref session.Ref) (session.Session, erro
 
 // look finds the session in a cached record, unless the record is older than
 // what this node wrote.
-func (s *Store) look(m *memo, raw string, generation int64) (session.Session, bool, error) {
+func (s *Store) look(m *memo, raw string, generation int64, now time.Time) (session.Session, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if raw == "" {
@@ -102,7 +102,7 @@ func (s *Store) look(m *memo, raw string, generation int64) (session.Session, bo
 	if m.decoded.Version < m.written {
 		return session.Session{}, false, nil
 	}
-	found, ok := m.decoded.live(m.ref.SessionID, generation, time.Now())
+	found, ok := m.decoded.live(m.ref.SessionID, generation, now)
 	return found, ok, nil
 }
 

@@ -157,7 +157,7 @@ func longNames(t *testing.T, store session.Store) {
 		l.OpenID = strings.Repeat("o", length)
 		l.UnionID = strings.Repeat("u", length)
 		mustPut(t, store, l, 5)
-		got, err := store.Get(t.Context(), l.Ref)
+		got, err := store.Get(t.Context(), Query(l.Ref))
 		if err != nil || got.UnionID != l.UnionID {
 			t.Errorf("%d bytes: %+v, %v", length, got, err)
 		}

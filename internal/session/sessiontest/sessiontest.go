@@ -35,6 +35,7 @@ var Checks = []Check{
 	{"delete user ends all", deleteUserEndsAll},
 	{"cap ends the oldest first", capEndsOldest},
 	{"later unionid reaches live sessions", laterUnionID},
+	{"what the caller knows of the unionid is no answer", knownUnionID},
 	{"users of two apps are two", appsAreApart},
 	{"code is granted once", codeOnce},
 	{"code of two apps is two", codeApps},
@@ -70,9 +71,12 @@ func mustPut(t *testing.T, store session.Store, l session.Login, limit int) {
 	}
 }
 
+// Query asks for a session now, without knowing a UnionID.
+func Query(ref session.Ref) session.Query { return session.Query{Ref: ref, Now: time.Now()} }
+
 func wantLive(t *testing.T, store session.Store, ref session.Ref, live bool) {
 	t.Helper()
-	_, err := store.Get(t.Context(), ref)
+	_, err := store.Get(t.Context(), Query(ref))
 	if live && err != nil || !live && !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("session %s: live should be %v, got %v", ref.SessionID, live, err)
 	}
@@ -82,7 +86,7 @@ func putThenGet(t *testing.T, store session.Store) {
 	l := login(sid(1), soon())
 	l.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	mustPut(t, store, l, 5)
-	got, err := store.Get(t.Context(), l.Ref)
+	got, err := store.Get(t.Context(), Query(l.Ref))
 	if err != nil || got.UnionID != l.UnionID || !got.Ends.Equal(l.Ends) {
 		t.Errorf("got %+v, %v; want unionid %s until %s", got, err, l.UnionID, l.Ends)
 	}
@@ -161,17 +165,46 @@ func capEndsOldest(t *testing.T, store session.Store) {
 	}
 }
 
+func knownUnionID(t *testing.T, store session.Store) {
+	const older, newer = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", "uBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+	want := func(ref session.Ref, unionID string) {
+		t.Helper()
+		for _, known := range []string{"", older, newer} {
+			query := Query(ref)
+			query.UnionID = known
+			if got, err := store.Get(t.Context(), query); err != nil || got.UnionID != unionID {
+				t.Errorf("asked with %q: %+v, %v; want unionid %q", known, got, err, unionID)
+			}
+		}
+	}
+	l := login(sid(1), soon())
+	mustPut(t, store, l, 5)
+	want(l.Ref, "")
+	for n, unionID := range []string{older, newer} {
+		again := login(sid(2+n), soon())
+		again.UnionID = unionID
+		mustPut(t, store, again, 5)
+		want(l.Ref, unionID)
+		want(again.Ref, unionID)
+	}
+	query := Query(session.Ref{AppID: l.AppID, OpenID: "oBBBBBBBBBBBBBBBBBBBBBBBBBBB", SessionID: l.SessionID})
+	query.UnionID = newer
+	if _, err := store.Get(t.Context(), query); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("another user's session: %v", err)
+	}
+}
+
 func laterUnionID(t *testing.T, store session.Store) {
 	first, second := login(sid(1), soon()), login(sid(2), soon())
 	second.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	mustPut(t, store, first, 5)
-	if got, err := store.Get(t.Context(), first.Ref); err != nil || got.UnionID != "" {
+	if got, err := store.Get(t.Context(), Query(first.Ref)); err != nil || got.UnionID != "" {
 		t.Fatalf("before: %+v, %v", got, err)
 	}
 	if before, err := store.Put(t.Context(), second, 5); err != nil || before != "" {
 		t.Errorf("Put: unionid before %q, %v", before, err)
 	}
-	if got, err := store.Get(t.Context(), first.Ref); err != nil || got.UnionID != second.UnionID {
+	if got, err := store.Get(t.Context(), Query(first.Ref)); err != nil || got.UnionID != second.UnionID {
 		t.Errorf("after: %+v, %v; want unionid %s", got, err, second.UnionID)
 	}
 	third := login(sid(3), soon())
@@ -295,7 +328,7 @@ func concurrentUse(t *testing.T, store session.Store) {
 				if _, err := store.Put(ctx, l, 3); err != nil {
 					t.Error(err)
 				}
-				if _, err := store.Get(ctx, l.Ref); err != nil && !errors.Is(err, session.ErrNotFound) {
+				if _, err := store.Get(ctx, Query(l.Ref)); err != nil && !errors.Is(err, session.ErrNotFound) {
 					t.Error(err)
 				}
 				switch n % 10 {
