@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/compact"
-	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -46,14 +45,14 @@ type verifiedToken struct {
 	sum             tokenSum
 	issued, expires int64 // Unix seconds
 	app, key        uint16
-	openID          [shortText]byte // filled up with zeros, which no id has
-	sessionID       [24]byte
-	unionID         [shortText]byte
+	// Where in texts each ends: openid, session id and unionid, one after the other.
+	openID, sessionID, unionID uint8
+	texts                      [shortTexts]byte
 }
 
-// shortText is longer than any id that WeChat gives so far. Tokens with a longer
-// one are verified every time.
-const shortText = 32
+// shortTexts is room for ids as long as WeChat gives them so far, and a bit more.
+// Tokens with longer ones are verified every time.
+const shortTexts = 89
 
 func newVerifiedTokens() *verifiedTokens {
 	t := new(verifiedTokens)
@@ -77,58 +76,43 @@ func (s *verifiedShard) find(sum *tokenSum) uint32 {
 func (s *verifiedShard) hashAt(place uint32) uint64 { return s.tokens.At(place).sum.hash() }
 
 // get returns the claims of a token.
-func (t *verifiedTokens) get(sum tokenSum) (token.Claims, bool) {
+func (t *verifiedTokens) get(sum tokenSum) (c token.Claims, known bool) {
 	shard := t.shard(sum.hash())
 	shard.RLock()
+	defer shard.RUnlock()
 	place := shard.find(&sum)
 	if place == 0 {
-		shard.RUnlock()
-		return token.Claims{}, false
+		return c, false
 	}
-	entry := *shard.tokens.At(place)
-	shard.RUnlock()
-	return t.claims(&entry), true
-}
-
-func (t *verifiedTokens) claims(e *verifiedToken) token.Claims {
+	e := shard.tokens.At(place)
 	// One string for all three.
-	var buf [2*shortText + len(e.sessionID)]byte
-	openID := copy(buf[:], trimmed(e.openID[:]))
-	sessionID := openID + copy(buf[openID:], trimmed(e.sessionID[:]))
-	unionID := sessionID + copy(buf[sessionID:], trimmed(e.unionID[:]))
-	all := string(buf[:unionID])
+	all := string(e.texts[:e.unionID])
+	c.User.OpenID, c.User.SessionID, c.User.UnionID = all[:e.openID], all[e.openID:e.sessionID], all[e.sessionID:]
 	names := *t.names.all.Load()
-	return token.Claims{
-		User: identity.User{
-			AppID: names[e.app], OpenID: all[:openID], SessionID: all[openID:sessionID], UnionID: all[sessionID:],
-		},
-		IssuedAt: time.Unix(e.issued, 0), Expires: time.Unix(e.expires, 0), KeyID: names[e.key],
-	}
-}
-
-func trimmed(b []byte) []byte {
-	n := len(b)
-	for n > 0 && b[n-1] == 0 {
-		n--
-	}
-	return b[:n]
+	c.User.AppID, c.KeyID = names[e.app], names[e.key]
+	c.IssuedAt, c.Expires = time.Unix(e.issued, 0), time.Unix(e.expires, 0)
+	return c, true
 }
 
 // add remembers a token's claims, unless they are unusually long.
 func (t *verifiedTokens) add(sum tokenSum, c token.Claims) {
 	e := verifiedToken{sum: sum, issued: c.IssuedAt.Unix(), expires: c.Expires.Unix()}
-	var known, fits bool
+	var known bool
 	if e.app, known = t.names.number(c.User.AppID); !known {
 		return
 	}
 	if e.key, known = t.names.number(c.KeyID); !known {
 		return
 	}
-	fits = copy(e.openID[:], c.User.OpenID) == len(c.User.OpenID) && copy(e.unionID[:], c.User.UnionID) == len(c.User.UnionID) &&
-		copy(e.sessionID[:], c.User.SessionID) == len(c.User.SessionID)
-	if !fits {
+	if len(c.User.OpenID)+len(c.User.SessionID)+len(c.User.UnionID) > shortTexts {
 		return
 	}
+	end := uint8(0)
+	put := func(text string) uint8 {
+		end += uint8(copy(e.texts[end:], text))
+		return end
+	}
+	e.openID, e.sessionID, e.unionID = put(c.User.OpenID), put(c.User.SessionID), put(c.User.UnionID)
 	shard := t.shard(sum.hash())
 	shard.Lock()
 	defer shard.Unlock()

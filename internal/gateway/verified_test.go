@@ -26,7 +26,7 @@ func claimsOf(openID, unionID string) token.Claims {
 
 func TestVerifiedTokensKeepClaimsWhole(t *testing.T) {
 	table := newVerifiedTokens()
-	for n, c := range []token.Claims{claimsOf(openID, ""), claimsOf(openID, "u"+openID), claimsOf(strings.Repeat("o", shortText), strings.Repeat("u", shortText))} {
+	for n, c := range []token.Claims{claimsOf(openID, ""), claimsOf(openID, "u"+openID), claimsOf(strings.Repeat("o", 30), strings.Repeat("u", shortTexts-30-22))} {
 		table.add(sumOf(n), c)
 		if got, ok := table.get(sumOf(n)); !ok || got != c {
 			t.Errorf("got %+v, %v; want %+v", got, ok, c)
@@ -35,7 +35,7 @@ func TestVerifiedTokensKeepClaimsWhole(t *testing.T) {
 	if _, ok := table.get(sumOf(99)); ok {
 		t.Error("a token nobody added")
 	}
-	for _, long := range []token.Claims{claimsOf(strings.Repeat("o", shortText+1), ""), claimsOf(openID, strings.Repeat("u", shortText+1))} {
+	for _, long := range []token.Claims{claimsOf(strings.Repeat("o", shortTexts-21), ""), claimsOf(openID, strings.Repeat("u", shortTexts))} {
 		table.add(sumOf(100), long)
 		if got, ok := table.get(sumOf(100)); ok {
 			t.Errorf("a long identifier was cut: %+v", got)
