@@ -17,6 +17,16 @@ type responseWriter struct {
 	private  bool
 	referrer bool
 	done     bool
+	values   [2]string // of the two headers: their place is here
+}
+
+// marked wraps the writer of an answer that depends on the token; one to somebody
+// is private.
+func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
+	return responseWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		vary:                  h.carrier.vary(), private: private, referrer: h.carrier.inURL(),
+	}
 }
 
 func (w *responseWriter) mark(status int) {
@@ -26,11 +36,14 @@ func (w *responseWriter) mark(status int) {
 	}
 	w.done = true
 	header := w.Header()
-	if w.vary != "" && !varies(header["Vary"], w.vary) {
-		header["Vary"] = append(header["Vary"], w.vary)
+	if vary := header["Vary"]; w.vary != "" && !varies(vary, w.vary) {
+		if len(vary) == 0 {
+			vary = w.values[:0:1]
+		}
+		header["Vary"] = append(vary, w.vary)
 	}
 	if w.private && len(header["Cache-Control"]) == 0 {
-		header["Cache-Control"] = []string{"private"}
+		header["Cache-Control"] = append(w.values[1:1], "private")
 	}
 	if w.referrer {
 		header["Referrer-Policy"] = []string{"no-referrer"}

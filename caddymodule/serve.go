@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -29,7 +28,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		asked = h.cloud.Read(r.Header)
 	}
 	// Before any decision, and in place: error routes get the same header map.
-	h.guard.Strip(r.Header, fromTrustedProxy(r))
+	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
 	websocket := identity.CleanHop(r)
 	if h.cloud != nil {
 		h.cloud.KeepService(r.Header, asked)
@@ -45,25 +44,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return nil
 		}
 	}
-	h.setPlaceholders(r, a.user)
 	if a.anonymous {
+		setPlaceholders(r, placeholderOfNobody)
 		h.app.observer.metrics.anonymous.Inc()
-	} else {
-		h.app.observer.metrics.authenticated.Inc()
-	}
-	if a.anonymous && !a.varies {
+		if a.varies {
+			marked := h.marked(w, false)
+			w = &marked
+		}
 		return next.ServeHTTP(w, r)
 	}
-	w = &responseWriter{
-		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		vary:                  h.carrier.vary(), private: !a.anonymous, referrer: h.carrier.inURL(),
-	}
-	if !a.anonymous && websocket {
+	p := &passage{responseWriter: h.marked(w, true), handler: h, user: a.user}
+	setPlaceholders(r, p.placeholder)
+	h.app.observer.metrics.authenticated.Inc()
+	if websocket {
 		var stop func()
 		r, stop = h.endWithSession(r, a.token)
 		defer stop()
 	}
-	return next.ServeHTTP(w, r)
+	return next.ServeHTTP(&p.responseWriter, r)
 }
 
 // admit decides. Whatever goes wrong in here, a panic included, is an answer of
@@ -136,34 +134,6 @@ func (h *Handler) answerRefusal(w http.ResponseWriter, refusal refusal) {
 
 func (h *Handler) userHash(user identity.User) string {
 	return h.app.keys.Current().UserHash(user.AppID, user.OpenID)
-}
-
-// setPlaceholders makes the user known to the rest of the Caddyfile; for nobody
-// they are empty. The function runs only if somebody asks. Values are checked at
-// login: no braces, so nothing in them is ever expanded again.
-func (h *Handler) setPlaceholders(r *http.Request, user identity.User) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return
-	}
-	repl.Map(func(key string) (any, bool) {
-		switch key {
-		case "http.auth.user.id":
-			if user.OpenID == "" {
-				return "", true
-			}
-			return h.userHash(user), true
-		case "http.auth.user.openid":
-			return user.OpenID, true
-		case "http.auth.user.unionid":
-			return user.UnionID, true
-		case "http.auth.user.appid":
-			return user.AppID, true
-		case "http.auth.user.session_id":
-			return user.SessionID, true
-		}
-		return nil, false
-	})
 }
 
 // fromTrustedProxy reports whether the peer is in Caddy's trusted_proxies.

@@ -109,7 +109,7 @@ func (t *verifiedTokens) add(sum tokenSum, c token.Claims) {
 	}
 	end := uint8(0)
 	put := func(text string) uint8 {
-		end += uint8(copy(e.texts[end:], text))
+		end += uint8(copy(e.texts[end:], text)) //nolint:gosec // at most shortTexts
 		return end
 	}
 	e.openID, e.sessionID, e.unionID = put(c.User.OpenID), put(c.User.SessionID), put(c.User.UnionID)

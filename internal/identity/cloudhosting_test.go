@@ -56,7 +56,7 @@ func TestCloudHostingHeaders(t *testing.T) {
 				h[name] = []string{value}
 			}
 			asked := tc.preset.Read(h)
-			guard.Strip(h, true)
+			guard.Strip(h, anybody)
 			delete(h, "Referer")
 			if len(h) != 0 {
 				t.Errorf("left of the client: %v", h)
@@ -98,7 +98,7 @@ func TestServiceStaysOnThisHop(t *testing.T) {
 			var preset CloudHosting
 			r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, Header: tc.header}
 			asked := preset.Read(r.Header)
-			guard.Strip(r.Header, false)
+			guard.Strip(r.Header, nobody)
 			CleanHop(r)
 			preset.KeepService(r.Header, asked)
 			if got := r.Header.Get("X-Wx-Service"); got != tc.service {
@@ -127,7 +127,7 @@ func BenchmarkPresets(b *testing.B) {
 		h := make(http.Header, 16)
 		for b.Loop() {
 			maps.Copy(h, client)
-			guard.Strip(h, false)
+			guard.Strip(h, nobody)
 			guard.Inject(h, cloudUser)
 		}
 	})
@@ -137,7 +137,7 @@ func BenchmarkPresets(b *testing.B) {
 		for b.Loop() {
 			maps.Copy(h, client)
 			asked := preset.Read(h)
-			guard.Strip(h, false)
+			guard.Strip(h, nobody)
 			preset.Inject(h, cloudUser, asked, "192.0.2.1")
 		}
 	})

@@ -155,11 +155,12 @@ func validHeaderName(name string) bool {
 
 // Strip removes from h, in place, every alias of every protected header, and
 // unless the peer is a trusted proxy every header that apps trust by habit.
-// It comes before any decision, because error routes see the same map.
-func (g *Guard) Strip(h http.Header, trustedPeer bool) {
+// It comes before any decision, because error routes see the same map. Whether
+// the peer is trusted is only asked if there is such a header.
+func (g *Guard) Strip(h http.Header, trustedPeer func() bool) {
 	for name := range h {
 		k := g.stripped.kindOf(name)
-		if k == other || k != protected && trustedPeer || k == respelled && slices.Contains(rewritten, name) {
+		if k == other || k == respelled && slices.Contains(rewritten, name) || k != protected && trustedPeer() {
 			continue
 		}
 		delete(h, name) // Header.Del would canonicalize the name and miss it
