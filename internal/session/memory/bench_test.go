@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/patrickmn/go-cache"
-
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/sessiontest"
@@ -128,40 +126,4 @@ func BenchmarkPut(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// BenchmarkCollection is one garbage collection with a million sessions in the
-// store, and with as many in go-cache, as a struct of strings each.
-func BenchmarkCollection(b *testing.B) {
-	const n = 1_000_000
-	collect := func(b *testing.B, keep any) {
-		runtime.GC()
-		for b.Loop() {
-			runtime.GC()
-		}
-		runtime.KeepAlive(keep)
-	}
-	b.Run("store", func(b *testing.B) {
-		store := New(n, time.Hour)
-		for i := range n {
-			put(b, store, i)
-		}
-		collect(b, store)
-		if err := store.Close(); err != nil {
-			b.Fatal(err)
-		}
-	})
-	b.Run("go-cache", func(b *testing.B) {
-		type kept struct {
-			ref     session.Ref
-			unionID string
-			ends    time.Time
-		}
-		table := cache.New(cache.NoExpiration, cache.NoExpiration)
-		for i := range n {
-			ref := session.Ref{AppID: "wx1234567890abcdef", OpenID: fmt.Sprintf("o%027d", i), SessionID: fmt.Sprintf("s%021d", i)}
-			table.Set(ref.SessionID, &kept{ref: ref, unionID: fmt.Sprintf("u%027d", i), ends: time.Now()}, cache.NoExpiration)
-		}
-		collect(b, table)
-	})
 }
