@@ -31,17 +31,9 @@ func (b *bench) compare() error {
 			return err
 		}
 	}
-	rounds := make([]map[string]sample, b.rounds)
-	for i := range rounds {
-		rounds[i] = make(map[string]sample, len(all))
-		for _, n := range rand.Perm(len(all)) { //nolint:gosec // an order, no secret
-			v := all[n]
-			s, err := b.measure(v)
-			if err != nil {
-				return fmt.Errorf("%s: %w", v.name, err)
-			}
-			rounds[i][v.name] = s
-		}
+	rounds, err := b.inRounds(all)
+	if err != nil {
+		return err
 	}
 	r := report{
 		Stock: b.stockNote, Missing: b.missing, Quick: b.quick,
@@ -60,6 +52,23 @@ func (b *bench) compare() error {
 		return errBound
 	}
 	return err
+}
+
+// inRounds measures each variant once a round, in another order each time.
+func (b *bench) inRounds(all []*variant) ([]map[string]sample, error) {
+	rounds := make([]map[string]sample, b.rounds)
+	for i := range rounds {
+		rounds[i] = make(map[string]sample, len(all))
+		for _, n := range rand.Perm(len(all)) { //nolint:gosec // an order, no secret
+			v := all[n]
+			s, err := b.measure(v)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.name, err)
+			}
+			rounds[i][v.name] = s
+		}
+	}
+	return rounds, nil
 }
 
 // verify holds the variant to what the upstream has to see of it.

@@ -29,6 +29,7 @@ type options struct {
 	quick          bool
 	check, json    bool
 	scale, login   bool
+	collectors     bool
 	chart, profile string
 	out            io.Writer
 }
@@ -54,6 +55,7 @@ func main() {
 	flag.BoolVar(&o.scale, "scale", false, "measure 10^3 to 10^6 sessions and draw the chart")
 	flag.StringVar(&o.chart, "chart", "docs/scale.svg", "`file` for the chart of -scale")
 	flag.BoolVar(&o.login, "login", false, "measure logins, with WeChat at 50 ms")
+	flag.BoolVar(&o.collectors, "collector", false, "measure settings of the garbage collector")
 	flag.StringVar(&o.profile, "profile", "", "record a CPU profile of a mixed workload into `file`")
 	flag.Parse()
 	if err := o.valid(); err != nil {
@@ -103,6 +105,8 @@ func run(ctx context.Context, o options) (err error) {
 		return b.scale()
 	case o.login:
 		return b.login()
+	case o.collectors:
+		return b.collectors()
 	}
 	return b.compare()
 }

@@ -32,9 +32,9 @@ type bench struct {
 	upstream, wechat *process
 	stockNote        string
 	missing          []string
-	// plainCollector keeps gateways from tuning the collector, so that what they
-	// cost can be compared with stock Caddy.
-	plainCollector      bool
+	// gogc is the setting of the garbage collector in proxies that are started;
+	// empty: the gateway tunes it.
+	gogc                string
 	nextToken, nextCode int
 	began               time.Time
 }
@@ -190,8 +190,8 @@ func (b *bench) caddy(name, binary, dir, addr, caddyfile string) (*process, erro
 	}
 	cmd := exec.CommandContext(b.ctx, binary, "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // the binary to measure
 	cmd.Env = []string{"XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}
-	if b.plainCollector {
-		cmd.Env = append(cmd.Env, "GOGC=100") // Go's own default
+	if b.gogc != "" {
+		cmd.Env = append(cmd.Env, "GOGC="+b.gogc)
 	}
 	p, err := b.start(name, addr, cmd)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -68,18 +67,9 @@ func (b *bench) scale() error {
 		point.HeapBytes = float64(point.againstEmpty-nothing) / float64(n)
 		points, all = append(points, point), append(all, v)
 	}
-	rounds := make([]map[string]sample, b.rounds)
-	for i := range rounds {
-		rounds[i] = make(map[string]sample)
-		order := slices.Clone(all)
-		if i%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, v := range order {
-			if rounds[i][v.name], err = b.measure(v); err != nil {
-				return fmt.Errorf("%s: %w", v.name, err)
-			}
-		}
+	rounds, err := b.inRounds(all)
+	if err != nil {
+		return err
 	}
 	for i, v := range all {
 		row := summarize(v.name, all[0].name, 0, rounds)
