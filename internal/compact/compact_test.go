@@ -85,6 +85,35 @@ func TestSlabGivesPlacesAgain(t *testing.T) {
 	}
 }
 
+// Places of a class have its remainder, those given back as well, and belong to
+// nobody else.
+func TestClassesOfASlabAreApart(t *testing.T) {
+	const classes = 7
+	var slab Slab[int]
+	var class [classes]Class
+	if slab.Reaches(0) {
+		t.Error("an empty slab reaches place 0")
+	}
+	owner := make(map[uint32]uint32)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20 * chunkSize {
+		n := random.Uint32N(classes)
+		place := slab.TakeFrom(&class[n], n, classes)
+		if _, taken := owner[place]; taken || place == 0 || place%classes != n || !slab.Reaches(place) || *slab.At(place) != 0 {
+			t.Fatalf("place %d for class %d", place, n)
+		}
+		if random.IntN(2) == 0 {
+			*slab.At(place) = 1
+			slab.GiveTo(&class[n], place)
+			continue
+		}
+		owner[place] = n
+	}
+	if slab.Reaches(1 << 30) {
+		t.Error("it reaches everything")
+	}
+}
+
 func BenchmarkIndexFind(b *testing.B) {
 	for _, n := range []uint32{1_000, 1_000_000} {
 		var index Index

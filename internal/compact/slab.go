@@ -5,7 +5,10 @@
 // nothing in it to look at. A lookup touches as little memory as it can.
 package compact
 
-import "sync/atomic"
+import (
+	"cmp"
+	"sync/atomic"
+)
 
 // chunkSize is how many values a Slab takes from the heap at once.
 const chunkSize = 1024
@@ -15,8 +18,28 @@ const chunkSize = 1024
 // an empty slab.
 type Slab[T any] struct {
 	chunks atomic.Pointer[[]*[chunkSize]T]
-	free   []uint32 // places given back
-	next   uint32   // the last place that was taken; 0 is no place
+	all    Class
+}
+
+// Class is a share of the places of a Slab: those with one remainder, so that a
+// place says itself whose it is. The zero value has given out none.
+type Class struct {
+	free []uint32 // places given back
+	next uint32
+}
+
+func (c *Class) take(remainder, classes uint32) uint32 {
+	if n := len(c.free); n > 0 {
+		place := c.free[n-1]
+		c.free = c.free[:n-1]
+		return place
+	}
+	if c.next == 0 { // 0 is no place
+		c.next = cmp.Or(remainder, classes)
+	}
+	place := c.next
+	c.next += classes
+	return place
 }
 
 // At returns the value at a place that was taken. The pointer stays good until
@@ -26,29 +49,38 @@ func (s *Slab[T]) At(place uint32) *T {
 }
 
 // Take returns a place with a zero value. Places begin with 1.
-func (s *Slab[T]) Take() uint32 {
-	if n := len(s.free); n > 0 {
-		place := s.free[n-1]
-		s.free = s.free[:n-1]
-		return place
-	}
-	s.next++
+func (s *Slab[T]) Take() uint32 { return s.TakeFrom(&s.all, 0, 1) }
+
+// TakeFrom is Take for one of several classes: place%classes is the remainder.
+// All places of a slab are taken in this way or none.
+func (s *Slab[T]) TakeFrom(c *Class, remainder, classes uint32) uint32 {
+	place := c.take(remainder, classes)
 	var chunks []*[chunkSize]T
 	if known := s.chunks.Load(); known != nil {
 		chunks = *known
 	}
-	if int(s.next/chunkSize) >= len(chunks) {
+	for int(place/chunkSize) >= len(chunks) {
 		// Readers have the old slice; an append within its capacity is beyond
 		// what they see.
-		chunks = append(chunks, new([chunkSize]T))
-		s.chunks.Store(&chunks)
+		more := append(chunks, new([chunkSize]T))
+		s.chunks.Store(&more)
+		chunks = more
 	}
-	return s.next
+	return place
 }
 
 // Give gives a place back. Nobody may look at it any more.
-func (s *Slab[T]) Give(place uint32) {
+func (s *Slab[T]) Give(place uint32) { s.GiveTo(&s.all, place) }
+
+// GiveTo is Give for a place of a class.
+func (s *Slab[T]) GiveTo(c *Class, place uint32) {
 	var zero T
 	*s.At(place) = zero
-	s.free = append(s.free, place)
+	c.free = append(c.free, place)
+}
+
+// Reaches reports whether there is a place with this number, taken or not.
+func (s *Slab[T]) Reaches(place uint32) bool {
+	chunks := s.chunks.Load()
+	return chunks != nil && int(place/chunkSize) < len(*chunks)
 }

@@ -34,9 +34,9 @@ func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (ide
 // verify finds out whether the token is one of ours that this site accepts and
 // that has not expired; its session is another question. For an expired token
 // the claims are returned together with ErrSessionExpired.
-func (g *Gateway) verify(text string, apps Apps, now time.Time) (token.Claims, error) {
+func (g *Gateway) verify(text string, apps Apps, now time.Time) (knownToken, error) {
 	if len(text) > maxCredentialBytes {
-		return token.Claims{}, ErrLoginRequired
+		return knownToken{}, ErrLoginRequired
 	}
 	ring := g.Keys()
 	sum := g.State.tokenHash(text)
@@ -45,26 +45,29 @@ func (g *Gateway) verify(text string, apps Apps, now time.Time) (token.Claims, e
 	g.Observer.TokenSeen(ok)
 	if ok {
 		if !apps.Has(known.User.AppID) {
-			return token.Claims{}, ErrLoginRequired
+			return knownToken{}, ErrLoginRequired
 		}
 		return known, nil
 	}
 	claims, err := ring.Verify(text, now, g.maxTokenLifetime)
 	switch {
 	case err != nil && !errors.Is(err, token.ErrExpired), !apps.Has(claims.User.AppID):
-		return token.Claims{}, ErrLoginRequired
+		return knownToken{}, ErrLoginRequired
 	case err != nil:
-		return claims, ErrSessionExpired
+		return knownToken{Claims: claims}, ErrSessionExpired
 	}
 	g.State.verified.add(sum, claims)
-	return claims, nil
+	return knownToken{Claims: claims, sum: sum}, nil
 }
 
 // session returns the live session of a verified token.
-func (g *Gateway) session(ctx context.Context, claims *token.Claims, now time.Time) (session.Session, error) {
-	live, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now})
+func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
+	live, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Place: claims.place})
 	switch {
 	case err == nil:
+		if live.Place != claims.place {
+			g.State.verified.place(claims.sum, live.Place)
+		}
 		return live, nil
 	case errors.Is(err, session.ErrNotFound) && !now.Before(claims.Expires):
 		// Tokens end with their session at the latest: in the leeway of the

@@ -24,7 +24,7 @@ func (g *Gateway) Renew(ctx context.Context, text string, apps Apps) (Grant, err
 		return Grant{}, err
 	}
 	claims.User.UnionID = live.UnionID
-	return g.grant(claims, live.Ends)
+	return g.grant(claims.Claims, live.Ends)
 }
 
 // issueTime is now in whole seconds, or the second after the token that is being

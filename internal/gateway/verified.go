@@ -48,11 +48,19 @@ type verifiedToken struct {
 	// Where in texts each ends: openid, session id and unionid, one after the other.
 	openID, sessionID, unionID uint8
 	texts                      [shortTexts]byte
+	session                    uint32 // session.Query.Place
+}
+
+// knownToken is a verified token and what is remembered with it.
+type knownToken struct {
+	token.Claims
+	sum   tokenSum
+	place uint32 // session.Query.Place
 }
 
 // shortTexts is room for ids as long as WeChat gives them so far, and a bit more.
 // Tokens with longer ones are verified every time.
-const shortTexts = 89
+const shortTexts = 85
 
 func newVerifiedTokens() *verifiedTokens {
 	t := new(verifiedTokens)
@@ -75,8 +83,8 @@ func (s *verifiedShard) find(sum *tokenSum) uint32 {
 
 func (s *verifiedShard) hashAt(place uint32) uint64 { return s.tokens.At(place).sum.hash() }
 
-// get returns the claims of a token.
-func (t *verifiedTokens) get(sum tokenSum) (c token.Claims, known bool) {
+// get returns a token that was added.
+func (t *verifiedTokens) get(sum tokenSum) (c knownToken, known bool) {
 	shard := t.shard(sum.hash())
 	shard.RLock()
 	defer shard.RUnlock()
@@ -91,7 +99,18 @@ func (t *verifiedTokens) get(sum tokenSum) (c token.Claims, known bool) {
 	names := *t.names.all.Load()
 	c.User.AppID, c.KeyID = names[e.app], names[e.key]
 	c.IssuedAt, c.Expires = time.Unix(e.issued, 0), time.Unix(e.expires, 0)
+	c.sum, c.place = sum, e.session
 	return c, true
+}
+
+// place remembers where the store found the session of a token.
+func (t *verifiedTokens) place(sum tokenSum, session uint32) {
+	shard := t.shard(sum.hash())
+	shard.Lock()
+	defer shard.Unlock()
+	if place := shard.find(&sum); place != 0 {
+		shard.tokens.At(place).session = session
+	}
 }
 
 // add remembers a token's claims, unless they are unusually long.

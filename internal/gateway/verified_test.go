@@ -28,7 +28,7 @@ func TestVerifiedTokensKeepClaimsWhole(t *testing.T) {
 	table := newVerifiedTokens()
 	for n, c := range []token.Claims{claimsOf(openID, ""), claimsOf(openID, "u"+openID), claimsOf(strings.Repeat("o", 30), strings.Repeat("u", shortTexts-30-22))} {
 		table.add(sumOf(n), c)
-		if got, ok := table.get(sumOf(n)); !ok || got != c {
+		if got, ok := table.get(sumOf(n)); !ok || got.Claims != c {
 			t.Errorf("got %+v, %v; want %+v", got, ok, c)
 		}
 	}
@@ -40,6 +40,19 @@ func TestVerifiedTokensKeepClaimsWhole(t *testing.T) {
 		if got, ok := table.get(sumOf(100)); ok {
 			t.Errorf("a long identifier was cut: %+v", got)
 		}
+	}
+}
+
+func TestVerifiedTokensRememberAPlace(t *testing.T) {
+	table := newVerifiedTokens()
+	table.add(sumOf(1), claimsOf(openID, ""))
+	table.place(sumOf(1), 42)
+	table.place(sumOf(2), 43) // of a token that has been forgotten
+	if got, ok := table.get(sumOf(1)); !ok || got.place != 42 || got.sum != sumOf(1) || got.Claims != claimsOf(openID, "") {
+		t.Errorf("got %+v, %v; want place 42", got, ok)
+	}
+	if got, ok := table.get(sumOf(2)); ok {
+		t.Errorf("a token nobody added: %+v", got)
 	}
 }
 

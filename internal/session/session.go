@@ -40,6 +40,9 @@ type Query struct {
 	UnionID string
 	// Now is what the caller's clock says; one reading is enough for a request.
 	Now time.Time
+	// Place that the store named the last time, 0 for none. Any number is good: a
+	// store looks there first, and believes nothing but what it sees.
+	Place uint32
 }
 
 // Session is a live login.
@@ -48,6 +51,8 @@ type Session struct {
 	UnionID string
 	// Ends is when the session is over however often it is renewed.
 	Ends time.Time
+	// Place for the next Query, 0 for none.
+	Place uint32
 }
 
 // Login is what WeChat told about a user, and the session that begins with it.

@@ -61,7 +61,8 @@ var _ session.Store = (*Store)(nil)
 type shard struct {
 	sync.RWMutex
 	places compact.Index
-	_      [64]byte // the next one is on another cache line
+	own    compact.Class // of the places of its sessions; for mu, not for this lock
+	_      [64]byte      // the next one is on another cache line
 }
 
 // app counts what there is of an app. Users in the slab name it by number.
@@ -111,8 +112,12 @@ func (s *Store) hash(id *sessionID) uint64 { return maphash.Bytes(s.seed, id[:])
 // hashAt is the hash of the session at a place.
 func (s *Store) hashAt(place uint32) uint64 { return s.hash(&s.lives.At(place).id) }
 
-// shardOf uses other bits of the hash than the index in it.
-func (s *Store) shardOf(hash uint64) *shard { return &s.index[hash>>20%shards] }
+// shardNumber uses other bits of the hash than the index in the shard. It is also
+// the remainder of the places that sessions of the shard have, so that looking at
+// a place takes the lock of one shard, whatever was there before.
+func shardNumber(hash uint64) uint32 { return uint32(hash >> 20 % shards) }
+
+func (s *Store) shardOf(hash uint64) *shard { return &s.index[shardNumber(hash)] }
 
 // find returns the place of a session, 0 if there is none. The caller holds the
 // lock of the shard, or mu.
@@ -130,9 +135,11 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 	shard := s.shardOf(hash)
 	shard.RLock()
 	defer shard.RUnlock()
-	place := s.find(shard, hash, &id)
-	if place == 0 {
-		return session.Session{}, session.ErrNotFound
+	place := query.Place
+	if !s.isAt(place, shardNumber(hash), &id) {
+		if place = s.find(shard, hash, &id); place == 0 {
+			return session.Session{}, session.ErrNotFound
+		}
 	}
 	l := s.lives.At(place)
 	if s.over(l, query.Now) {
@@ -145,7 +152,14 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 			return session.Session{}, session.ErrNotFound
 		}
 	}
-	return session.Session{UnionID: unionID, Ends: time.Unix(0, l.ends)}, nil
+	return session.Session{UnionID: unionID, Ends: time.Unix(0, l.ends), Place: place}, nil
+}
+
+// isAt reports whether the session is at a place, which may be any number. The
+// caller holds the lock of the shard. A session that has ended is nowhere: its
+// place is empty before that lock is free.
+func (s *Store) isAt(place, shard uint32, id *sessionID) bool {
+	return place%shards == shard && s.lives.Reaches(place) && s.lives.At(place).id == *id
 }
 
 // whose is a hash of an app, a user of it and the user's UnionID, under keys of
@@ -265,7 +279,7 @@ func (s *Store) appNumber(appID string) uint16 {
 func (s *Store) lockSessionsOf(u *user, change func()) {
 	var held [shards]bool
 	for place := u.oldest; place != 0; place = s.lives.At(place).nextOfUser {
-		held[s.hashAt(place)>>20%shards] = true
+		held[place%shards] = true
 	}
 	for i := range held {
 		if held[i] {
@@ -279,9 +293,8 @@ func (s *Store) lockSessionsOf(u *user, change func()) {
 // begin adds a session of a user. The caller holds mu.
 func (s *Store) begin(userPlace uint32, l live) {
 	u := s.users.At(userPlace)
-	place := s.lives.Take()
 	l.older = s.newest
-	*s.lives.At(place) = l
+	place := s.publish(l)
 	if s.newest != 0 {
 		s.lives.At(s.newest).newer = place
 	} else {
@@ -300,18 +313,25 @@ func (s *Store) begin(userPlace uint32, l live) {
 	if u.sessions == 1 {
 		app.users++
 	}
+}
+
+// publish puts a session where lookups find it, and returns its place. The caller
+// holds mu.
+func (s *Store) publish(l live) uint32 {
 	hash := s.hash(&l.id)
 	shard := s.shardOf(hash)
+	place := s.lives.TakeFrom(&shard.own, shardNumber(hash), shards)
 	shard.Lock()
 	defer shard.Unlock()
+	*s.lives.At(place) = l
 	shard.places.Add(hash, place, s.hashAt)
+	return place
 }
 
 // end removes a session everywhere, and its user with the last one. The caller
 // holds mu.
 func (s *Store) end(place uint32) {
-	l := s.lives.At(place)
-	s.unpublish(place)
+	l := s.unpublish(place)
 	if l.older != 0 {
 		s.lives.At(l.older).newer = l.newer
 	} else {
@@ -336,17 +356,19 @@ func (s *Store) end(place uint32) {
 		app.users--
 		s.forget(l.user, time.Now())
 	}
-	s.lives.Give(place)
 }
 
-// unpublish makes lookups not find a session any more; none is looking at it
-// afterwards.
-func (s *Store) unpublish(place uint32) {
+// unpublish makes lookups not find a session any more and returns what it was;
+// none is looking at it afterwards. The caller holds mu.
+func (s *Store) unpublish(place uint32) live {
 	hash := s.hashAt(place)
 	shard := s.shardOf(hash)
 	shard.Lock()
 	defer shard.Unlock()
+	l := *s.lives.At(place)
 	shard.places.Remove(hash, place, s.hashAt)
+	s.lives.GiveTo(&shard.own, place)
+	return l
 }
 
 // forget removes a user about whom there is nothing to know any more. The caller

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ var Checks = []Check{
 	{"cap ends the oldest first", capEndsOldest},
 	{"later unionid reaches live sessions", laterUnionID},
 	{"what the caller knows of the unionid is no answer", knownUnionID},
+	{"any place is good", anyPlace},
 	{"users of two apps are two", appsAreApart},
 	{"code is granted once", codeOnce},
 	{"code of two apps is two", codeApps},
@@ -194,6 +196,56 @@ func knownUnionID(t *testing.T, store session.Store) {
 	}
 }
 
+// anyPlace asks with places that are wrong, old and somebody else's.
+func anyPlace(t *testing.T, store session.Store) {
+	const n = 100
+	places := []uint32{0, 1, 2, 63, 64, 65, 1 << 20, math.MaxUint32}
+	var ended []session.Ref
+	want := func(ref session.Ref, live bool) {
+		t.Helper()
+		for _, place := range places {
+			query := Query(ref)
+			query.Place, query.UnionID = place, "u"+ref.SessionID
+			got, err := store.Get(t.Context(), query)
+			if live && (err != nil || got.UnionID != "u"+ref.SessionID) || !live && !errors.Is(err, session.ErrNotFound) {
+				t.Fatalf("session %s at %d: live should be %v, got %+v, %v", ref.SessionID, place, live, got, err)
+			}
+		}
+	}
+	begin := func(n int) session.Ref {
+		l := login(sid(n), soon())
+		l.OpenID = fmt.Sprintf("o%027d", n)
+		l.UnionID = "u" + l.SessionID
+		mustPut(t, store, l, 5)
+		got, err := store.Get(t.Context(), Query(l.Ref))
+		if err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, got.Place)
+		return l.Ref
+	}
+	var live []session.Ref
+	for i := range n {
+		live = append(live, begin(i))
+	}
+	for i := range n / 2 { // their places are taken again
+		if err := store.Delete(t.Context(), live[i]); err != nil {
+			t.Fatal(err)
+		}
+		ended = append(ended, live[i])
+		want(live[i], false)
+	}
+	for i := range n / 2 {
+		live[i] = begin(n + i)
+	}
+	for _, ref := range live {
+		want(ref, true)
+	}
+	for _, ref := range ended {
+		want(ref, false)
+	}
+}
+
 func laterUnionID(t *testing.T, store session.Store) {
 	first, second := login(sid(1), soon()), login(sid(2), soon())
 	second.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -328,8 +380,12 @@ func concurrentUse(t *testing.T, store session.Store) {
 				if _, err := store.Put(ctx, l, 3); err != nil {
 					t.Error(err)
 				}
-				if _, err := store.Get(ctx, Query(l.Ref)); err != nil && !errors.Is(err, session.ErrNotFound) {
-					t.Error(err)
+				query := Query(l.Ref)
+				for place := range uint32(3 * 64) { // where others are at work
+					query.Place = place
+					if _, err := store.Get(ctx, query); err != nil && !errors.Is(err, session.ErrNotFound) {
+						t.Error(err)
+					}
 				}
 				switch n % 10 {
 				case 3:
