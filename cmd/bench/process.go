@@ -34,7 +34,9 @@ type bench struct {
 	missing          []string
 	// gogc is the setting of the garbage collector in proxies that are started;
 	// empty: the gateway tunes it.
-	gogc                string
+	gogc string
+	// logging is more options for the log of gateways that are started.
+	logging             string
 	nextToken, nextCode int
 	began               time.Time
 }

@@ -29,7 +29,7 @@ const globals = `{
 	storage file_system %s
 	log {
 		level ERROR
-	}
+%s	}
 %s}
 http://:%s {
 	bind 127.0.0.1
@@ -42,7 +42,7 @@ func (b *bench) stockProxy(name, site string) (*process, error) {
 		return nil, err
 	}
 	dir := filepath.Join(b.dir, "proxy-"+addr)
-	text := fmt.Sprintf(globals, "off", dir, "", port(addr), site+"\treverse_proxy "+b.upstream.addr+"\n")
+	text := fmt.Sprintf(globals, "off", dir, "", "", port(addr), site+"\treverse_proxy "+b.upstream.addr+"\n")
 	return b.caddy(name, b.stock, dir, addr, text)
 }
 
@@ -56,7 +56,7 @@ func (b *bench) gatewayProxy(name, dir, admin, store string) (*process, error) {
 	global := "\twechat {\n\t\tapp " + appID + " {env.BENCH_SECRET}\n\t\tsigning_key {env.BENCH_KEY}\n\t\tapi http://" + b.wechat.addr +
 		"\n\t\tlogin_limit off\n" + store + "\t}\n"
 	site := "\twechat_auth {\n\t\tpublic /public/*\n\t}\n\treverse_proxy " + b.upstream.addr + "\n"
-	return b.caddy(name, b.gateway, dir, addr, fmt.Sprintf(globals, admin, dir, global, port(addr), site))
+	return b.caddy(name, b.gateway, dir, addr, fmt.Sprintf(globals, admin, dir, b.logging, global, port(addr), site))
 }
 
 // redis starts a server of its own, or returns nil if there is none here.
@@ -171,6 +171,13 @@ func (b *bench) variants() ([]*variant, error) {
 	more := "value-19-of-a-usual-length"
 	add(&variant{name: stockExtra, proxy: stocks[0], base: stockExtra, calls: gets("/", tokens, 20)}, "/check", "", 20, "openid= extra="+more)
 	add(&variant{name: "gateway as shipped", proxy: shipped, base: "stock", bound: 0.85, calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
+	b.logging = "\t\texclude http.handlers.reverse_proxy\n"
+	quiet, quietTokens, quietOpenID, err := b.loggedIn("gateway as shipped, quiet proxy", "")
+	if err != nil {
+		return nil, err
+	}
+	add(&variant{name: quiet.name, proxy: quiet, base: "stock", calls: gets("/", quietTokens, 0)}, "/check", quietTokens[0], 0, "openid="+quietOpenID+" extra=")
+	b.logging = ""
 	b.gogc = "100" // Go's own default: what the code costs can be compared
 	gateway, tokens, openID, err := b.loggedIn("gateway, memory", "")
 	if err != nil {
