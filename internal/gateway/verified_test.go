@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -91,4 +92,31 @@ func TestVerifiedTokensUnderConcurrentUse(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// A token that is known is known by all of its text: no other with a part of it
+// counts, its signature included.
+func TestKnownTokenWithAnotherByteIsRefused(t *testing.T) {
+	w := newWorld(t)
+	text := w.login(t, "code").Token
+	known := func() {
+		t.Helper()
+		if user, err := w.Authenticate(t.Context(), text, sites); err != nil || user.OpenID != openID {
+			t.Fatalf("the token itself: %+v, %v", user, err)
+		}
+	}
+	known()
+	for i := range len(text) {
+		for _, other := range []string{
+			text[:i] + string(text[i]^1) + text[i+1:], // another byte
+			text[:i] + text[i+1:],                     // one less
+			text[:i] + "." + text[i:],                 // one more
+			text[i+1:],                                // the signature alone, in the end
+		} {
+			if user, err := w.Authenticate(t.Context(), other, sites); !errors.Is(err, ErrLoginRequired) {
+				t.Fatalf("changed at %d of %d: %+v, %v", i, len(text), user, err)
+			}
+		}
+	}
+	known()
 }
