@@ -89,7 +89,11 @@ func (b *bench) close() error {
 func (b *bench) prepare() (err error) {
 	if b.gateway == "" {
 		b.gateway = filepath.Join(b.dir, "gateway")
-		if err := b.build(b.gateway, "github.com/caddy-wechat/gateway/cmd/caddy"); err != nil {
+		var flags []string
+		if b.options.profile != "" {
+			flags = []string{"-trimpath"} // the profile is for everybody's machine
+		}
+		if err := b.build(b.gateway, "github.com/caddy-wechat/gateway/cmd/caddy", flags...); err != nil {
 			return err
 		}
 	}
@@ -112,8 +116,9 @@ func (b *bench) prepare() (err error) {
 	return err
 }
 
-func (b *bench) build(output, pkg string) error {
-	cmd := exec.CommandContext(b.ctx, "go", "build", "-o", output, pkg) //nolint:gosec // two fixed packages
+func (b *bench) build(output, pkg string, flags ...string) error {
+	args := append(append([]string{"build", "-o", output}, flags...), pkg)
+	cmd := exec.CommandContext(b.ctx, "go", args...) //nolint:gosec // two fixed packages
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
 	}
