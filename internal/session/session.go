@@ -39,10 +39,19 @@ type Query struct {
 	// still it, and the store need not look it up.
 	UnionID string
 	// Now is what the caller's clock says; one reading is enough for a request.
+	// Zero: the store reads it.
 	Now time.Time
 	// Place that the store named the last time, 0 for none. Any number is good: a
 	// store looks there first, and believes nothing but what it sees.
 	Place uint32
+}
+
+// At is Now, never zero: at the zero time no session would be over.
+func (q *Query) At() time.Time {
+	if q.Now.IsZero() {
+		return time.Now()
+	}
+	return q.Now
 }
 
 // Session is a live login.

@@ -142,7 +142,7 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 		}
 	}
 	l := s.lives.At(place)
-	if s.over(l, query.Now) {
+	if s.over(l, query.At()) {
 		return session.Session{}, session.ErrNotFound
 	}
 	unionID := query.UnionID

@@ -44,8 +44,8 @@ func (s *Store) memo(ref session.Ref) *memo {
 // has changed comes from memory.
 func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, error) {
 	limited := withLazyTimeout(ctx, s.options.Timeout)
-	defer limited.end()                         //nolint:contextcheck // it has its own
-	return s.get(limited, query.Ref, query.Now) //nolint:contextcheck // it is a child of ctx
+	defer limited.end()                          //nolint:contextcheck // it has its own
+	return s.get(limited, query.Ref, query.At()) //nolint:contextcheck // it is a child of ctx
 }
 
 func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (session.Session, error) {
