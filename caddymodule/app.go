@@ -152,6 +152,15 @@ const (
 	defaultWindow        = time.Minute
 )
 
+// appOf returns the app that a site's modules need.
+func appOf(ctx caddy.Context) (*App, error) {
+	module, err := ctx.App("wechat")
+	if err != nil {
+		return nil, fmt.Errorf("global option wechat: %w", err)
+	}
+	return module.(*App), nil
+}
+
 // Provision fills in defaults, resolves secrets and opens keys and store.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx

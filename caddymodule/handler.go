@@ -91,17 +91,15 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 const defaultPrefix = "/wechat"
 
 // Provision fills in defaults and builds what requests need.
-func (h *Handler) Provision(ctx caddy.Context) error {
+func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
 	setDefault(&h.Prefix, defaultPrefix)
 	if err := checkPrefix(h.Prefix); err != nil {
 		return err
 	}
-	module, err := ctx.App("wechat")
-	if err != nil {
-		return fmt.Errorf("wechat_auth needs the global option wechat: %w", err)
+	if h.app, err = appOf(ctx); err != nil {
+		return err
 	}
-	h.app = module.(*App)
 	h.gateway = h.app.gateway
 	if h.apps, err = h.resolveApps(); err != nil {
 		return err

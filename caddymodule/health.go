@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -82,13 +81,9 @@ func (MatchReady) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision finds the app.
-func (m *MatchReady) Provision(ctx caddy.Context) error {
-	module, err := ctx.App("wechat")
-	if err != nil {
-		return errors.Join(errors.New("wechat_ready needs the global option wechat"), err)
-	}
-	m.app = module.(*App)
-	return nil
+func (m *MatchReady) Provision(ctx caddy.Context) (err error) {
+	m.app, err = appOf(ctx)
+	return err
 }
 
 // MatchWithError reports whether the gateway is ready.

@@ -70,13 +70,11 @@ func (API) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks who could call and prepares the way to WeChat.
-func (a *API) Provision(ctx caddy.Context) error {
+func (a *API) Provision(ctx caddy.Context) (err error) {
 	a.logger = sampled(ctx.Logger())
-	module, err := ctx.App("wechat")
-	if err != nil {
-		return fmt.Errorf("wechat_api needs the global option wechat: %w", err)
+	if a.app, err = appOf(ctx); err != nil {
+		return err
 	}
-	a.app = module.(*App)
 	if a.allow, err = parseRanges(a.Allow); err != nil {
 		return err
 	}

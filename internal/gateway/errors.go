@@ -29,7 +29,7 @@ var (
 	// reported an exhausted quota or failed several times in a row.
 	ErrWeChatPaused = errors.New("calls of WeChat are suspended")
 	// ErrStoreUnavailable: the session store cannot tell.
-	ErrStoreUnavailable = errors.New("session store unavailable")
+	ErrStoreUnavailable = errors.New("sessions cannot be looked up")
 )
 
 // RetryError says when trying again is worth it.
