@@ -1,6 +1,0 @@
-//go:build !unix
-
-package caddymodule
-
-// ownedByOther is always false where files have no owner in the sense of Unix.
-func ownedByOther(string) bool { return false }

@@ -1,0 +1,5 @@
+package caddymodule
+
+import (
+	_ "github.com/caddy-wechat/gateway/caddymodule/wechatapp" // the app `wechat`, its handlers, stores, admin endpoints and commands
+)

@@ -1,0 +1,429 @@
+package wechatapp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/openapi"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// App is what all sites of a process share: the Mini Programs and their
+// secrets, the connection to WeChat, the sessions and the keys that sign
+// tokens. Sites use it through the `wechat_auth` handler.
+type App struct {
+	// The Mini Programs whose users can log in.
+	Apps []*MiniProgram `json:"app,omitempty"`
+
+	// How long logins last.
+	Session *SessionSettings `json:"session,omitempty"`
+
+	// Keys that sign tokens, each the base64 of at least 32 random bytes
+	// (`openssl rand -base64 32`) or a placeholder for it such as `{env.X}` or
+	// `{file./path}`. The first signs, all of them verify: put a new key in front,
+	// and drop the old one when its tokens are over. Nodes that share a store but
+	// not Caddy's storage need the same keys here. By default one key is made,
+	// kept in Caddy's storage and rotated.
+	SigningKeys []string `json:"signing_key,omitempty"`
+
+	// The age at which the key in Caddy's storage is replaced by a new one. The
+	// old key verifies until its last token is over. Has no effect with
+	// `signing_key`.
+	// Default: `30d`
+	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
+
+	// Where sessions live: a module of the namespace `wechat.stores`.
+	// Default: `memory`
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=wechat.stores inline_key=module"`
+
+	// The base URLs of WeChat's server API, in the order in which they are
+	// tried. The next one is used only when a connection cannot be made, because
+	// a login code works once. Plain http is accepted for loopback only.
+	// Default: `https://api.weixin.qq.com https://api2.weixin.qq.com`
+	API []string `json:"api,omitempty"`
+
+	// How long WeChat may take to answer, connecting included.
+	// Default: `5s`
+	APITimeout caddy.Duration `json:"api_timeout,omitempty"`
+
+	// The URL of an http, https or socks5 proxy for calls of WeChat, for when
+	// WeChat's IP whitelist asks for a fixed address. The proxy variables of the
+	// environment are ignored.
+	// Default: none
+	APIProxy string `json:"api_proxy,omitempty"`
+
+	// How many logins one client address may try. Generous by default, because
+	// whole towns share one mobile carrier's address. IPv6 clients are counted
+	// by their /64.
+	LoginLimit *LoginLimit `json:"login_limit,omitempty"`
+
+	ctx     caddy.Context
+	logger  *zap.Logger
+	apps    map[string]wechat.App
+	order   []string
+	client  *wechat.Client
+	store   storeModule
+	keys    *keyring.Ring
+	gateway *gateway.Gateway
+	state   *pooledState // set while Cleanup has the pooled state to release
+
+	assertions *assertionKeys
+	owners     map[string]*openapi.Owner
+
+	observer *observer
+	journal  *journal
+	health   *health
+	begun    func() // begin, once
+	stop     context.CancelFunc
+	dropped  []string
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "wechat", New: func() caddy.Module { return new(App) }}
+}
+
+// MiniProgram is one app of the WeChat platform.
+type MiniProgram struct {
+	// The AppID, as in the Mini Program's console: `wx` and 16 hex digits.
+	AppID string `json:"appid,omitempty"`
+
+	// The AppSecret, as a placeholder: `{env.WECHAT_SECRET}` or
+	// `{file./path/to/secret}`. It is resolved when the configuration loads and
+	// shown nowhere. A secret written out here works, but ends up in every copy
+	// of the configuration, so it is warned about.
+	Secret string `json:"secret,omitempty"`
+}
+
+// SessionSettings say how long logins last.
+type SessionSettings struct {
+	// How long one token is good. Clients renew it, or log in again, which users
+	// do not notice. A longer time means a stolen token works longer.
+	// Default: `2h`
+	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
+
+	// How long a session can be renewed before the Mini Program logs in again.
+	// At least `token_lifetime`.
+	// Default: `30d`
+	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
+
+	// How many sessions (devices) a user of an app can have at once. With one
+	// more, the oldest ends.
+	// Default: 5
+	MaxPerUser int `json:"max_per_user,omitempty"`
+}
+
+// LoginLimit is a number of login attempts per time and client address.
+type LoginLimit struct {
+	// No limit.
+	Off bool `json:"off,omitempty"`
+
+	// How many attempts are allowed per window; all may come at once.
+	// Default: 300
+	Attempts int `json:"attempts,omitempty"`
+
+	// The window.
+	// Default: `1m`
+	Window caddy.Duration `json:"window,omitempty"`
+}
+
+// Defaults of the settings above.
+const (
+	defaultTokenLifetime = 2 * time.Hour
+	defaultMaxLifetime   = 30 * 24 * time.Hour
+	defaultMaxPerUser    = 5
+	defaultKeyRotation   = 30 * 24 * time.Hour
+	defaultAttempts      = 300
+	defaultWindow        = time.Minute
+)
+
+// appOf returns the app that a site's modules need.
+func appOf(ctx caddy.Context) (*App, error) {
+	module, err := ctx.App("wechat")
+	if err != nil {
+		return nil, fmt.Errorf("global option wechat: %w", err)
+	}
+	return module.(*App), nil
+}
+
+// Provision fills in defaults, resolves secrets and opens keys and store.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.begun = sync.OnceFunc(a.begin)
+	a.logger = ctx.Logger()
+	a.setDefaults()
+	if err := a.check(); err != nil {
+		return err
+	}
+	if err := a.resolveApps(); err != nil {
+		return err
+	}
+	client, err := wechat.New(wechat.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout), Proxy: a.APIProxy})
+	if err != nil {
+		return err
+	}
+	a.client = client
+	inspected := inspectionOf(ctx)
+	inspected.note(a)
+	if a.keys, err = a.openKeys(ctx); err != nil {
+		return inspected.noteKeys(err)
+	}
+	if err := a.openStore(ctx); err != nil {
+		return inspected.noteStore(err)
+	}
+	if a.state, err = acquireState(); err != nil {
+		return err
+	}
+	if a.observer, err = newObserver(ctx, a.order); err != nil {
+		return err
+	}
+	a.assertions = new(assertionKeys)
+	a.journal = newJournal(a.observer, a.logger, a.order)
+	a.health = &health{app: a}
+	a.gateway = gateway.New(gateway.Config{
+		Apps:          a.apps,
+		TokenLifetime: time.Duration(a.Session.TokenLifetime),
+		MaxLifetime:   time.Duration(a.Session.MaxLifetime),
+		MaxPerUser:    a.Session.MaxPerUser,
+		LoginLimit:    a.LoginLimit.limit(),
+		Grace:         a.store.grace(),
+		WeChat:        observedWeChat{a.client, a.observer.metrics},
+		Store:         a.store.sessions(),
+		Keys:          a.keys.Current,
+		State:         a.state.State,
+		Observer:      a.observer,
+	})
+	if err := ctx.GetMetricsRegistry().Register(newGauges(a)); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if a.logger.Core().Enabled(zapcore.DebugLevel) {
+		a.logger.Warn("debug logs of Caddy's reverse_proxy show the identity headers in clear; filter them or log at INFO in production")
+	}
+	return nil
+}
+
+func (a *App) setDefaults() {
+	if a.Session == nil {
+		a.Session = new(SessionSettings)
+	}
+	a.Session.setDefaults()
+	setDefault(&a.KeyRotation, caddy.Duration(defaultKeyRotation))
+	setDefault(&a.APITimeout, caddy.Duration(wechat.DefaultTimeout))
+	if len(a.API) == 0 {
+		a.API = wechat.DefaultBases
+	}
+	if a.LoginLimit == nil {
+		a.LoginLimit = new(LoginLimit)
+	}
+	setDefault(&a.LoginLimit.Attempts, defaultAttempts)
+	setDefault(&a.LoginLimit.Window, caddy.Duration(defaultWindow))
+}
+
+func setDefault[T comparable](setting *T, value T) {
+	var zero T
+	if *setting == zero {
+		*setting = value
+	}
+}
+
+// check looks at the settings that need nothing but themselves.
+func (a *App) check() error {
+	if len(a.Apps) == 0 {
+		return errors.New("no app configured: add `wechat { app <appid> <secret> }` to the global options")
+	}
+	if slices.Contains(a.Apps, nil) {
+		return errors.New("app: null is not an app")
+	}
+	if err := a.Session.check(); err != nil {
+		return err
+	}
+	switch {
+	case time.Duration(a.KeyRotation) < time.Hour:
+		return errors.New("key_rotation: has to be at least 1h")
+	case a.APITimeout < 0:
+		return errors.New("api_timeout: has to be positive")
+	case a.LoginLimit.Attempts < 0 || time.Duration(a.LoginLimit.Window) < time.Second:
+		return errors.New("login_limit: at least 1 attempt per at least 1s is needed; `off` switches the limit off")
+	}
+	return nil
+}
+
+func (s *SessionSettings) setDefaults() {
+	setDefault(&s.TokenLifetime, caddy.Duration(defaultTokenLifetime))
+	setDefault(&s.MaxLifetime, caddy.Duration(defaultMaxLifetime))
+	setDefault(&s.MaxPerUser, defaultMaxPerUser)
+}
+
+func (s *SessionSettings) check() error {
+	switch {
+	case time.Duration(s.TokenLifetime) < time.Second:
+		return errors.New("session: token_lifetime: has to be at least 1s")
+	case s.TokenLifetime > s.MaxLifetime:
+		return fmt.Errorf("session: token_lifetime %s is longer than max_lifetime %s; a token cannot outlive its session",
+			time.Duration(s.TokenLifetime), time.Duration(s.MaxLifetime))
+	case s.MaxPerUser < 1:
+		return errors.New("session: max_per_user: has to be at least 1")
+	}
+	return nil
+}
+
+// resolveApps turns the configured apps and placeholders into what the core
+// works with.
+func (a *App) resolveApps() error {
+	a.apps = make(map[string]wechat.App, len(a.Apps))
+	for _, m := range a.Apps {
+		id, err := m.appID()
+		if err != nil {
+			return err
+		}
+		if _, taken := a.apps[id]; taken {
+			return fmt.Errorf("app %s is configured twice%s", id, position("app", m.AppID))
+		}
+		secret, literal, err := resolveSecret(m.Secret)
+		if err != nil {
+			return fmt.Errorf("app %s: secret: %w%s", id, err, position("app", m.AppID))
+		}
+		if literal {
+			a.logger.Warn("the AppSecret is written out in the configuration; use a placeholder such as {env.WECHAT_SECRET} or {file./path}",
+				zap.String("app", id))
+		}
+		a.apps[id] = wechat.App{ID: id, Secret: secret}
+		a.order = append(a.order, id)
+	}
+	return nil
+}
+
+func (l *LoginLimit) limit() gateway.Limit {
+	if l.Off {
+		return gateway.Limit{}
+	}
+	return gateway.Limit{Events: l.Attempts, Window: time.Duration(l.Window)}
+}
+
+// Start begins what goes on in the background.
+func (a *App) Start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.stop = cancel
+	a.begun()
+	a.warnUncovered(a.ctx)
+	go a.refreshKeys(ctx)
+	return nil
+}
+
+// begin takes the store into use: sessions of the process before come back. Caddy
+// starts its apps in no particular order, so the first request may come before
+// Start, and must not find nobody logged in; it calls a.begun, too.
+func (a *App) begin() {
+	if inspectionOf(a.ctx) != nil {
+		return // nothing is taken out of storage just to be looked at
+	}
+	a.store.start()
+	a.followDrops(a.ctx)
+}
+
+// Stop ends what Start began. Sessions stay: the next configuration takes them
+// over.
+func (a *App) Stop() error {
+	a.stop()
+	return nil
+}
+
+// Cleanup releases what Provision opened, also after it stopped half-way.
+func (a *App) Cleanup() error {
+	if a.client != nil {
+		a.client.Close()
+	}
+	if a.state == nil {
+		return nil
+	}
+	return releaseState()
+}
+
+// refreshKeys follows the changes that other nodes and rotation make to the
+// keys in storage.
+func (a *App) refreshKeys(ctx context.Context) {
+	ticker := time.NewTicker(keyring.RefreshInterval)
+	defer ticker.Stop()
+	drops := time.NewTicker(dropInterval)
+	defer drops.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			a.store.tend()
+			a.refreshNow(ctx)
+		case <-drops.C:
+			a.followDrops(ctx)
+		}
+	}
+}
+
+func (a *App) refreshNow(ctx context.Context) {
+	err := a.keys.Refresh(ctx)
+	if own := a.assertions.ring; own != nil {
+		err = errors.Join(err, own.Refresh(ctx))
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	a.health.keysRefreshed(err)
+	if err != nil {
+		a.logger.Error("signing keys cannot be refreshed; the known ones stay in use", zap.Error(err))
+	}
+}
+
+// dropInterval is how often a node looks for keys that operators dropped on
+// another one; the store has them in memory.
+const dropInterval = 250 * time.Millisecond
+
+// followDrops makes tokens of keys that operators dropped not count here.
+func (a *App) followDrops(ctx context.Context) {
+	dropped := a.store.sessions().DroppedKeys()
+	if slices.Equal(dropped, a.dropped) {
+		return
+	}
+	a.dropped = dropped
+	if err := a.keys.Exclude(dropped); err != nil && len(a.SigningKeys) > 0 {
+		a.logger.Error("every signing_key of this configuration was dropped by an operator; add a new one", zap.Error(err))
+	}
+	a.refreshNow(ctx) // the node that dropped one may have made another
+	a.logger.Info("signing keys dropped by an operator do not count", zap.Strings("kids", dropped))
+}
+
+// dropKey makes tokens of a signing key not count any more, on every node.
+func (a *App) dropKey(ctx context.Context, id string) error {
+	err := a.keys.Drop(ctx, id)
+	if own := a.assertions.ring; errors.Is(err, keyring.ErrUnknownKey) && own != nil {
+		return own.Drop(ctx, id) // the other nodes follow within a minute
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.store.sessions().DropKey(ctx, id); err != nil {
+		return fmt.Errorf("telling the other nodes: %w", err)
+	}
+	return a.keys.Exclude(a.store.sessions().DroppedKeys())
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.App          = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,203 @@
+package wechatapp
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-wechat/gateway/internal/assertion"
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+// Assertion is a signed statement about the user, for apps that verify instead of
+// trusting the network: a JWT (EdDSA with Ed25519) with `iss` (`caddy-wechat`),
+// `aud`, `sub` (the openid), `appid`, `unionid` if there is one, `iat` and `exp`.
+// Its `typ` is `wxgw-assertion+jwt`. The public keys are at `{prefix}/jwks.json`.
+type Assertion struct {
+	// The header that carries it to the app.
+	Header string `json:"header,omitempty"`
+
+	// The `aud`: a name for the app behind this site. Apps that check it cannot be
+	// sent what was made for another one.
+	// Default: the AppID of the user's Mini Program
+	Audience string `json:"audience,omitempty"`
+
+	// How long an assertion is good, 5s to 60s. One is used for half of that time.
+	// Default: `60s`
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	minter *assertion.Minter
+}
+
+const (
+	// jwksTime is how long apps may keep the public keys. A new key is published
+	// longer than this before it signs (keyring).
+	jwksTime = 5 * time.Minute
+	// assertionLinger is how long a key stays published after it signed last.
+	assertionLinger = time.Hour
+)
+
+func (a *Assertion) provision() error {
+	if a == nil {
+		return nil
+	}
+	if err := identity.CheckHeaderName(a.Header); err != nil {
+		return fmt.Errorf("assertion: %w", err)
+	}
+	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
+	setDefault(&a.Lifetime, caddy.Duration(assertion.MaxLifetime))
+	var err error
+	if a.minter, err = assertion.NewMinter(a.Audience, time.Duration(a.Lifetime)); err != nil {
+		return fmt.Errorf("assertion: %w", err)
+	}
+	return nil
+}
+
+// names lists the header to protect, if there is one.
+func (a *Assertion) names() []string {
+	if a == nil {
+		return nil
+	}
+	return []string{a.Header}
+}
+
+// unmarshalCaddyfile sets up the assertion from its option:
+//
+//	assertion <header> {
+//		audience <name>
+//		lifetime <duration>
+//	}
+func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if err := parseString(d, &a.Header); err != nil {
+		return err
+	}
+	if err := identity.CheckHeaderName(a.Header); err != nil {
+		return d.WrapErr(err)
+	}
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		switch option := d.Val(); option {
+		case "audience":
+			if err := parseString(d, &a.Audience); err != nil {
+				return err
+			}
+		case "lifetime":
+			if err := parseDuration(d, &a.Lifetime, assertion.MinLifetime); err != nil {
+				return err
+			}
+			if time.Duration(a.Lifetime) > assertion.MaxLifetime {
+				return d.Errf("lifetime: at most %s", assertion.MaxLifetime)
+			}
+		default:
+			return d.Errf("assertion: unrecognized option %q", option)
+		}
+	}
+	return nil
+}
+
+// assertionKeys are the keys of assertions: a ring of their own in Caddy's
+// storage or, with `signing_key`, one derived from each key there, so that nodes
+// without shared storage agree.
+type assertionKeys struct {
+	open sync.Once
+	ring *keyring.Ring
+	err  error
+	// derived is set with signing_key: the token keys to derive from.
+	derived func() *token.Ring
+	current atomic.Pointer[builtRing]
+}
+
+// builtRing remembers what it was built from: building derives curve points.
+type builtRing struct {
+	from *token.Ring
+	ring *assertion.Ring
+}
+
+// openAssertionKeys opens the keys when the first site wants them.
+func (a *App) openAssertionKeys() error {
+	k := a.assertions
+	k.open.Do(func() {
+		if len(a.SigningKeys) > 0 {
+			k.derived = a.keys.Current
+		} else {
+			k.ring, k.err = openStored(a.ctx, keyring.AssertionKey, caddyDuration(a.KeyRotation), assertionLinger)
+		}
+		if k.err == nil {
+			_, k.err = k.load()
+		}
+	})
+	if k.err != nil {
+		return fmt.Errorf("assertion: %w", k.err)
+	}
+	return nil
+}
+
+func (k *assertionKeys) source() *token.Ring {
+	if k.derived != nil {
+		return k.derived()
+	}
+	return k.ring.Current()
+}
+
+// load returns the ring of the moment.
+func (k *assertionKeys) load() (*assertion.Ring, error) {
+	from := k.source()
+	if known := k.current.Load(); known != nil && known.from == from {
+		return known.ring, nil
+	}
+	var keys []assertion.Key
+	for _, key := range from.Keys() {
+		if k.derived != nil {
+			derived, err := token.NewKey(key.Derive("assertion"))
+			if err != nil {
+				return nil, err
+			}
+			key = derived
+		}
+		keys = append(keys, assertion.Key{ID: key.ID(), Seed: key.Secret()})
+	}
+	ring, err := assertion.NewRing(keys...)
+	if err != nil {
+		return nil, err
+	}
+	k.current.Store(&builtRing{from, ring})
+	return ring, nil
+}
+
+// assert sets the header.
+func (h *Handler) assert(r *http.Request, user identity.User) error {
+	ring, err := h.app.assertions.load()
+	if err != nil {
+		return err
+	}
+	r.Header[h.Assertion.Header] = []string{h.Assertion.minter.Mint(ring, user)}
+	return nil
+}
+
+// jwks serves the public keys.
+func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request) error {
+	ring, err := h.app.assertions.load()
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksTime/time.Second)))
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(ring.JWKS())))
+	h.app.observer.metrics.anonymous.Inc()
+	_, _ = w.Write(ring.JWKS()) // a client that left is no error of ours
+	return nil
+}

@@ -1,0 +1,316 @@
+package wechatapp
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("wechat", parseApp)
+}
+
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the global option wechat may only be given once")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "wechat", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the app from the global option:
+//
+//	wechat {
+//		app <appid> <secret>
+//		session {
+//			token_lifetime <duration>
+//			max_lifetime   <duration>
+//			max_per_user   <number>
+//		}
+//		signing_key  <key>...
+//		key_rotation <duration>
+//		store <module> ...
+//		api <base-url>...
+//		api_timeout <duration>
+//		api_proxy   <url>
+//		login_limit <attempts> <window> | off
+//	}
+//
+// Only `app` can be repeated.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(onceOnly)
+	for d.NextBlock(0) {
+		option := d.Val()
+		if option != "app" {
+			if err := once.check(d); err != nil {
+				return err
+			}
+		}
+		if err := a.unmarshalOption(d, option); err != nil {
+			return err
+		}
+	}
+	if len(a.Apps) == 0 {
+		return d.Err("wechat: no app configured: add `app <appid> <secret>`")
+	}
+	return nil
+}
+
+func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "app":
+		return a.unmarshalMiniProgram(d)
+	case "session":
+		a.Session = new(SessionSettings)
+		return a.Session.unmarshalCaddyfile(d)
+	case "signing_key":
+		return a.unmarshalSigningKeys(d)
+	case "key_rotation":
+		return parseDuration(d, &a.KeyRotation, time.Hour)
+	case "store":
+		return a.unmarshalStore(d)
+	case "api":
+		return a.unmarshalAPI(d)
+	case "api_timeout":
+		return parseDuration(d, &a.APITimeout, time.Millisecond)
+	case "api_proxy":
+		if err := parseString(d, &a.APIProxy); err != nil {
+			return err
+		}
+		if err := wechat.CheckProxy(a.APIProxy); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
+	case "login_limit":
+		a.LoginLimit = new(LoginLimit)
+		return a.LoginLimit.unmarshalCaddyfile(d)
+	}
+	return d.Errf("wechat: unrecognized option %q", option)
+}
+
+func (a *App) unmarshalMiniProgram(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("app: needs an AppID and a secret: app <appid> {env.WECHAT_SECRET}")
+	}
+	m := &MiniProgram{AppID: args[0], Secret: args[1]}
+	switch {
+	case m.AppID == "":
+		return d.Err("app: the AppID is empty")
+	case m.Secret == "":
+		return d.Errf("app %s: the secret is empty", m.AppID)
+	case !isPlaceholder(m.AppID) && !appIDPattern.MatchString(m.AppID):
+		return d.Errf("app: %q is not an AppID", m.AppID)
+	}
+	for _, other := range a.Apps {
+		if other.AppID == m.AppID {
+			return d.Errf("app %s is configured twice", m.AppID)
+		}
+	}
+	rememberPosition(d, "app", m.AppID)
+	a.Apps = append(a.Apps, m)
+	return nil
+}
+
+func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		var err error
+		switch option := d.Val(); option {
+		case "token_lifetime":
+			err = parseDuration(d, &s.TokenLifetime, time.Second)
+		case "max_lifetime":
+			err = parseDuration(d, &s.MaxLifetime, time.Second)
+		case "max_per_user":
+			err = parseNumber(d, &s.MaxPerUser)
+		default:
+			err = d.Errf("session: unrecognized option %q", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	complete := *s
+	complete.setDefaults()
+	if err := complete.check(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (a *App) unmarshalSigningKeys(d *caddyfile.Dispenser) error {
+	a.SigningKeys = d.RemainingArgs()
+	if len(a.SigningKeys) == 0 {
+		return d.ArgErr()
+	}
+	for i, text := range a.SigningKeys {
+		rememberPosition(d, "signing_key", text)
+		if isPlaceholder(text) {
+			continue
+		}
+		if _, err := token.ParseKey(text); err != nil {
+			return d.Errf("signing_key: number %d: %v", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, "wechat.stores."+name)
+	if err != nil {
+		return err
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
+	return nil
+}
+
+func (a *App) unmarshalAPI(d *caddyfile.Dispenser) error {
+	a.API = d.RemainingArgs()
+	if len(a.API) == 0 {
+		return d.ArgErr()
+	}
+	for _, base := range a.API {
+		if err := wechat.CheckBase(base); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+func (l *LoginLimit) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 1 && args[0] == "off" {
+		l.Off = true
+		return nil
+	}
+	if len(args) != 2 {
+		return d.Err("login_limit: needs a number and a window, as in 300 1m, or off")
+	}
+	attempts, err := strconv.Atoi(args[0])
+	if err != nil || attempts < 1 {
+		return d.Errf("login_limit: %q is not a positive number", args[0])
+	}
+	window, err := caddy.ParseDuration(args[1])
+	if err != nil || window < time.Second {
+		return d.Errf("login_limit: %q is not a duration of at least 1s", args[1])
+	}
+	l.Attempts, l.Window = attempts, caddy.Duration(window)
+	return nil
+}
+
+// UnmarshalCaddyfile sets up the store from its line in the global option:
+//
+//	store memory {
+//		max_sessions <number>
+//	}
+func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		switch option := d.Val(); option {
+		case "max_sessions":
+			if err := parseNumber(d, &m.MaxSessions); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("store memory: unrecognized option %q", option)
+		}
+	}
+	return nil
+}
+
+// onceOnly finds options that are given twice.
+type onceOnly map[string]bool
+
+func (o onceOnly) check(d *caddyfile.Dispenser) error {
+	if o[d.Val()] {
+		return d.Errf("%s may only be given once", d.Val())
+	}
+	o[d.Val()] = true
+	return nil
+}
+
+func parseString(d *caddyfile.Dispenser, into *string) error {
+	option := d.Val()
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	*into = d.Val()
+	if *into == "" {
+		return d.Errf("%s: is empty", option)
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration, shortest time.Duration) error {
+	option := d.Val()
+	var text string
+	if err := parseString(d, &text); err != nil {
+		return err
+	}
+	value, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("%s: %q is not a duration such as 90s, 2h or 30d", option, text)
+	}
+	if value < shortest {
+		return d.Errf("%s: %s is too short, the least is %s", option, text, shortest)
+	}
+	*into = caddy.Duration(value)
+	return nil
+}
+
+func parseNumber(d *caddyfile.Dispenser, into *int) error {
+	option := d.Val()
+	var text string
+	if err := parseString(d, &text); err != nil {
+		return err
+	}
+	value, err := strconv.Atoi(text)
+	if err != nil || value < 1 {
+		return d.Errf("%s: %q is not a positive number", option, text)
+	}
+	*into = value
+	return nil
+}
+
+func isPlaceholder(text string) bool { return strings.Contains(text, "{") }
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*App)(nil)
+	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
+)

@@ -1,0 +1,165 @@
+package wechatapp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func sessionsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "sessions", Short: "Lists and ends sessions, keeps users out",
+		Long: `
+Lists and ends sessions and keeps users out. The openid of the user is read from
+standard input:
+
+	echo <openid> | caddy wechat sessions list --app <appid>
+	echo <openid> | caddy wechat sessions end --app <appid>
+	echo <openid> | caddy wechat sessions deny --app <appid> --for 24h
+	caddy wechat sessions end --app <appid> --everybody`,
+	}
+	cmd.AddCommand(
+		userCommand("list", "Lists the sessions of a user", "/wechat/sessions/list", nil),
+		userCommand("end", "Ends one session, all of a user, or all of an app", "/wechat/sessions/end", func(cmd *cobra.Command, body map[string]any) func() error {
+			one := cmd.Flags().String("session", "", "The session to end, as the list shows it; without it all of the user end")
+			return func() error {
+				if *one != "" {
+					body["session_id"] = *one
+				}
+				return nil
+			}
+		}),
+		userCommand("deny", "Ends the sessions of a user and lets none begin for a time", "/wechat/users/deny", func(cmd *cobra.Command, body map[string]any) func() error {
+			until := cmd.Flags().String("until", "", "Until when, such as 2026-12-31T23:59:59Z")
+			duration := cmd.Flags().Duration("for", 0, "For how long, such as 24h")
+			return func() error {
+				switch {
+				case (*until == "") == (*duration <= 0):
+					return errors.New("name the time: either --until or --for")
+				case *until != "":
+					body["until"] = *until
+				default:
+					body["until"] = time.Now().Add(*duration).UTC().Format(time.RFC3339)
+				}
+				return nil
+			}
+		}),
+		userCommand("allow", "Lets a denied user log in again", "/wechat/users/allow", nil),
+	)
+	return cmd
+}
+
+// userCommand is a command about the user on standard input. options adds flags
+// and returns what turns them into members of the body.
+func userCommand(name, short, path string, options func(*cobra.Command, map[string]any) func() error) *cobra.Command {
+	var client adminClient
+	var appID string
+	var everybody bool
+	body := make(map[string]any)
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+	client.addFlags(cmd)
+	cmd.Flags().StringVar(&appID, "app", "", "The AppID of the Mini Program")
+	if name == "end" {
+		cmd.Flags().BoolVar(&everybody, "everybody", false, "End all sessions of the app; nothing is read from standard input")
+	}
+	fill := func() error { return nil }
+	if options != nil {
+		fill = options(cmd, body)
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if appID == "" {
+			return errors.New("name the app: --app <appid>")
+		}
+		if err := fill(); err != nil {
+			return err
+		}
+		body["appid"] = appID
+		if !everybody {
+			openID, err := readInput(cmd, "openid")
+			if err != nil {
+				return err
+			}
+			body["openid"] = openID
+		}
+		var answer map[string]any
+		if err := client.call(http.MethodPost, path, body, &answer); err != nil {
+			return err
+		}
+		return printJSON(cmd, answer)
+	}
+	return cmd
+}
+
+// verdictWords say what each verdict means and what to do.
+var verdictWords = map[string]string{
+	"live":              "it counts: requests with it pass",
+	"expired":           "it is past its end; the Mini Program has to log in again",
+	"ended":             "its session was logged out, replaced by newer ones or ended by an operator",
+	"unknown_app":       "it is for an app that the configuration does not have",
+	"unknown_key":       "its key is not known here: made by another installation, or the key was dropped or rotated out",
+	"wrong_signature":   "it was changed, or forged",
+	"malformed":         "it is not a token of this gateway, or only a part of one",
+	"store_unavailable": "its signature is good, but the session store cannot tell whether its session lives",
+}
+
+// errNotLive makes scripts see what people read.
+var errNotLive = errors.New("the token does not count")
+
+func tokenCommand() *cobra.Command {
+	var client adminClient
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "token", Short: "Explains the token on standard input", Args: cobra.NoArgs,
+		Long: `
+Explains the token on standard input: whether it counts, for whom it was made and
+with which key. The exit status is 0 if requests with it pass. Sites may still
+refuse it if they do not list its app.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := readInput(cmd, "token")
+			if err != nil {
+				return err
+			}
+			var answer explanationBody
+			if err := client.call(http.MethodPost, "/wechat/tokens/explain", map[string]string{"token": text}, &answer); err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(cmd, answer)
+			} else {
+				answer.print(cmd)
+			}
+			if err == nil && answer.Verdict != "live" {
+				err = errNotLive
+			}
+			return err
+		},
+	}
+	client.addFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	return cmd
+}
+
+func (e explanationBody) print(cmd *cobra.Command) {
+	line := func(name, format string, args ...any) {
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("verdict", "%s: %s", e.Verdict, verdictWords[e.Verdict])
+	if e.KeyID != "" {
+		line("key", "%s%s", e.KeyID, map[bool]string{true: " (signs new tokens)"}[e.Signs])
+	}
+	if e.Claims == nil {
+		return
+	}
+	line("app", "%s", e.Claims.AppID)
+	line("openid", "%s", e.Claims.OpenID)
+	if e.Claims.UnionID != "" {
+		line("unionid", "%s", e.Claims.UnionID)
+	}
+	line("user_hash", "%s", e.UserHash)
+	line("session", "%s", e.Claims.SessionID)
+	line("issued", "%s", e.Claims.IssuedAt.Format(time.RFC3339))
+	line("expires", "%s", e.Claims.Expires.Format(time.RFC3339))
+}

@@ -1,0 +1,299 @@
+package wechatapp
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func adapt(text string) ([]byte, []caddyconfig.Warning, error) {
+	return caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+}
+
+// Each file is a Caddyfile, ten dashes, and the JSON it becomes or the error.
+func TestAdapt(t *testing.T) {
+	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const separator = "\n----------\n"
+			input, want, _ := strings.Cut(string(data), separator)
+			config, warnings, err := adapt(input + "\n") // warns unless it is formatted
+			got := ""
+			if err != nil {
+				got = err.Error() + "\n"
+			} else {
+				var pretty bytes.Buffer
+				if err := json.Indent(&pretty, config, "", "\t"); err != nil {
+					t.Fatal(err)
+				}
+				got = pretty.String() + "\n"
+			}
+			if len(warnings) > 0 {
+				t.Errorf("warnings: %v", warnings)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(input+separator+got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// site puts global options and a site's options into a Caddyfile.
+func siteText(global, site string) string {
+	return "{\n\tadmin off\n\twechat {\n" + global + "\n\t}\n}\nhttp://127.0.0.1:0 {\n\twechat_auth {\n" + site + "\n\t}\n}\n"
+}
+
+const oneApp = "app wx1234567890abcdef {env.WECHAT_TEST_SECRET}"
+
+// A mistake does not load, and the message says which setting on which line.
+func TestMistakesDoNotLoad(t *testing.T) {
+	t.Setenv("WECHAT_TEST_SECRET", "s3cr3t-value")
+	t.Setenv("WECHAT_TEST_EMPTY", "")
+	for name, tc := range map[string]struct {
+		global, site string
+		want         []string
+	}{
+		"unknown global option":     {oneApp + "\nnonsense", "", []string{`"nonsense"`, "Caddyfile:5"}},
+		"repeated global option":    {oneApp + "\napi_timeout 1s\napi_timeout 2s", "", []string{"api_timeout", "once", "Caddyfile:6"}},
+		"no app":                    {"api_timeout 1s", "", []string{"no app", "Caddyfile:"}},
+		"app without secret":        {"app wx1234567890abcdef", "", []string{"app", "secret", "Caddyfile:4"}},
+		"app twice":                 {oneApp + "\n" + oneApp, "", []string{"twice", "Caddyfile:5"}},
+		"empty secret":              {`app wx1234567890abcdef ""`, "", []string{"secret", "empty", "Caddyfile:4"}},
+		"unset secret":              {"app wx1234567890abcdef {env.WECHAT_TEST_UNSET}", "", []string{"secret", "{env.WECHAT_TEST_UNSET}", "Caddyfile:4"}},
+		"secret set but empty":      {"app wx1234567890abcdef {env.WECHAT_TEST_EMPTY}", "", []string{"secret", "{env.WECHAT_TEST_EMPTY}", "Caddyfile:4"}},
+		"missing secret file":       {"app wx1234567890abcdef {file./nonexistent/secret}", "", []string{"secret", "{file./nonexistent/secret}", "Caddyfile:4"}},
+		"unknown placeholder":       {"app wx1234567890abcdef {nonsense}", "", []string{"secret", "{nonsense}", "Caddyfile:4"}},
+		"not an AppID":              {"app wx/../x secret", "", []string{"app", "AppID", "Caddyfile:4"}},
+		"short key":                 {oneApp + "\nsigning_key c2hvcnQ=", "", []string{"signing_key", "5 bytes", "Caddyfile:5"}},
+		"key that is no base64":     {oneApp + "\nsigning_key !!!", "", []string{"signing_key", "base64", "Caddyfile:5"}},
+		"key of zeros":              {oneApp + "\nsigning_key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "", []string{"signing_key", "not random", "Caddyfile:5"}},
+		"unset key":                 {oneApp + "\nsigning_key {env.WECHAT_TEST_UNSET}", "", []string{"signing_key", "{env.WECHAT_TEST_UNSET}", "Caddyfile:5"}},
+		"short key in a variable":   {oneApp + "\nsigning_key {env.WECHAT_TEST_SECRET}", "", []string{"signing_key", "Caddyfile:5"}},
+		"no key":                    {oneApp + "\nsigning_key", "", []string{"signing_key", "Caddyfile:5"}},
+		"lifetimes":                 {oneApp + "\nsession {\ntoken_lifetime 3h\nmax_lifetime 2h\n}", "", []string{"token_lifetime", "max_lifetime", "Caddyfile:"}},
+		"token longer than default": {oneApp + "\nsession {\ntoken_lifetime 31d\n}", "", []string{"token_lifetime", "max_lifetime", "Caddyfile:"}},
+		"no duration":               {oneApp + "\nsession {\ntoken_lifetime soon\n}", "", []string{"token_lifetime", `"soon"`, "Caddyfile:6"}},
+		"no number":                 {oneApp + "\nsession {\nmax_per_user many\n}", "", []string{"max_per_user", `"many"`, "Caddyfile:6"}},
+		"zero sessions":             {oneApp + "\nsession {\nmax_per_user 0\n}", "", []string{"max_per_user", "Caddyfile:6"}},
+		"unknown session option":    {oneApp + "\nsession {\nnonsense\n}", "", []string{"nonsense", "Caddyfile:6"}},
+		"unknown store":             {oneApp + "\nstore nonsense", "", []string{"nonsense", "Caddyfile:5"}},
+		"unknown store option":      {oneApp + "\nstore memory {\nnonsense\n}", "", []string{"nonsense", "Caddyfile:6"}},
+		"bad max_sessions":          {oneApp + "\nstore memory {\nmax_sessions -1\n}", "", []string{"max_sessions", "Caddyfile:6"}},
+		"plain http":                {oneApp + "\napi http://api.weixin.qq.com", "", []string{"api", "loopback", "Caddyfile:5"}},
+		"api is no URL":             {oneApp + "\napi weixin", "", []string{"api", "Caddyfile:5"}},
+		"bad proxy":                 {oneApp + "\napi_proxy ftp://x", "", []string{"api_proxy", "Caddyfile:5"}},
+		"bad limit":                 {oneApp + "\nlogin_limit many 1m", "", []string{"login_limit", "Caddyfile:5"}},
+		"half a limit":              {oneApp + "\nlogin_limit 300", "", []string{"login_limit", "Caddyfile:5"}},
+		"unknown site option":       {oneApp, "nonsense", []string{`"nonsense"`, "Caddyfile:9"}},
+		"repeated site option":      {oneApp, "prefix /a\nprefix /b", []string{"prefix", "once", "Caddyfile:10"}},
+		"foreign app":               {oneApp, "app wxfedcba0987654321", []string{"app", "wxfedcba0987654321", "Caddyfile:9"}},
+		"site without app":          {oneApp + "\napp wxfedcba0987654321 {env.WECHAT_TEST_SECRET}", "", []string{"app", "wx1234567890abcdef wxfedcba0987654321"}},
+		"prefix is the root":        {oneApp, "prefix /", []string{"prefix", "Caddyfile:9"}},
+		"prefix not canonical":      {oneApp, "prefix /a/../b", []string{"prefix", "Caddyfile:9"}},
+		"prefix with a slash":       {oneApp, "prefix /a/", []string{"prefix", "Caddyfile:9"}},
+		"public everything":         {oneApp, "public /*", []string{"public", "/*", "Caddyfile:9"}},
+		"public root":               {oneApp, "public /", []string{"public", "Caddyfile:9"}},
+		"public star":               {oneApp, "public *", []string{"public", "Caddyfile:9"}},
+		"public login":              {oneApp, "public /wechat/login", []string{"public", "/wechat", "Caddyfile:9"}},
+		"public prefix":             {oneApp, "public /WeChat/*", []string{"public", "/wechat", "Caddyfile:9"}},
+		"public later prefix":       {oneApp, "public /gate/*\nprefix /gate", []string{"public", "/gate", "Caddyfile:"}},
+		"public suffix":             {oneApp, "public *.png", []string{"public", "*.png", "Caddyfile:9"}},
+		"public half a segment":     {oneApp, "public /static*", []string{"public", "/static*", "Caddyfile:9"}},
+		"public nothing":            {oneApp, "public", []string{"public", "Caddyfile:9"}},
+		"public empty block":        {oneApp, "public {\n}", []string{"public", "Caddyfile:"}},
+		"public matcher for all":    {oneApp, "public {\npath /*\n}", []string{"public", "/*", "Caddyfile:"}},
+		"public loose regexp":       {oneApp, "public {\npath_regexp health\n}", []string{"public", "anchored", "Caddyfile:"}},
+		"paths and block":           {oneApp, "public /a {\nmethod GET\n}", []string{"public", "not both", "Caddyfile:"}},
+		"empty optional block":      {oneApp, "optional {\n}", []string{"optional", "empty", "Caddyfile:"}},
+		"unknown header field":      {oneApp, "header nickname X-Name", []string{"header", "Caddyfile:9"}},
+		"header field twice":        {oneApp, "header openid X-A\nheader openid X-B", []string{"header", "openid", "once", "Caddyfile:10"}},
+		"header named Host":         {oneApp, "header openid Host", []string{"header", "Host", "Caddyfile:9"}},
+		"one header for two":        {oneApp, "header openid X-A\nheader unionid x-a", []string{"header", "Caddyfile:10"}},
+		"token nowhere":             {oneApp, "token body x", []string{"token", "body", "Caddyfile:9"}},
+		"token in Host":             {oneApp, "token header Host", []string{"token", "Host", "Caddyfile:9"}},
+		"token without name":        {oneApp, "token cookie", []string{"token", "Caddyfile:9"}},
+		"unknown preset":            {oneApp, "headers wafer", []string{"headers", "wafer", "Caddyfile:9"}},
+		"no preset":                 {oneApp, "headers", []string{"headers", "Caddyfile:9"}},
+		"unknown preset option":     {oneApp, "headers cloud_hosting {\nnonsense x\n}", []string{"headers", "nonsense", "Caddyfile:10"}},
+		"option of another preset":  {oneApp, "headers default {\nenv_id x\n}", []string{"headers", "env_id", "Caddyfile:10"}},
+		"owner is no AppID":         {oneApp, "headers cloud_hosting {\nreuse a/b\n}", []string{"reuse", "AppID", "Caddyfile:10"}},
+		"renamed preset":            {oneApp, "headers cloud_hosting\nheader openid X-A", []string{"header", "cloud_hosting"}},
+		"assertion without header":  {oneApp, "assertion", []string{"assertion", "Caddyfile:9"}},
+		"assertion in Host":         {oneApp, "assertion Host", []string{"Host", "Caddyfile:9"}},
+		"assertion in X-OpenID":     {oneApp, "assertion X_OpenID", []string{"X_OpenID"}},
+		"assertion as the openid":   {oneApp, "assertion X-OpenID", []string{"X-Openid"}},
+		"long assertion":            {oneApp, "assertion X-Signed {\nlifetime 2m\n}", []string{"lifetime", "Caddyfile:10"}},
+		"unknown assertion option":  {oneApp, "assertion X-Signed {\nnonsense\n}", []string{"nonsense", "Caddyfile:10"}},
+		"forward_token with value":  {oneApp, "forward_token yes", []string{"Caddyfile:9"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := validate(t, siteText(tc.global, tc.site))
+			if err == nil {
+				t.Fatal("it loads")
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in the message: %v", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "s3cr3t-value") {
+				t.Errorf("the secret is in the message: %v", err)
+			}
+		})
+	}
+}
+
+// validate does what `caddy validate` does, with a storage of its own.
+func validate(t *testing.T, text string) error {
+	t.Helper()
+	config, _, err := adapt(text)
+	if err != nil {
+		return err
+	}
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return err
+	}
+	parsed.StorageRaw = json.RawMessage(`{"module":"file_system","root":` + string(mustJSON(t, t.TempDir())) + `}`)
+	return caddy.Validate(&parsed)
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestExampleIsFormattedAndValid(t *testing.T) {
+	data, err := os.ReadFile("../../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if formatted := caddyfile.Format(data); !bytes.Equal(formatted, data) {
+		t.Errorf("not formatted:\n%s", formatted)
+	}
+	if _, warnings, err := adapt(string(data)); err != nil || len(warnings) > 0 {
+		t.Errorf("%v, warnings %v", err, warnings)
+	}
+}
+
+// A key file that other users can read, or that is damaged, stops the start.
+func TestKeyFileIsLookedAt(t *testing.T) {
+	root := t.TempDir()
+	text := `{"storage":{"module":"file_system","root":` + string(mustJSON(t, root)) + `},"apps":{"wechat":{"app":[{"appid":"wx1234567890abcdef","secret":"x"}]}}}`
+	try := func() error {
+		var config caddy.Config
+		if err := json.Unmarshal([]byte(text), &config); err != nil {
+			t.Fatal(err)
+		}
+		config.Admin = &caddy.AdminConfig{Disabled: true}
+		return caddy.Validate(&config)
+	}
+	if err := try(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, "wechat", "keys.json")
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := try(); err == nil || !strings.Contains(err.Error(), "chmod 600 "+file) {
+		t.Errorf("O8: readable by others: %v", err)
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := try(); err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("O6: truncated: %v", err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() != 100 {
+		t.Errorf("O6: the damaged file was replaced: %v, %v", info, err)
+	}
+}
+
+// No text makes the parser panic, and what it accepts it can format again.
+func FuzzCaddyfile(f *testing.F) {
+	f.Add("app wx1234567890abcdef {env.X}\nsession {\n\ttoken_lifetime 2h\n}\nsigning_key {env.K}\nstore memory {\n\tmax_sessions 5\n}", "public /a /b/*\noptional {\n\tmethod GET\n}\ntoken cookie sid\nheader openid off")
+	f.Add("app", "public {")
+	f.Fuzz(func(t *testing.T, global, site string) {
+		app, handler := new(App), new(Handler)
+		if d := tokens("wechat {\n" + global + "\n}"); d != nil && app.UnmarshalCaddyfile(d) == nil {
+			app.setDefaults()
+			if err := app.check(); err != nil {
+				t.Fatalf("accepted as text, refused as JSON: %v", err)
+			}
+		}
+		if d := tokens("wechat_auth {\n" + site + "\n}"); d != nil && handler.UnmarshalCaddyfile(d) == nil {
+			for _, text := range append([]string{"/x"}, publicPaths(handler)...) {
+				if text == "/" || text == "/*" || strings.HasPrefix(strings.ToLower(text), "/wechat/") && handler.Prefix == "" {
+					t.Fatalf("public %q", text)
+				}
+			}
+		}
+	})
+}
+
+// tokens returns nil for what is not even a Caddyfile.
+func tokens(text string) *caddyfile.Dispenser {
+	all, err := caddyfile.Tokenize([]byte(text), "Caddyfile")
+	if err != nil {
+		return nil
+	}
+	return caddyfile.NewDispenser(all)
+}
+
+func publicPaths(h *Handler) []string {
+	if h.Public == nil {
+		return nil
+	}
+	return h.Public.Paths
+}
+
+// The same for JSON: what loads has been checked like a Caddyfile.
+func FuzzJSON(f *testing.F) {
+	f.Add([]byte(`{"app":[{"appid":"wx1234567890abcdef","secret":"x"}],"session":{"token_lifetime":"2h"}}`))
+	f.Add([]byte(`{"app":[null]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		app := new(App)
+		if json.Unmarshal(data, app) != nil {
+			return
+		}
+		app.setDefaults()
+		if app.check() == nil && (app.Session.TokenLifetime <= 0 || app.Session.TokenLifetime > app.Session.MaxLifetime || len(app.Apps) == 0) {
+			t.Fatalf("accepted %q", data)
+		}
+	})
+}

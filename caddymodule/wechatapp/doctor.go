@@ -1,0 +1,270 @@
+package wechatapp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-wechat/gateway/internal/doctor"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+// doctorOptions are the flags of `caddy wechat doctor`.
+type doctorOptions struct {
+	config, adapter string
+	offline, json   bool
+}
+
+func doctorCommand() *cobra.Command {
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use:   "doctor [--config <path> [--adapter <name>]] [--offline] [--json]",
+		Short: "Finds out why logins fail, and says what to do",
+		Long: `
+Looks at a configuration and at what it needs, and prints one line per finding:
+whether the configuration loads; whether each AppSecret is there; whether WeChat
+accepts AppID, secret and IP address; whether WeChat's hosts can be reached, with
+which certificate, and whether the clock is right; whether the session store
+can be used; which keys sign; whether the app behind each site gets true identity
+headers and no forged ones; and whether a route goes around wechat_auth.
+
+Run it as the user and with the environment of the service. It may run beside it:
+no listener, log file or admin endpoint of the configuration is opened, no login
+code is spent, no key is made, and what it writes to test the store is removed
+again. The requests of the header test go to a listener of its own, never to your
+app. Other modules load as they do for caddy validate.
+
+Exits with 0 if nothing failed (there may be warnings), 1 if something did, and 2
+if it is used wrongly or the configuration cannot be read.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			status, err := runDoctor(cmd.Context(), cmd.OutOrStdout(), o)
+			return exitWith(cmd, status, err)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
+	cmd.Flags().StringVarP(&o.config, "config", "c", "", "Configuration file (default: Caddyfile in the current directory)")
+	cmd.Flags().StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter")
+	cmd.Flags().BoolVar(&o.offline, "offline", false, "Do not call WeChat")
+	cmd.Flags().BoolVar(&o.json, "json", false, "Print the findings as a JSON array")
+	return cmd
+}
+
+// runDoctor prints the findings and returns the exit status; the error is of
+// exitUsage.
+func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error) {
+	if err := readable(o); err != nil {
+		return exitUsage, err
+	}
+	// Caddy's adapters log, too.
+	if _, err := caddy.ProvisionContext(&caddy.Config{Logging: silence()}); err != nil {
+		return exitUsage, fmt.Errorf("silencing logs: %w", err)
+	}
+	var findings []doctor.Finding
+	config, _, _, err := caddycmd.LoadConfig(o.config, o.adapter)
+	if err != nil {
+		findings = []doctor.Finding{{
+			Check: checkConfig, Status: doctor.Fail, Message: "the configuration cannot be understood: " + err.Error(),
+			Action: "correct what the message names",
+		}}
+	} else {
+		findings = examine(ctx, config, o.offline)
+	}
+	write := doctor.WriteText
+	if o.json {
+		write = doctor.WriteJSON
+	}
+	if err := write(out, findings); err != nil {
+		return exitUsage, err
+	}
+	if doctor.Failed(findings) {
+		return exitFailed, nil
+	}
+	return exitFine, nil
+}
+
+// readable tells a file that is not there from one that is wrong.
+func readable(o doctorOptions) error {
+	name := o.config
+	switch {
+	case name == "" && o.adapter != "":
+		return errors.New("--adapter needs --config")
+	case o.adapter != "" && caddyconfig.GetAdapter(o.adapter) == nil:
+		return fmt.Errorf("--adapter: there is no config adapter %q", o.adapter)
+	case name == "-":
+		return nil
+	case name == "":
+		name = "Caddyfile"
+	}
+	file, err := os.Open(name) //nolint:gosec // what the operator names
+	if errors.Is(err, os.ErrNotExist) && o.config == "" {
+		return errors.New("there is no Caddyfile in this directory; name the configuration with --config")
+	} else if err != nil {
+		return fmt.Errorf("reading configuration: %w", err)
+	}
+	return file.Close()
+}
+
+// Kinds of findings.
+const (
+	checkConfig   = "config"
+	checkSecret   = "secret"
+	checkStore    = "store"
+	checkKeys     = "keys"
+	checkHeaders  = "headers"
+	checkCoverage = "coverage"
+)
+
+// examine makes all checks on an adapted configuration.
+func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding {
+	i := inspect(ctx, config)
+	defer i.close()
+	findings := []doctor.Finding{configFinding(i)}
+	settings, err := wechatSettings(config)
+	if err != nil {
+		return append(findings, skipped(err.Error(), checkSecret, doctor.CheckCredentials, doctor.CheckConnection, checkStore, checkKeys, checkHeaders, checkCoverage)...)
+	}
+	apps, secrets := settings.checkSecrets()
+	findings = append(findings, secrets...)
+	findings = append(findings, settings.askWeChat(ctx, apps, offline)...)
+	findings = append(findings, i.checkStore(ctx))
+	findings = append(findings, i.checkKeys(ctx, settings)...)
+	if i.err != nil {
+		return append(findings, skipped("not tested, because the configuration does not load", checkHeaders, checkCoverage)...)
+	}
+	findings = append(findings, checkIdentityHeaders(ctx, config)...)
+	return append(findings, i.checkCoverage()...)
+}
+
+func skipped(message string, checks ...string) []doctor.Finding {
+	var findings []doctor.Finding
+	for _, check := range checks {
+		findings = append(findings, doctor.Finding{Check: check, Status: doctor.Skip, Message: message})
+	}
+	return findings
+}
+
+func configFinding(i *inspection) doctor.Finding {
+	f := doctor.Finding{Check: checkConfig, Status: doctor.OK, Message: "the configuration loads"}
+	switch {
+	case i.storeError != nil:
+		f.Status, f.Message, f.Action = doctor.Fail, "the configuration does not load because of the session store", "see the line about the store"
+	case i.keysError != nil:
+		f.Status, f.Message, f.Action = doctor.Fail, "the configuration does not load because of the signing keys", "see the line about the keys"
+	case i.err != nil:
+		f.Status, f.Message, f.Action = doctor.Fail, "the configuration does not load: "+i.err.Error(), "correct what the message names"
+	}
+	return f
+}
+
+var errNoWeChat = errors.New("not tested, because the configuration has no global option wechat")
+
+// wechatSettings reads the settings of the app by themselves, so that most can
+// be checked although the configuration does not load.
+func wechatSettings(config []byte) (*App, error) {
+	var apps struct {
+		Apps map[string]json.RawMessage `json:"apps"`
+	}
+	if err := json.Unmarshal(config, &apps); err != nil {
+		return nil, errors.New("not tested, because the configuration cannot be read")
+	}
+	raw, configured := apps.Apps["wechat"]
+	if !configured {
+		return nil, errNoWeChat
+	}
+	a := new(App)
+	if err := caddy.StrictUnmarshalJSON(raw, a); err != nil {
+		return nil, errors.New("not tested, because the settings of wechat cannot be read")
+	}
+	a.setDefaults()
+	return a, nil
+}
+
+// checkSecrets returns the apps whose secret is there, and a finding about each.
+func (a *App) checkSecrets() ([]wechat.App, []doctor.Finding) {
+	var apps []wechat.App
+	var findings []doctor.Finding
+	for _, m := range a.Apps {
+		f := doctor.Finding{Check: checkSecret, Status: doctor.Fail, Action: "give the AppID and the secret as in: app wx1234567890abcdef {env.WECHAT_SECRET}"}
+		if m == nil {
+			f.Message = "null is not an app"
+			findings = append(findings, f)
+			continue
+		}
+		id, err := m.appID()
+		if err != nil {
+			f.Message = err.Error()
+			findings = append(findings, f)
+			continue
+		}
+		f.Subject = id
+		secret, literal, err := resolveSecret(m.Secret)
+		switch {
+		case err != nil:
+			f.Message = fmt.Sprintf("the AppSecret is missing: %v%s", err, position("app", m.AppID))
+			f.Action = "set the variable in the environment of the service, or mend the file; run this command with the same environment and as the same user"
+		case literal:
+			f.Status, f.Message = doctor.Warn, "the AppSecret is written out in the configuration, and so in every copy of it"
+			f.Action = "use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again"
+		default:
+			f.Status, f.Message, f.Action = doctor.OK, "the AppSecret is there", ""
+		}
+		findings = append(findings, f)
+		if err == nil {
+			apps = append(apps, wechat.App{ID: id, Secret: secret})
+		}
+	}
+	return apps, findings
+}
+
+// askWeChat makes the checks that need WeChat.
+func (a *App) askWeChat(ctx context.Context, apps []wechat.App, offline bool) []doctor.Finding {
+	if offline {
+		return skipped("not tested, because of --offline", doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
+	}
+	client, err := wechat.New(wechat.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout), Proxy: a.APIProxy})
+	if err != nil {
+		return skipped("not tested: "+err.Error(), doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
+	}
+	defer client.Close()
+	var findings []doctor.Finding
+	for _, app := range apps {
+		findings = append(findings, doctor.Credentials(ctx, client, app))
+	}
+	return append(findings, doctor.Connections(ctx, client, a.API, a.APIProxy != "")...)
+}
+
+// checkCoverage names the routes around wechat_auth.
+func (i *inspection) checkCoverage() []doctor.Finding {
+	var findings []doctor.Finding
+	sites := 0
+	for _, w := range walkServers(i.ctx) {
+		sites += len(w.sites)
+		for _, p := range w.uncovered() {
+			findings = append(findings, doctor.Finding{
+				Check: checkCoverage, Subject: p.route, Status: doctor.Warn,
+				Message: "this route reaches an app without wechat_auth, so its clients can forge the identity headers",
+				Action:  "put wechat_auth in front of the route, with `public` for what needs no login",
+			})
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return findings
+	case sites == 0:
+		return []doctor.Finding{{
+			Check: checkCoverage, Status: doctor.Warn, Message: "no site has wechat_auth, so nobody can log in",
+			Action: "write wechat_auth into the site, before its reverse_proxy",
+		}}
+	}
+	return []doctor.Finding{{Check: checkCoverage, Status: doctor.OK, Message: "no route goes around wechat_auth"}}
+}

@@ -1,0 +1,148 @@
+package wechatapp
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddy-wechat/gateway/internal/doctor"
+	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
+)
+
+const (
+	proxied  = "reverse_proxy 127.0.0.1:1"
+	trueOnce = "each identity header once"
+)
+
+// Each site is a mistake that people make, or none, and what the test says.
+func TestDoctorOnIdentityHeaders(t *testing.T) {
+	for name, tc := range map[string]struct {
+		site   string
+		status doctor.Status
+		texts  []string
+	}{
+		"plain":                 {"wechat_auth\n" + proxied, doctor.OK, []string{trueOnce}},
+		"below a path":          {"wechat_auth\nhandle /api/v1/* {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{trueOnce}},
+		"below handle_path":     {"wechat_auth\nhandle_path /shop/* {\nhandle /cart/* {\n" + proxied + "\n}\nrespond 404\n}", doctor.OK, []string{trueOnce}},
+		"one ending":            {"wechat_auth\n@php path *.php\nhandle @php {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{trueOnce}},
+		"public beside":         {"wechat_auth {\npublic /health\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"public only":           {"wechat_auth {\npublic /health\n}\nhandle /health {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{"needs no login"}},
+		"optional":              {"wechat_auth {\noptional\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"other names":           {"wechat_auth {\nheader openid X-Member\nheader unionid off\nheader session_id X-Session\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"token in a header":     {"wechat_auth {\ntoken header X-Token\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"token in a cookie":     {"wechat_auth {\ntoken cookie sid\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"many transports":       {"wechat_auth\nreverse_proxy 127.0.0.1:1 127.0.0.1:2 {\nlb_policy first\nhealth_uri /up\ntransport http {\nversions h2c\n}\n}", doctor.OK, []string{trueOnce}},
+		"unix socket":           {"wechat_auth\nreverse_proxy unix//run/nobody.sock", doctor.OK, []string{trueOnce}},
+		"dynamic upstreams":     {"wechat_auth\nreverse_proxy {\ndynamic a example.invalid 80\n}", doctor.OK, []string{trueOnce}},
+		"FastCGI":               {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\ntransport fastcgi\n}", doctor.OK, []string{trueOnce}},
+		"removed":               {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up -X-OpenID\n}", doctor.Fail, []string{"does not get X-Openid", "header_up"}},
+		"one more":              {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up +X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid 2 times"}},
+		"another value":         {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X-AppID nobody\n}", doctor.Fail, []string{"X-Appid with another value"}},
+		"an alias":              {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X_OpenID {http.auth.user.openid}\n}", doctor.Fail, []string{"read as X-Openid"}},
+		"kept from the client":  {"vars kept {http.request.header.X-OpenID}\nwechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up Remote-User {vars.kept}\n}", doctor.Fail, []string{"Remote-User as the client sent it"}},
+		"set for everybody":     {"wechat_auth {\noptional\n}\nreverse_proxy 127.0.0.1:1 {\nheader_up X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid on a request without a login"}},
+		"token removed before":  {"route {\nrequest_header -Authorization\nwechat_auth\n" + proxied + "\n}", doctor.Fail, []string{"does not accept", "login_required"}},
+		"no app":                {"wechat_auth\nrespond hello", doctor.Skip, []string{"no reverse_proxy"}},
+		"another login":         {"wechat_auth\nbasic_auth {\nx $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n" + proxied, doctor.Skip, []string{"status 401"}},
+		"unknown way":           {"wechat_auth\n@odd path_regexp ^/odd[0-9]{4}$\nhandle @odd {\n" + proxied + "\n}\nrespond 404", doctor.Skip, []string{"status 404"}},
+		"two apps, one altered": {"wechat_auth\nhandle /a/* {\n" + proxied + "\n}\nhandle /b/* {\nreverse_proxy 127.0.0.1:2 {\nheader_up -X-OpenID\n}\n}", doctor.Fail, []string{"/b/* to 127.0.0.1:2", "does not get"}},
+	} {
+		p := newPatient(t, withGlobal("signing_key "+testKey), withSite(tc.site))
+		status, findings := p.examine("--offline")
+		wantFinding(t, name, findings, checkHeaders, tc.status, tc.texts...)
+		if (status == exitFailed) != (tc.status == doctor.Fail) {
+			t.Errorf("%s: status %d: %+v", name, status, findings)
+		}
+	}
+}
+
+// The gateway strips whatever a client sends; a handler behind it that brings it
+// back has to be seen.
+func TestDoctorSeesForgedHeaders(t *testing.T) {
+	p := newPatient(t, withGlobal("signing_key "+testKey),
+		withSite("vars kept {http.request.header.X-OpenID}\nroute {\nwechat_auth\nrequest_header X_OpenID {vars.kept}\n"+proxied+"\n}"))
+	status, findings := p.examine("--offline")
+	wantFinding(t, "not stripped", findings, checkHeaders, doctor.Fail, "anybody can be anybody")
+	if status != exitFailed {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestDoctorTestsEverySite(t *testing.T) {
+	p := newPatient(t, withGlobal("signing_key "+testKey))
+	name := filepath.Join(t.TempDir(), "Caddyfile")
+	text := p.caddyfile() + "http://*.example.com {\nwechat_auth\nreverse_proxy 127.0.0.1:2\n}\nhttps://example.org {\nwechat_auth\nreverse_proxy 127.0.0.1:3 {\nheader_up -X-OpenID\n}\n}\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, _ := wechatCommand(t, "doctor", "--offline", "--config", name)
+	if status != exitFailed || strings.Count(out, "ok    headers ") != 2 || strings.Count(out, "fail  headers ") != 1 || !strings.Contains(out, "example.org to 127.0.0.1:3") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
+// The made-up user is not left behind.
+func TestDoctorLeavesNoSessionInRedis(t *testing.T) {
+	server := redistest.Start(t)
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	p := newPatient(t, withGlobal("signing_key "+testKey+"\nstore redis "+server.Addr+" {\npassword {env.WECHAT_TEST_REDIS}\nkey_prefix doctored:\n}"))
+	_, findings := p.examine("--offline")
+	wantFinding(t, "redis", findings, checkHeaders, doctor.OK, trueOnce)
+	conn, err := net.Dial("tcp", server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "AUTH %q\r\nKEYS *\r\nQUIT\r\n", redistest.Password)
+	var keys []string
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		// The probe of the connection ends by itself, within a second.
+		if line := lines.Text(); strings.HasPrefix(line, "doctored:") && line != "doctored:probe" {
+			keys = append(keys, line)
+		} else if strings.HasPrefix(line, "-") {
+			t.Errorf("Redis: %s", line)
+		}
+	}
+	if len(keys) > 0 {
+		t.Errorf("left behind: %q", keys)
+	}
+}
+
+func TestProbesKeepWhatChangesHeaders(t *testing.T) {
+	apps := newProbes()
+	t.Cleanup(apps.close)
+	changed, err := apps.replaceApps(t.Context(), []byte(`{"apps":{"http":{"n":12345678901234567890,"servers":{"a":{"routes":[{"handle":[{"handler":"subroute","routes":[
+		{"handle":[{"handler":"reverse_proxy","transport":{"protocol":"fastcgi"},"dynamic_upstreams":{},"headers":{"request":{"delete":["X"]}},"rewrite":{"uri":"/x"}}]}]}]}]}}},
+		"wechat":{"handler":"reverse_proxy"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(changed)
+	for _, want := range []string{`"delete":["X"]`, `"rewrite":{"uri":"/x"}`, `"upstreams":[{"dial":"` + apps.listeners[0].Addr().String(), "12345678901234567890", `"wechat":{"handler":"reverse_proxy"}`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+	if len(apps.listeners) != 1 || strings.Contains(text, "fastcgi") || strings.Contains(text, "dynamic") {
+		t.Errorf("%d probes: %s", len(apps.listeners), text)
+	}
+	addr := apps.listeners[0].Addr().String()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-A", "b")
+	resp, err := testClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := apps.take(addr); got.Get("X-A") != "b" || apps.take(addr) != nil {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,109 @@
+package wechatapp
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	caddy.RegisterModule(MatchReady{})
+}
+
+// health remembers for a moment whether store and keys are well, so that health
+// checks, however many, do not load the store.
+type health struct {
+	app *App
+
+	mu      sync.Mutex
+	checked time.Time
+	state   healthState
+	keysErr error
+}
+
+// healthState is nil where all is well.
+type healthState struct{ store, keys error }
+
+func (s healthState) ready() bool { return s.store == nil && s.keys == nil }
+
+const (
+	healthAge  = time.Second
+	healthTime = 3 * time.Second
+)
+
+// check finds out whether requests can be served.
+func (h *health) check(ctx context.Context) healthState {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.checked) < healthAge {
+		return h.state
+	}
+	// Not the context of whoever asks: a client that leaves is no failure.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTime)
+	defer cancel()
+	h.state = healthState{store: h.app.store.sessions().Check(ctx), keys: h.keysErr}
+	h.checked = time.Now()
+	return h.state
+}
+
+// keysRefreshed records whether the signing keys could be looked at.
+func (h *health) keysRefreshed(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keysErr = err
+	h.checked = time.Time{}
+}
+
+// MatchReady matches when the gateway can serve logged-in users: the session
+// store can be read and written, and the signing keys are there. It is for
+// health checks of load balancers:
+//
+//	@ready {
+//		path /healthz
+//		wechat_ready
+//	}
+//	respond @ready ok
+//	respond /healthz "not ready" 503
+//
+// The state is looked at once a second at most.
+type MatchReady struct {
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (MatchReady) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.matchers.wechat_ready", New: func() caddy.Module { return new(MatchReady) }}
+}
+
+// Provision finds the app.
+func (m *MatchReady) Provision(ctx caddy.Context) (err error) {
+	m.app, err = appOf(ctx)
+	return err
+}
+
+// MatchWithError reports whether the gateway is ready.
+func (m *MatchReady) MatchWithError(r *http.Request) (bool, error) {
+	return m.app.health.check(r.Context()).ready(), nil
+}
+
+// UnmarshalCaddyfile sets up the matcher, which takes no arguments.
+func (m *MatchReady) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	for d.Next() {
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner                 = (*MatchReady)(nil)
+	_ caddyhttp.RequestMatcherWithError = (*MatchReady)(nil)
+	_ caddyfile.Unmarshaler             = (*MatchReady)(nil)
+)

@@ -1,0 +1,148 @@
+package wechatapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-wechat/gateway/internal/keyring"
+)
+
+// inspection is a configuration that is loaded to be looked at: nothing of it
+// starts, no listener, log file or admin endpoint is opened, and no key is
+// written to storage. It remembers where loading stopped. A nil inspection is
+// none: its methods do what is done otherwise.
+type inspection struct {
+	ctx     caddy.Context
+	cancel  context.CancelFunc
+	storage certmagic.Storage // nil if it cannot be had
+
+	app        *App  // as far as it came
+	err        error // of loading
+	keysError  error // of opening the keys
+	storeError error // of opening the store
+}
+
+type inspectionKey struct{}
+
+// errOtherUser stops an inspection before modules write to storage what its
+// owner cannot read, such as the authority of `tls internal`.
+var errOtherUser = errors.New("the folder of Caddy's storage belongs to another user; run this command as that user")
+
+func inspectionOf(ctx context.Context) *inspection {
+	i, _ := ctx.Value(inspectionKey{}).(*inspection)
+	return i
+}
+
+// inspect loads the apps of a configuration. Why it does not load, if so, is
+// in err.
+func inspect(ctx context.Context, config []byte) *inspection {
+	i := &inspection{cancel: func() {}}
+	i.err = i.load(ctx, config)
+	return i
+}
+
+func (i *inspection) load(ctx context.Context, config []byte) error {
+	var cfg *caddy.Config
+	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(config), &cfg); err != nil {
+		return fmt.Errorf("decoding configuration: %w", err)
+	}
+	if cfg == nil {
+		return errors.New("the configuration is empty")
+	}
+	apps := maps.Clone(cfg.AppsRaw)
+	// The apps come later, in a context that can be cancelled: Caddy keeps the
+	// cancelling of its own to itself.
+	cfg.AppsRaw, cfg.Admin, cfg.Logging = nil, nil, silence()
+	base, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		return err
+	}
+	base.Context = context.WithValue(ctx, inspectionKey{}, i)
+	i.ctx, i.cancel = caddy.NewContext(base)
+	i.storage = i.ctx.Storage()
+	if files, ok := i.storage.(*certmagic.FileStorage); ok && ownedByOther(nearest(files.Path)) {
+		return errOtherUser
+	}
+	cfg.AppsRaw = maps.Clone(apps)
+	for _, name := range slices.Sorted(maps.Keys(apps)) {
+		if _, err := i.ctx.App(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// silence is a configuration of Caddy's logs that drops nearly everything: what
+// is worth saying becomes a finding. The writer stays, because Caddy would log
+// that it changes.
+func silence() *caddy.Logging {
+	return &caddy.Logging{Logs: map[string]*caddy.CustomLog{caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "FATAL"}}}}
+}
+
+// close releases what was loaded.
+func (i *inspection) close() { i.cancel() }
+
+func (i *inspection) note(a *App) {
+	if i != nil {
+		i.app = a
+	}
+}
+
+func (i *inspection) noteKeys(err error) error {
+	if i != nil {
+		i.keysError = err
+	}
+	return err
+}
+
+func (i *inspection) noteStore(err error) error {
+	if i != nil {
+		i.storeError = err
+	}
+	return err
+}
+
+// keyStorage keeps the keys from being made or rotated: by another user than the
+// service's, they would be files that it cannot read.
+func (i *inspection) keyStorage(storage certmagic.Storage) keyring.Storage {
+	if i == nil {
+		return storage
+	}
+	return &unwritten{storage: storage, values: make(map[string][]byte)}
+}
+
+// unwritten is a storage that keeps to itself what is written to it.
+type unwritten struct {
+	storage keyring.Storage
+	mu      sync.Mutex
+	values  map[string][]byte
+}
+
+// Lock and Unlock do nothing: nobody else sees what is written here.
+func (*unwritten) Lock(context.Context, string) error   { return nil }
+func (*unwritten) Unlock(context.Context, string) error { return nil }
+
+// Load returns what was written here, or else is stored.
+func (u *unwritten) Load(ctx context.Context, key string) ([]byte, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if value, written := u.values[key]; written {
+		return value, nil
+	}
+	return u.storage.Load(ctx, key)
+}
+
+// Store keeps the value.
+func (u *unwritten) Store(_ context.Context, key string, value []byte) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.values[key] = value
+	return nil
+}

@@ -1,0 +1,164 @@
+package wechatapp
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+// metrics are what the gateway counts, on Caddy's own registry. Labels come from
+// the configuration or from enumerations, never from a client. Each metric is
+// described in docs/metrics.md.
+type metrics struct {
+	logins       *prometheus.CounterVec
+	wechatTime   *prometheus.HistogramVec
+	errcodes     *prometheus.CounterVec
+	requests     *prometheus.CounterVec
+	tokenLookups *prometheus.CounterVec
+	storeErrors  *prometheus.CounterVec
+	gracePasses  *prometheus.CounterVec
+	duplicates   *prometheus.CounterVec
+	rateLimited  *prometheus.CounterVec
+	apiCalls     *prometheus.CounterVec
+
+	// Those of the request path, looked up once.
+	authenticated, anonymous, tokenKnown, tokenNew prometheus.Counter
+}
+
+const (
+	metricsNamespace = "caddy"
+	metricsSubsystem = "wechat_auth"
+
+	outcomeOK            = "ok"
+	outcomeAuthenticated = "authenticated"
+	outcomeAnonymous     = "anonymous"
+	outcomeRefused       = "refused:" // and the code
+	endpointCode2Session = "code2session"
+)
+
+func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help,
+	}, labels)
+}
+
+func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error) {
+	m := &metrics{
+		logins: newCounter("logins_total", "Logins by app and outcome: ok, or the code of the error.", "app", "outcome"),
+		wechatTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "wechat_request_duration_seconds",
+			Help:    "Duration of calls of WeChat.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"endpoint", "app"}),
+		errcodes:     newCounter("wechat_errcodes_total", "Errcodes that WeChat answered with; those without a meaning here are \"other\".", "endpoint", "app", "errcode"),
+		requests:     newCounter("requests_total", "Requests by outcome: authenticated, anonymous, or refused: and the code of the error.", "outcome"),
+		tokenLookups: newCounter("token_cache_lookups_total", "Tokens by whether their signature was verified before: hit or miss.", "result"),
+		storeErrors:  newCounter("store_errors_total", "How often the session store could not tell.", "app"),
+		gracePasses:  newCounter("grace_passes_total", "Requests that passed on a token's signature alone while the session store could not tell.", "app"),
+		duplicates:   newCounter("duplicate_codes_total", "Login codes that came again and were not sent to WeChat again.", "app"),
+		apiCalls:     newCounter("api_calls_total", "Calls of wechat_api by outcome: ok, errcode if WeChat answered with one, or the code of the error.", "app", "endpoint", "outcome"),
+		rateLimited:  newCounter("rate_limited_logins_total", "Logins refused by the gateway's own limits.", "app"),
+	}
+	for _, c := range []prometheus.Collector{
+		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited, m.apiCalls,
+	} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	m.authenticated = m.requests.WithLabelValues(outcomeAuthenticated)
+	m.anonymous = m.requests.WithLabelValues(outcomeAnonymous)
+	m.tokenKnown = m.tokenLookups.WithLabelValues("hit")
+	m.tokenNew = m.tokenLookups.WithLabelValues("miss")
+	for _, app := range apps { // so that rates are right from the first event on
+		m.logins.WithLabelValues(app, outcomeOK)
+		m.wechatTime.WithLabelValues(endpointCode2Session, app)
+		for _, c := range []*prometheus.CounterVec{m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited} {
+			c.WithLabelValues(app)
+		}
+	}
+	return m, nil
+}
+
+// wechatCalled counts a call of WeChat.
+func (m *metrics) wechatCalled(endpoint, app string, took time.Duration, err error) {
+	m.wechatTime.WithLabelValues(endpoint, app).Observe(took.Seconds())
+	if api, ok := errors.AsType[*wechat.APIError](err); ok {
+		m.errcodes.WithLabelValues(endpoint, app, errcodeLabel(api.Code)).Inc()
+	}
+}
+
+func errcodeLabel(code int) string {
+	if !wechat.KnownErrcode(code) {
+		return "other"
+	}
+	return strconv.Itoa(code)
+}
+
+// gauges are asked for when somebody looks.
+type gauges struct {
+	app                                  *App
+	sessions, users, breaker, store, key *prometheus.Desc
+	accessToken                          *prometheus.Desc
+}
+
+// gaugeTime bounds a look, which may ask the session store.
+const gaugeTime = 2 * time.Second
+
+func newGauges(a *App) *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, metricsSubsystem, name), help, labels, nil)
+	}
+	return &gauges{
+		app:         a,
+		sessions:    desc("sessions", "Live sessions; with a shared store those of all nodes.", "app"),
+		users:       desc("users", "Users with a live session; with a shared store those of all nodes.", "app"),
+		breaker:     desc("breaker_state", "1 for the state that the breaker of the app is in: closed, half-open or open.", "app", "state"),
+		store:       desc("store_up", "1 if the session store can be read and written."),
+		accessToken: desc("access_token_age_seconds", "Age of the app's access_token. Absent until wechat_api needs one.", "app"),
+		key:         desc("signing_key_age_seconds", "Age of the key that signs tokens. Absent with signing_key."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken} {
+		descs <- d
+	}
+}
+
+// breakerStates are the states of gateway.Gateway.Breaker.
+var breakerStates = []string{gateway.BreakerClosed, gateway.BreakerHalfOpen, gateway.BreakerOpen}
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), gaugeTime)
+	defer cancel()
+	send := func(desc *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	one := map[bool]float64{true: 1}
+	for _, app := range g.app.order {
+		if count, err := g.app.store.sessions().Count(ctx, app); err == nil {
+			send(g.sessions, float64(count.Sessions), app)
+			send(g.users, float64(count.Users), app)
+		}
+		now, _ := g.app.gateway.Breaker(app)
+		if fetched, ok := g.app.state.tokens.Fetched(app); ok {
+			send(g.accessToken, time.Since(fetched).Seconds(), app)
+		}
+		for _, state := range breakerStates {
+			send(g.breaker, one[state == now], app, state)
+		}
+	}
+	send(g.store, one[g.app.health.check(ctx).store == nil])
+	if key := g.app.keys.Keys()[0]; !key.Made.IsZero() {
+		send(g.key, time.Since(key.Made).Seconds())
+	}
+}

@@ -1,0 +1,129 @@
+package wechatapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/wechat"
+)
+
+// Names of the events that the app emits through Caddy's events app. Their data
+// names apps and hashes of users, nothing else about anybody.
+const (
+	eventLogin        = "wechat_login"
+	eventLoginRefused = "wechat_login_refused"
+	eventLogout       = "wechat_logout"
+	eventSessionEnded = "wechat_session_ended"
+	eventBreakerOpen  = "wechat_breaker_opened"
+	eventBreakerClose = "wechat_breaker_closed"
+	eventConfigError  = "wechat_configuration_error"
+)
+
+// observer tells metrics, events and the log what happens in the core.
+type observer struct {
+	ctx     caddy.Context
+	events  *caddyevents.App
+	logger  *zap.Logger
+	metrics *metrics
+}
+
+func newObserver(ctx caddy.Context, apps []string) (*observer, error) {
+	module, err := ctx.App("events")
+	if err != nil {
+		return nil, fmt.Errorf("loading events app: %w", err)
+	}
+	m, err := newMetrics(ctx.GetMetricsRegistry(), apps)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return &observer{ctx: ctx, events: module.(*caddyevents.App), logger: ctx.Logger(), metrics: m}, nil
+}
+
+func (o *observer) emit(name string, data map[string]any) { o.events.Emit(o.ctx, name, data) }
+
+// TokenSeen implements gateway.Observer.
+func (o *observer) TokenSeen(known bool) {
+	if known {
+		o.metrics.tokenKnown.Inc()
+		return
+	}
+	o.metrics.tokenNew.Inc()
+}
+
+// GracePassed implements gateway.Observer.
+func (o *observer) GracePassed(appID string) { o.metrics.gracePasses.WithLabelValues(appID).Inc() }
+
+// StoreFailed implements gateway.Observer.
+func (o *observer) StoreFailed(appID string) { o.metrics.storeErrors.WithLabelValues(appID).Inc() }
+
+// CodeRepeated implements gateway.Observer.
+func (o *observer) CodeRepeated(appID string) { o.metrics.duplicates.WithLabelValues(appID).Inc() }
+
+// LoginLimited implements gateway.Observer.
+func (o *observer) LoginLimited(appID string) { o.metrics.rateLimited.WithLabelValues(appID).Inc() }
+
+// BreakerChanged implements gateway.Observer.
+func (o *observer) BreakerChanged(appID string, open bool) {
+	if open {
+		o.logger.Warn("calls of WeChat are suspended after failures", zap.String("app", appID))
+		o.emit(eventBreakerOpen, map[string]any{"app": appID})
+		return
+	}
+	o.logger.Info("calls of WeChat succeed again", zap.String("app", appID))
+	o.emit(eventBreakerClose, map[string]any{"app": appID})
+}
+
+// observedWeChat measures and traces calls of WeChat.
+type observedWeChat struct {
+	gateway.CodeExchanger
+	metrics *metrics
+}
+
+// Code2Session implements gateway.CodeExchanger.
+func (w observedWeChat) Code2Session(ctx context.Context, app wechat.App, code string) (user wechat.User, err error) {
+	err = w.metrics.observe(ctx, endpointCode2Session, app.ID, func(ctx context.Context) error {
+		user, err = w.CodeExchanger.Code2Session(ctx, app, code)
+		return err
+	})
+	return user, err
+}
+
+// observe runs a call of WeChat in a span of its own, and counts it.
+func (m *metrics) observe(ctx context.Context, endpoint, appID string, call func(context.Context) error) error {
+	ctx, end := startSpan(ctx, endpoint, appID)
+	start := time.Now()
+	err := call(ctx)
+	m.wechatCalled(endpoint, appID, time.Since(start), err)
+	end(err)
+	return err
+}
+
+// startSpan begins a child of the request's span, if Caddy's `tracing` made one.
+// Its attributes hold nothing of what is sent or received but error numbers.
+func startSpan(ctx context.Context, endpoint, appID string) (context.Context, func(error)) {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.SpanContext().IsValid() {
+		return ctx, func(error) {}
+	}
+	ctx, span := parent.TracerProvider().Tracer("github.com/caddy-wechat/gateway").Start(ctx, "wechat "+endpoint,
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("wechat.app", appID)))
+	return ctx, func(err error) {
+		if api, ok := errors.AsType[*wechat.APIError](err); ok {
+			span.SetAttributes(attribute.Int("wechat.errcode", api.Code), attribute.String("wechat.rid", api.RID))
+		}
+		if err != nil {
+			span.SetStatus(codes.Error, refusalFor(err).code)
+		}
+		span.End()
+	}
+}

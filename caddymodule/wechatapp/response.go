@@ -1,0 +1,87 @@
+package wechatapp
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// responseWriter tells caches in front that an answer is one user's: it adds
+// Vary with the header the token came in, and Cache-Control private where the
+// app said nothing about caching.
+type responseWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	vary     string
+	private  bool
+	referrer bool
+	done     bool
+	values   [2]string // of the two headers: their place is here
+}
+
+// marked wraps the writer of an answer that depends on the token; one to somebody
+// is private.
+func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
+	return responseWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		vary:                  h.carrier.vary(), private: private, referrer: h.carrier.inURL(),
+	}
+}
+
+func (w *responseWriter) mark(status int) {
+	// Informational answers come before the final one; 101 has no body to cache.
+	if w.done || status < http.StatusOK {
+		return
+	}
+	w.done = true
+	header := w.Header()
+	if vary := header["Vary"]; w.vary != "" && !varies(vary, w.vary) {
+		if len(vary) == 0 {
+			vary = w.values[:0:1]
+		}
+		header["Vary"] = append(vary, w.vary)
+	}
+	if w.private && len(header["Cache-Control"]) == 0 {
+		header["Cache-Control"] = append(w.values[1:1], "private")
+	}
+	if w.referrer {
+		header["Referrer-Policy"] = []string{"no-referrer"}
+	}
+}
+
+func varies(values []string, on string) bool {
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, on) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *responseWriter) WriteHeader(status int) {
+	w.mark(status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.mark(http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps sendfile and splice working.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	w.mark(http.StatusOK)
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// FlushError implements the flushing of http.ResponseController, which sends
+// the header.
+func (w *responseWriter) FlushError() error {
+	w.mark(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}

@@ -1,0 +1,266 @@
+package wechatapp
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/strictjson"
+	"github.com/caddy-wechat/gateway/internal/urlpath"
+)
+
+// route is one of the gateway's own endpoints.
+type route struct {
+	method string
+	serve  func(http.ResponseWriter, *http.Request) error
+}
+
+// routeNames lists the routes below the prefix.
+var routeNames = []string{"login", "renew", "logout", "session"}
+
+func (h *Handler) newRoutes() map[string]route {
+	routes := map[string]route{
+		h.Prefix + "/login":   {http.MethodPost, h.login},
+		h.Prefix + "/renew":   {http.MethodPost, h.renew},
+		h.Prefix + "/logout":  {http.MethodPost, h.logout},
+		h.Prefix + "/session": {http.MethodGet, h.session},
+	}
+	if h.Assertion != nil {
+		routes[h.Prefix+"/jwks.json"] = route{http.MethodGet, h.jwks}
+	}
+	return routes
+}
+
+const (
+	maxLoginBody  = 4 << 10
+	maxLoginDepth = 4
+	bodyTime      = 5 * time.Second
+)
+
+// serveRoute answers everything below the prefix. A path that only some server
+// would read as one of the routes is not found.
+func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classified) {
+	route, found := h.routes[c.current]
+	if found && c.sent != c.current {
+		// Behind handle_path or a rewrite: fine if the client's spelling was no
+		// look-alike itself.
+		found = c.canonical() && !urlpath.Below(c.sent, h.prefix)
+	}
+	if err := h.callRoute(w, r, route, found); err != nil {
+		if errors.Is(err, errMethodNotAllowed) {
+			w.Header().Set("Allow", route.method)
+		}
+		h.refuse(w, err, identity.User{})
+	}
+}
+
+func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, route route, found bool) error {
+	switch {
+	case !found:
+		return errNotFound
+	case r.Method != route.method:
+		return errMethodNotAllowed
+	case route.method != http.MethodGet && inEarlyData(r):
+		return errTooEarly
+	case route.method != http.MethodGet && h.carrier.ambient() && !sameOrigin(r):
+		return errCrossSite
+	}
+	return route.serve(w, r)
+}
+
+// inEarlyData reports whether somebody may have replayed the request from an
+// unfinished TLS handshake (RFC 8470).
+func inEarlyData(r *http.Request) bool {
+	return r.TLS != nil && !r.TLS.HandshakeComplete ||
+		fromTrustedProxy(r) && strings.TrimSpace(r.Header.Get("Early-Data")) == "1"
+}
+
+// grantBody is the answer of login and renew.
+type grantBody struct {
+	Token     string `json:"token"`
+	TokenType string `json:"token_type"`
+	ExpiresIn int64  `json:"expires_in"`
+}
+
+func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
+	start := time.Now()
+	req, err := readLogin(w, r)
+	var grant gateway.Grant
+	if err == nil {
+		req.Client = clientAddr(r)
+		grant, err = h.gateway.Login(r.Context(), req, h.apps)
+	}
+	if req.AppID == "" && len(h.apps) == 1 {
+		req.AppID = h.apps[0]
+	}
+	if err != nil {
+		refusal := refusalFor(err)
+		h.app.journal.loginRefused(req.AppID, grant, refusal, err, time.Since(start))
+		h.answerRefusal(w, refusal)
+		return nil
+	}
+	h.app.journal.loggedIn(grant, time.Since(start))
+	h.app.observer.metrics.anonymous.Inc()
+	h.writeGrant(w, r, grant)
+	return nil
+}
+
+func (h *Handler) renew(w http.ResponseWriter, r *http.Request) error {
+	text, err := h.requireToken(r)
+	if err != nil {
+		return err
+	}
+	grant, err := h.gateway.Renew(r.Context(), text, h.apps)
+	if err != nil {
+		return err
+	}
+	h.app.observer.metrics.authenticated.Inc()
+	h.writeGrant(w, r, grant)
+	return nil
+}
+
+func (h *Handler) writeGrant(w http.ResponseWriter, r *http.Request, grant gateway.Grant) {
+	h.carrier.hand(w, r, grant.Token, grant.ExpiresIn)
+	writeJSON(w, http.StatusOK, grantBody{grant.Token, "Bearer", int64(grant.ExpiresIn / time.Second)})
+}
+
+func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
+	text, err := h.requireToken(r)
+	if err != nil {
+		return err
+	}
+	user, err := h.gateway.Logout(r.Context(), text, h.apps)
+	if err != nil {
+		return err
+	}
+	h.app.observer.metrics.authenticated.Inc()
+	h.app.observer.emit(eventLogout, map[string]any{"app": user.AppID, "user_hash": h.userHash(user)})
+	h.carrier.takeBack(w, r)
+	writeJSON(w, http.StatusNoContent, nil)
+	return nil
+}
+
+func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
+	text, err := h.requireToken(r)
+	if err != nil {
+		return err
+	}
+	d, err := h.gateway.Describe(r.Context(), text, h.apps)
+	if err != nil {
+		return err
+	}
+	h.app.observer.metrics.authenticated.Inc()
+	writeJSON(w, http.StatusOK, struct {
+		AppID            string `json:"appid"`
+		ExpiresIn        int64  `json:"expires_in"`
+		SessionExpiresIn int64  `json:"session_expires_in"`
+	}{d.AppID, int64(d.ExpiresIn / time.Second), int64(d.SessionExpiresIn / time.Second)})
+	return nil
+}
+
+func (h *Handler) requireToken(r *http.Request) (string, error) {
+	text, err := h.carrier.credential(r)
+	if err == nil && text == "" {
+		err = errNoToken
+	}
+	return text, err
+}
+
+// readLogin reads and checks the form of a login. Identifiers that a client
+// claims (openid, unionid, session_key) are not looked at.
+func readLogin(w http.ResponseWriter, r *http.Request) (gateway.LoginRequest, error) {
+	var req gateway.LoginRequest
+	if !isJSON(r.Header) {
+		return req, errMediaType
+	}
+	data, err := readBody(w, r)
+	if err != nil {
+		return req, err
+	}
+	members, err := strictjson.Object(data, maxLoginDepth)
+	if err != nil {
+		return req, errBody
+	}
+	for name, field := range map[string]*string{"code": &req.Code, "appid": &req.AppID, "nonce": &req.Nonce} {
+		if err := readMember(members, name, field); err != nil {
+			return req, err
+		}
+	}
+	return req, nil
+}
+
+// readMember reads a string that must not be empty if it is there at all.
+func readMember(members map[string]json.RawMessage, name string, into *string) error {
+	raw, present := members[name]
+	if !present {
+		return nil
+	}
+	value, ok := strictjson.String(raw)
+	if !ok || value == "" {
+		return errBody
+	}
+	*into = value
+	return nil
+}
+
+// isJSON reports whether the body is declared as plain JSON in UTF-8. Anything
+// else could be a cross-site form post.
+func isJSON(h http.Header) bool {
+	if len(h["Content-Type"]) != 1 || len(h["Content-Encoding"]) > 0 {
+		return false
+	}
+	mediaType, params, err := mime.ParseMediaType(h["Content-Type"][0])
+	if err != nil || mediaType != "application/json" {
+		return false
+	}
+	charset, declared := params["charset"]
+	if declared && !strings.EqualFold(charset, "utf-8") {
+		return false
+	}
+	return len(params) == 0 || declared && len(params) == 1
+}
+
+// readBody reads a small body within bodyTime, whatever the server's own
+// limits are.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxLoginBody {
+		return nil, errBodyTooLarge
+	}
+	control := http.NewResponseController(w)
+	limited := control.SetReadDeadline(time.Now().Add(bodyTime)) == nil
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLoginBody))
+	if limited {
+		// Or the deadline would later end the watch for clients that leave.
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, errBodyTooLarge
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errSlowBody
+	}
+	if err != nil {
+		return nil, errBody
+	}
+	return data, nil
+}
+
+// clientAddr is the address that Caddy resolved, by trusted_proxies.
+func clientAddr(r *http.Request) netip.Addr {
+	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	if addrPort, err := netip.ParseAddrPort(text); err == nil {
+		return addrPort.Addr()
+	}
+	addr, _ := netip.ParseAddr(text) // unix sockets have none: one shared limit
+	return addr
+}

@@ -1,0 +1,143 @@
+package wechatapp
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/urlpath"
+)
+
+// admission is what became of a request before the app.
+type admission struct {
+	answered  bool // by the gateway; the app never hears of it
+	anonymous bool
+	user      identity.User
+	token     string
+	varies    bool // whether a token would have changed the answer
+}
+
+// ServeHTTP strips, serves the gateway's routes, authenticates and injects.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	h.app.begun()
+	var asked identity.Asked
+	if h.cloud != nil {
+		asked = h.cloud.Read(r.Header)
+	}
+	// Before any decision, and in place: error routes get the same header map.
+	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
+	websocket := identity.CleanHop(r)
+	if h.cloud != nil {
+		h.cloud.KeepService(r.Header, asked)
+	}
+
+	a := h.admit(w, r, websocket)
+	if a.answered {
+		return nil
+	}
+	if !a.anonymous {
+		if err := h.inject(r, a.user, asked); err != nil {
+			h.refuse(w, err, a.user)
+			return nil
+		}
+	}
+	if a.anonymous {
+		setPlaceholders(r, placeholderOfNobody)
+		h.app.observer.metrics.anonymous.Inc()
+		if a.varies {
+			marked := h.marked(w, false)
+			w = &marked
+		}
+		return next.ServeHTTP(w, r)
+	}
+	p := &passage{responseWriter: h.marked(w, true), handler: h, user: a.user}
+	setPlaceholders(r, p.placeholder)
+	h.app.observer.metrics.authenticated.Inc()
+	if websocket {
+		var stop func()
+		r, stop = h.endWithSession(r, a.token)
+		defer stop()
+	}
+	return next.ServeHTTP(&p.responseWriter, r)
+}
+
+// admit decides. Whatever goes wrong in here, a panic included, is an answer of
+// the gateway and never lets a request through.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) (a admission) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
+			h.answerRefusal(w, internalError)
+			a = admission{answered: true}
+		}
+	}()
+	// Neither has a use for an app, and both are dangerous: a CONNECT body can
+	// be taken for another request (Traefik CVE-2026-71324), TRACE echoes the
+	// injected headers.
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !websocket {
+		h.refuse(w, errMethodNotAllowed, identity.User{})
+		return admission{answered: true}
+	}
+	c := classify(r)
+	if urlpath.Below(c.sent, h.prefix) || c.current != c.sent && urlpath.Below(c.current, h.prefix) {
+		h.serveRoute(w, r, &c)
+		return admission{answered: true}
+	}
+	if h.Public.selects(&c) {
+		h.carrier.remove(r)
+		return admission{anonymous: true}
+	}
+	text, err := h.carrier.credential(r)
+	if err == nil && text == "" && h.Optional.selects(&c) {
+		return admission{anonymous: true, varies: true}
+	}
+	if err == nil && websocket && h.carrier.ambient() && !sameOrigin(r) {
+		err = errCrossSite
+	}
+	var user identity.User
+	if err == nil {
+		user, err = h.authenticate(r, text)
+	}
+	if err != nil {
+		h.refuse(w, err, user)
+		return admission{answered: true}
+	}
+	if !h.ForwardToken {
+		h.carrier.remove(r)
+	}
+	return admission{user: user, token: text, varies: true}
+}
+
+// authenticate names the user of a token; the absence of one is the same error
+// as a token that is not ours.
+func (h *Handler) authenticate(r *http.Request, text string) (identity.User, error) {
+	if text == "" {
+		return identity.User{}, errNoToken
+	}
+	return h.gateway.Authenticate(r.Context(), text, h.apps)
+}
+
+// refuse answers for the gateway. user is who the token speaks for, if anybody.
+func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
+	refusal := refusalFor(err)
+	h.answerRefusal(w, refusal)
+	h.app.journal.refused(refusal, err, user, h.userHash)
+}
+
+func (h *Handler) answerRefusal(w http.ResponseWriter, refusal refusal) {
+	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.code).Inc()
+	writeRefusal(w, refusal)
+}
+
+func (h *Handler) userHash(user identity.User) string {
+	return h.app.keys.Current().UserHash(user.AppID, user.OpenID)
+}
+
+// fromTrustedProxy reports whether the peer is in Caddy's trusted_proxies.
+func fromTrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}

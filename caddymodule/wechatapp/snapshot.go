@@ -1,0 +1,105 @@
+package wechatapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/gateway/internal/seal"
+)
+
+const (
+	snapshotKey = "wechat/sessions.snapshot"
+	// damagedKey is where a snapshot goes that cannot be read.
+	damagedKey  = "wechat/sessions.snapshot.damaged"
+	snapshotUse = "session snapshot"
+	// manySessions are worth to give memory back for.
+	manySessions = 10_000
+	// storageTime bounds a look into storage at start and stop.
+	storageTime = 30 * time.Second
+)
+
+// keep writes the sessions to storage, encrypted.
+func (m *MemoryStore) keep() {
+	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	defer cancel()
+	err := func() error {
+		data, err := m.store.Snapshot()
+		if err != nil {
+			return err
+		}
+		box, err := seal.New(m.env.key(snapshotUse))
+		if err != nil {
+			return err
+		}
+		if err := m.env.storage.Store(ctx, snapshotKey, box.Seal(data, snapshotUse)); err != nil {
+			return fmt.Errorf("writing to storage: %w", err)
+		}
+		return nil
+	}()
+	if err != nil {
+		m.env.logger.Error("sessions cannot be kept for the next start; their users log in again", zap.Error(err))
+		return
+	}
+	sessions, _ := m.store.Len()
+	m.env.logger.Info("sessions kept for the next start", zap.Int("sessions", sessions))
+}
+
+// takeBack reads what keep wrote, once: it is removed from storage before any
+// of it counts, so that no session which ends from now on ever comes back.
+func (m *MemoryStore) takeBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	defer cancel()
+	sealed, err := m.env.storage.Load(ctx, snapshotKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = m.env.storage.Delete(ctx, snapshotKey)
+	}
+	if err != nil {
+		m.env.logger.Error("kept sessions cannot be read; their users log in again", zap.Error(err))
+		return
+	}
+	restored, err := m.restore(sealed)
+	if err != nil {
+		m.env.logger.Warn("kept sessions cannot be read and are set aside; their users log in again",
+			zap.String("storage_key", damagedKey), zap.Error(err))
+		if err := m.env.storage.Store(ctx, damagedKey, sealed); err != nil {
+			m.env.logger.Warn("setting kept sessions aside failed", zap.Error(err))
+		}
+		return
+	}
+	m.env.logger.Info("sessions taken back", zap.Int("sessions", restored))
+	if restored >= manySessions {
+		debug.FreeOSMemory() // reading them took a multiple of what they take
+	}
+}
+
+func (m *MemoryStore) restore(sealed []byte) (int, error) {
+	box, err := seal.New(m.env.key(snapshotUse))
+	if err != nil {
+		return 0, err
+	}
+	data, err := box.Open(sealed, snapshotUse)
+	if err != nil {
+		return 0, err
+	}
+	return m.store.Restore(data)
+}
+
+func (m *MemoryStore) discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	defer cancel()
+	if !m.env.storage.Exists(ctx, snapshotKey) {
+		return
+	}
+	if err := m.env.storage.Delete(ctx, snapshotKey); err != nil {
+		m.env.logger.Warn("a snapshot of another process cannot be removed", zap.Error(err))
+	}
+}

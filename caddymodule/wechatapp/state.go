@@ -1,0 +1,44 @@
+package wechatapp
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/openapi"
+)
+
+// pool holds what survives a change of configuration. Nothing in it points to a
+// logger, a context or a setting of the configuration that made it.
+var pool = caddy.NewUsagePool()
+
+const stateKey = "state"
+
+type pooledState struct {
+	*gateway.State
+	tokens    *openapi.Tokens
+	collector *collector
+}
+
+func (s *pooledState) Destruct() error {
+	s.collector.stop()
+	return nil
+}
+
+func acquireState() (*pooledState, error) {
+	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
+		return &pooledState{gateway.NewState(), openapi.NewTokens(), tuneCollector()}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*pooledState), nil
+}
+
+func releaseState() error {
+	_, err := pool.Delete(stateKey)
+	return err
+}
+
+func caddyDuration(d caddy.Duration) time.Duration { return time.Duration(d) }

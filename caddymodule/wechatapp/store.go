@@ -1,0 +1,148 @@
+package wechatapp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/memory"
+)
+
+func init() {
+	caddy.RegisterModule(MemoryStore{})
+}
+
+// storeModule is a module of the namespace wechat.stores.
+type storeModule interface {
+	caddy.Module
+	// open opens the store, which Cleanup closes.
+	open(storeEnv) error
+	// sessions returns the open store.
+	sessions() session.Store
+	// start is called when the configuration is taken into use, tend every
+	// minute from then on.
+	start()
+	tend()
+	// grace is how old a token may be to pass while the store cannot tell.
+	grace() time.Duration
+}
+
+// storeEnv is what a store gets from the app.
+type storeEnv struct {
+	ctx     caddy.Context
+	storage certmagic.Storage
+	// key returns a key for data at rest that stays the same through rotations.
+	key    func(purpose string) []byte
+	logger *zap.Logger
+}
+
+func (a *App) openStore(ctx caddy.Context) error {
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"module":"memory"}`)
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	store, ok := module.(storeModule)
+	if !ok {
+		return fmt.Errorf("store: module %T is not a session store", module)
+	}
+	a.store = store
+	if err := store.open(storeEnv{ctx, ctx.Storage(), a.keys.StoreKey, a.logger}); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// MemoryStore keeps sessions in this process. They survive every change of the
+// configuration, and a graceful stop, at which they are written to Caddy's
+// storage, encrypted. They are lost when the process is killed.
+type MemoryStore struct {
+	// How many sessions there can be. With one more, the oldest ends; its user
+	// logs in again without noticing. A session takes about 400 bytes.
+	// Default: 1000000
+	MaxSessions int `json:"max_sessions,omitempty"`
+
+	env     storeEnv
+	store   pooledMemory
+	started bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (MemoryStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "wechat.stores.memory", New: func() caddy.Module { return new(MemoryStore) }}
+}
+
+const (
+	memoryKey     = "memory"
+	sweepInterval = time.Minute
+)
+
+// pooledMemory is the store of this process, and whether it has taken back what
+// the process before it kept.
+type pooledMemory struct {
+	*memory.Store
+	takenBack *sync.Once
+}
+
+func (p pooledMemory) Destruct() error { return p.Close() }
+
+// open opens the store, which is one for the whole process.
+func (m *MemoryStore) open(env storeEnv) error {
+	m.env = env
+	setDefault(&m.MaxSessions, memory.DefaultMaxSessions)
+	if m.MaxSessions < 1 {
+		return errors.New("max_sessions: has to be at least 1")
+	}
+	value, _, err := pool.LoadOrNew(memoryKey, func() (caddy.Destructor, error) {
+		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), new(sync.Once)}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("opening memory store: %w", err)
+	}
+	m.store = value.(pooledMemory)
+	return nil
+}
+
+// Cleanup releases the store. The last configuration to do so keeps the
+// sessions for the next start: no request is served any more by then.
+func (m *MemoryStore) Cleanup() error {
+	if m.store.Store == nil {
+		return nil
+	}
+	if refs, _ := pool.References(memoryKey); refs == 1 && m.started {
+		m.keep()
+	}
+	_, err := pool.Delete(memoryKey)
+	return err
+}
+
+func (m *MemoryStore) sessions() session.Store { return m.store }
+
+// start applies the bound only now: a configuration that is refused before must
+// not end sessions.
+func (m *MemoryStore) start() {
+	m.started = true
+	m.store.SetMaxSessions(m.MaxSessions)
+	m.store.takenBack.Do(m.takeBack)
+}
+
+// tend removes a snapshot that another process has written since: it is older
+// than what is known here, and must not come back at the next start.
+func (m *MemoryStore) tend() { m.discard() }
+
+func (m *MemoryStore) grace() time.Duration { return 0 }
+
+// Interface guards
+var (
+	_ caddy.CleanerUpper = (*MemoryStore)(nil)
+	_ storeModule        = (*MemoryStore)(nil)
+)

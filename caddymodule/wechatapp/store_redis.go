@@ -1,0 +1,338 @@
+package wechatapp
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/redis"
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+func init() {
+	caddy.RegisterModule(RedisStore{})
+}
+
+// RedisStore keeps sessions in Redis or Valkey, version 6 or newer, where many
+// gateways share them. A check of a session costs no round trip; a logout
+// reaches all nodes within a second. Values are encrypted (AES-256-GCM) and key
+// names are hashes.
+//
+// Nodes that share a store need the same signing keys, too: shared Caddy
+// storage, or `signing_key`.
+type RedisStore struct {
+	// `host:port` of one server, or of several nodes of a cluster, or with
+	// `sentinel` of the sentinels.
+	Addresses []string `json:"addresses,omitempty"`
+
+	// The ACL user. Default: the default user
+	Username string `json:"username,omitempty"`
+
+	// The password, as a placeholder such as `{env.REDIS_PASSWORD}`.
+	Password string `json:"password,omitempty"`
+
+	// The number of the database. Clusters have only 0.
+	// Default: 0
+	DB int `json:"db,omitempty"`
+
+	// Connect with TLS. Default: plain connections
+	TLS *RedisTLS `json:"tls,omitempty"`
+
+	// The name of the master that the sentinels at `addresses` watch.
+	Sentinel string `json:"sentinel,omitempty"`
+
+	// What every key begins with. Gateways with one prefix share their sessions.
+	// Default: `caddy-wechat:`
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	// How long a call may take.
+	// Default: `2s`
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// The key that values are encrypted with: base64 of 32 or more random bytes,
+	// as a placeholder. All nodes need the same.
+	// Default: a key from Caddy's storage, or derived from the last `signing_key`
+	Secret string `json:"secret,omitempty"`
+
+	// What becomes of requests while Redis cannot tell.
+	// Default: `deny`
+	OnFailure *OnFailure `json:"on_failure,omitempty"`
+
+	env   storeEnv
+	store *redis.Store
+}
+
+// RedisTLS says how Redis's certificate is checked.
+type RedisTLS struct {
+	// A file of certificates to trust, in PEM. Default: those of the system
+	CA string `json:"ca,omitempty"`
+
+	// The name in the certificate. Default: the host of the address
+	ServerName string `json:"server_name,omitempty"`
+}
+
+// OnFailure says what becomes of requests while the store cannot tell whether a
+// session is live.
+type OnFailure struct {
+	// Tokens no older than this pass on their signature alone; at most `15m`. A
+	// logout is not noticed during that time. Zero: all requests are refused with
+	// 503 `store_unavailable`, and Caddy does not start while Redis is away.
+	// Default: 0
+	Grace caddy.Duration `json:"grace,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (RedisStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "wechat.stores.redis", New: func() caddy.Module { return new(RedisStore) }}
+}
+
+const (
+	defaultRedisPrefix  = "caddy-wechat:"
+	defaultRedisTimeout = 2 * time.Second
+	maxGrace            = 15 * time.Minute
+)
+
+// open connects. Without grace, a Redis that cannot be reached stops the start.
+func (s *RedisStore) open(env storeEnv) error {
+	s.env = env
+	setDefault(&s.KeyPrefix, defaultRedisPrefix)
+	setDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
+	if err := s.check(); err != nil {
+		return err
+	}
+	options, err := s.options()
+	if err != nil {
+		return err
+	}
+	if s.store, err = redis.New(options); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	err = s.store.Connect(env.ctx)
+	switch {
+	case err == nil:
+		return nil
+	case s.grace() > 0:
+		env.logger.Warn("Redis cannot be used now; young tokens pass, nobody can log in, and it is tried again", zap.Error(err))
+		return nil
+	}
+	return fmt.Errorf("cannot be used, so nobody could log in: %w; mend it, or allow `on_failure grace <duration>`", err)
+}
+
+func (s *RedisStore) check() error {
+	if len(s.Addresses) == 0 {
+		return errors.New("redis: needs at least one address: store redis <host:port>")
+	}
+	for _, address := range s.Addresses {
+		if err := checkAddress(address); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.DB < 0:
+		return errors.New("redis: db: cannot be negative")
+	case s.Timeout < 0:
+		return errors.New("redis: timeout: has to be positive")
+	case s.grace() < 0 || s.grace() > maxGrace:
+		return fmt.Errorf("redis: on_failure: grace is at most %s", maxGrace)
+	}
+	return nil
+}
+
+func checkAddress(address string) error {
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return fmt.Errorf("redis: address %q is not host:port", address)
+	}
+	return nil
+}
+
+// options resolves placeholders and derives keys.
+func (s *RedisStore) options() (redis.Options, error) {
+	o := redis.Options{
+		Addresses: s.Addresses, SentinelMaster: s.Sentinel, Username: s.Username, DB: s.DB,
+		KeyPrefix: s.KeyPrefix, Timeout: time.Duration(s.Timeout),
+	}
+	if s.Password != "" {
+		password, _, err := resolveSecret(s.Password)
+		if err != nil {
+			return o, fmt.Errorf("redis: password: %w%s", err, position("password", s.Password))
+		}
+		o.Password = password
+	}
+	key := s.env.key
+	if s.Secret != "" {
+		text, _, err := resolve(s.Secret)
+		var own token.Key
+		if err == nil {
+			own, err = token.ParseKey(text)
+		}
+		if err != nil {
+			return o, fmt.Errorf("redis: secret: %w%s", err, position("secret", s.Secret))
+		}
+		key = own.Derive
+	}
+	o.NameKey, o.ValueKey = key("redis names"), key("redis values")
+	var err error
+	o.TLS, err = s.TLS.config()
+	return o, err
+}
+
+func (t *RedisTLS) config() (*tls.Config, error) {
+	if t == nil {
+		return nil, nil //nolint:nilnil // no TLS
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CA == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(t.CA)
+	if err != nil {
+		return nil, fmt.Errorf("redis: tls: reading ca: %w", err)
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("redis: tls: ca: %s has no certificate in it", t.CA)
+	}
+	return config, nil
+}
+
+// Cleanup closes the connections, also after open stopped half-way.
+func (s *RedisStore) Cleanup() error {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Close()
+}
+
+func (s *RedisStore) sessions() session.Store { return s.store }
+func (s *RedisStore) start()                  {}
+func (s *RedisStore) tend()                   {}
+
+func (s *RedisStore) grace() time.Duration {
+	if s.OnFailure == nil {
+		return 0
+	}
+	return time.Duration(s.OnFailure.Grace)
+}
+
+// UnmarshalCaddyfile sets up the store from its line in the global option:
+//
+//	store redis <address>... {
+//		username   <name>
+//		password   <password>
+//		db         <number>
+//		tls        [ca <file>] [server_name <name>]
+//		sentinel   <master>
+//		key_prefix <prefix>
+//		timeout    <duration>
+//		secret     <key>
+//		on_failure deny | grace <duration>
+//	}
+func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	s.Addresses = d.RemainingArgs()
+	if len(s.Addresses) == 0 {
+		return d.Err("store redis: needs at least one address, as host:port")
+	}
+	for _, address := range s.Addresses {
+		if err := checkAddress(address); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		if err := s.unmarshalOption(d, d.Val()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "username":
+		return parseString(d, &s.Username)
+	case "password", "secret":
+		into := map[string]*string{"password": &s.Password, "secret": &s.Secret}[option]
+		if err := parseString(d, into); err != nil {
+			return err
+		}
+		rememberPosition(d, option, *into)
+		if option == "secret" && !isPlaceholder(*into) {
+			if _, err := token.ParseKey(*into); err != nil {
+				return d.Errf("secret: %v", err)
+			}
+		}
+		return nil
+	case "db":
+		var text string
+		if err := parseString(d, &text); err != nil {
+			return err
+		}
+		var err error
+		if s.DB, err = strconv.Atoi(text); err != nil || s.DB < 0 {
+			return d.Errf("db: %q is not the number of a database", text)
+		}
+		return nil
+	case "tls":
+		s.TLS = new(RedisTLS)
+		return s.TLS.unmarshalCaddyfile(d)
+	case "sentinel":
+		return parseString(d, &s.Sentinel)
+	case "key_prefix":
+		return parseString(d, &s.KeyPrefix)
+	case "timeout":
+		return parseDuration(d, &s.Timeout, time.Millisecond)
+	case "on_failure":
+		s.OnFailure = new(OnFailure)
+		return s.OnFailure.unmarshalCaddyfile(d)
+	}
+	return d.Errf("store redis: unrecognized option %q", option)
+}
+
+func (t *RedisTLS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	for i := 0; i < len(args); i += 2 {
+		into := map[string]*string{"ca": &t.CA, "server_name": &t.ServerName}[args[i]]
+		if into == nil || i+1 == len(args) || *into != "" {
+			return d.Err("tls: takes `ca <file>` and `server_name <name>`")
+		}
+		*into = args[i+1]
+	}
+	return nil
+}
+
+func (f *OnFailure) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 1 && args[0] == "deny":
+		return nil
+	case len(args) == 2 && args[0] == "grace":
+		grace, err := caddy.ParseDuration(args[1])
+		if err != nil || grace < time.Second || grace > maxGrace {
+			return d.Errf("on_failure: %q is not a duration of 1s to %s", args[1], maxGrace)
+		}
+		f.Grace = caddy.Duration(grace)
+		return nil
+	}
+	return d.Err("on_failure: is deny, or grace <duration>")
+}
+
+// Interface guards
+var (
+	_ caddy.CleanerUpper    = (*RedisStore)(nil)
+	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
+	_ storeModule           = (*RedisStore)(nil)
+)
