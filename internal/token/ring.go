@@ -134,6 +134,12 @@ func (r *Ring) Has(id string) bool {
 	return found
 }
 
+// Find returns the key with this id, if its tokens are still accepted.
+func (r *Ring) Find(id string) (Key, bool) {
+	key, found := r.keys[id]
+	return key, found
+}
+
 // Keys lists all keys, the signer first.
 func (r *Ring) Keys() []Key { return slices.Clone(r.order) }
 

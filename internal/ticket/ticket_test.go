@@ -1,0 +1,159 @@
+package ticket
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/caddy-wechat/gateway/internal/token"
+)
+
+func newKey(t testing.TB, seed byte) token.Key {
+	t.Helper()
+	secret := make([]byte, token.KeyBytes)
+	for i := range secret {
+		secret[i] = seed + byte(i)
+	}
+	key, err := token.NewKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newRing(t testing.TB, keys ...token.Key) *token.Ring {
+	t.Helper()
+	ring, err := token.NewRing(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// Somebody who has a text of one kind presents it as another kind, at another
+// host of the same gateway, or under another cookie's name (B18). Every pair is
+// tried; only a text in its own place opens.
+func TestB18SealedTextsOpenInTheirOwnPlaceOnly(t *testing.T) {
+	ring := newRing(t, newKey(t, 1))
+	type use struct {
+		Purpose
+		Place
+	}
+	var uses []use
+	for _, purpose := range []Purpose{State, WebView, Signature, Scan} {
+		for _, host := range []string{"example.com", "example.com:8443", "other.example.com", ""} {
+			for _, name := range []string{"__Host-wechat_session_state_01234567", "wechat_session_state_01234567", ""} {
+				uses = append(uses, use{purpose, Place{host, name}})
+			}
+		}
+	}
+	for _, made := range uses {
+		text, err := Seal(ring, made.Purpose, made.Place, []byte("data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tried := range uses {
+			data, err := Open(ring, tried.Purpose, tried.Place, text)
+			switch {
+			case made == tried && (err != nil || string(data) != "data"):
+				t.Errorf("%v does not open in its own place: %v", made, err)
+			case made != tried && !errors.Is(err, ErrOpen):
+				t.Errorf("%v opens as %v: %q, %v", made, tried, data, err)
+			}
+		}
+	}
+}
+
+func TestB18DroppedKeyOpensNothing(t *testing.T) {
+	old, current := newKey(t, 1), newKey(t, 2)
+	place := Place{"example.com", "cookie"}
+	before := newRing(t, old)
+	text, err := Seal(before, State, place, []byte("data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := Open(newRing(t, current, old), State, place, text); err != nil || string(data) != "data" {
+		t.Errorf("a key that verifies does not open: %v", err)
+	}
+	if _, err := Open(newRing(t, current), State, place, text); !errors.Is(err, ErrOpen) {
+		t.Errorf("a dropped key opens: %v", err)
+	}
+}
+
+func TestSealedTextsShowNothingAndCannotBeChanged(t *testing.T) {
+	ring := newRing(t, newKey(t, 1))
+	place := Place{"example.com", "cookie"}
+	data := []byte("openid-of-somebody")
+	text, err := Seal(ring, WebView, place, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Seal(ring, WebView, place, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text == again {
+		t.Error("the same data is sealed the same twice")
+	}
+	if raw, err := encoding.DecodeString(text); err != nil || bytes.Contains(raw, data[:6]) {
+		t.Errorf("the text shows its data: %v", err)
+	}
+	for i := range len(text) {
+		for _, c := range "A-\n=" {
+			changed := text[:i] + string(c) + text[i+1:]
+			if changed == text {
+				continue
+			}
+			if _, err := Open(ring, WebView, place, changed); !errors.Is(err, ErrOpen) {
+				t.Fatalf("byte %d can be changed to %q", i, c)
+			}
+		}
+	}
+	for _, changed := range []string{"", text[1:], text + "A", text + "\n", "\r\n" + text, strings.Repeat("A", MaxText+1)} {
+		if _, err := Open(ring, WebView, place, changed); !errors.Is(err, ErrOpen) {
+			t.Errorf("%.60q opens", changed)
+		}
+	}
+}
+
+// Whatever opens is what Seal was given, in the one spelling that Seal writes.
+func FuzzOpen(f *testing.F) {
+	ring := newRing(f, newKey(f, 1))
+	place := Place{"example.com", "cookie"}
+	text, err := Seal(ring, State, place, []byte("data"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{text, "", text[:20], strings.ToUpper(text), text + "=", strings.Repeat("A", 100)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, tried string) {
+		data, err := Open(ring, State, place, tried)
+		if err == nil {
+			raw, err := encoding.DecodeString(tried)
+			if string(data) != "data" || err != nil || encoding.EncodeToString(raw) != tried {
+				t.Errorf("%q opens: %q", tried, data)
+			}
+		}
+		if err != nil && !errors.Is(err, ErrOpen) {
+			t.Errorf("another error than ErrOpen: %v", err)
+		}
+	})
+}
+
+func BenchmarkSealOpen(b *testing.B) {
+	ring := newRing(b, newKey(b, 1))
+	place := Place{"example.com", "cookie"}
+	data := make([]byte, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		text, err := Seal(ring, State, place, data)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := Open(ring, State, place, text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
