@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
@@ -64,7 +65,7 @@ func Credentials(ctx context.Context, source TokenSource, app wechat.App) Findin
 	case err == nil:
 		f.Status, f.Message = OK, "WeChat accepts AppID and AppSecret"
 	case isAPI && api.Code == 40164:
-		f.Message, f.Action = whitelist(api.IP)
+		f.Message, f.Action = whitelist(api.IPs)
 	case isAPI:
 		remedy, known := remedies[api.Code]
 		if !known {
@@ -93,13 +94,14 @@ func Credentials(ctx context.Context, source TokenSource, app wechat.App) Findin
 	return f
 }
 
-// whitelist names the address that WeChat saw, which behind NAT this machine
+// whitelist names the addresses that WeChat saw, which behind NAT this machine
 // does not know itself.
-func whitelist(ip string) (message, action string) {
+func whitelist(ips []string) (message, action string) {
 	message = remedies[40164][0]
-	if ip == "" {
+	if len(ips) == 0 {
 		return message, "enter the address from which this machine reaches the internet at " + console + ", IP白名单 (IP whitelist)"
 	}
-	return message + "; WeChat sees it as " + ip,
-		"enter " + ip + " at " + console + ", IP白名单 (IP whitelist); if the address changes, send calls through a fixed one with api_proxy"
+	seen := strings.Join(ips, " and ")
+	return message + "; WeChat sees it as " + seen,
+		"enter " + seen + " at " + console + ", IP白名单 (IP whitelist); if the address changes, send calls through a fixed one with api_proxy"
 }

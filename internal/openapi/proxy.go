@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/strictjson"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
@@ -224,15 +223,8 @@ func peekErrcode(resp *http.Response) int {
 	if err != nil || len(start) > maxPeeked || !mayHaveErrcode(start) {
 		return 0
 	}
-	members, err := strictjson.Object(start, maxAnswerDepth)
-	if err != nil {
-		return 0
-	}
-	code, _ := strictjson.Int(members["errcode"])
-	return int(code)
+	return wechat.Errcode(start)
 }
-
-const maxAnswerDepth = 16
 
 // mayHaveErrcode reports whether it is worth to parse the answer, which costs as
 // much as a twentieth of the whole call: usually the errcode is absent or 0.

@@ -26,7 +26,9 @@ func TestErrcodeIsFoundAndTheAnswerStaysWhole(t *testing.T) {
 		"no JSON":             {"application/json", `"errcode":40001`, 0},
 		"an image":            {"image/jpeg", `{"errcode":40001}`, 0},
 		"longer than errors":  {"application/json", long, 0},
-		"a string for number": {"application/json", `{"errcode":"40001"}`, 0},
+		"a string for number": {"application/json", `{"errcode":"40001"}`, 40001},
+		"a byte order mark":   {"application/json", "\xef\xbb\xbf" + `{"errcode":40001}`, 40001},
+		"null":                {"application/json", `{"errcode":null}`, 0},
 		"empty":               {"application/json", ``, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

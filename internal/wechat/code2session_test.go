@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,12 +112,87 @@ func TestEveryErrcodeHasItsOutcome(t *testing.T) {
 	}
 }
 
-func TestWhitelistErrorNamesTheAddress(t *testing.T) {
+func TestWhitelistErrorNamesEveryAddress(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
-	fake.Next(wechattest.Answer{Body: `{"errcode":40164,"errmsg":"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist, rid: 6700abcd-12345678-9abcdef0"}`})
-	_, err := serve(t, fake).Code2Session(t.Context(), app, theCode)
-	if api, ok := errors.AsType[*APIError](err); !ok || api.IP != "203.0.113.7" || !strings.Contains(err.Error(), "203.0.113.7") {
-		t.Errorf("got %v", err)
+	client := serve(t, fake)
+	for errmsg, want := range map[string][]string{
+		"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist":    {"203.0.113.7"},
+		"invalid ip 203.0.113.7 ipv6 2001:db8::7, not in whitelist":           {"203.0.113.7", "2001:db8::7"},
+		"invalid ip 203.0.113.7, 203.0.113.8. Not in whitelist: 2001:db8:0::": {"203.0.113.7", "203.0.113.8", "2001:db8::"},
+		"not in whitelist": nil,
+		"invalid ip 10.0.0.1" + strings.Repeat(" 10.0.0.2 10.0.0.3 dead:a", 99): {"10.0.0.1", "10.0.0.2", "10.0.0.3"},
+	} {
+		fake.Next(wechattest.Answer{Body: fmt.Sprintf(`{"errcode":40164,"errmsg":"%s, rid: 6700abcd-12345678-9abcdef0"}`, errmsg)})
+		_, err := client.Code2Session(t.Context(), app, theCode)
+		api, ok := errors.AsType[*APIError](err)
+		if !ok || !slices.Equal(api.IPs, want) {
+			t.Errorf("%s: %+v", errmsg, api)
+			continue
+		}
+		for _, ip := range want {
+			if !strings.Contains(err.Error(), ip) {
+				t.Errorf("%q does not name %s", err, ip)
+			}
+		}
+	}
+}
+
+// Operators read the log, not WeChat's list of errcodes.
+func TestErrorsSayWhatTheErrcodeMeans(t *testing.T) {
+	for code := range errcodes {
+		if text := newAPIError(code, "").Error(); !strings.Contains(text, Meaning(code)) || len(Meaning(code)) < 10 {
+			t.Errorf("%d: %q", code, text)
+		}
+	}
+	if text := newAPIError(99999, "").Error(); !strings.HasSuffix(text, "(errcode 99999)") {
+		t.Errorf("an unknown one: %q", text)
+	}
+}
+
+// Relays and mocks in front of WeChat write null, strings for numbers and a byte
+// order mark.
+func TestAnswersThatRelaysDress(t *testing.T) {
+	const mark = "\xef\xbb\xbf"
+	good := fmt.Sprintf(`"openid":%q,"session_key":%q`, openID, wechattest.SessionKey)
+	fake := wechattest.New(appID, theSecret)
+	client := serve(t, fake)
+	for name, body := range map[string]string{
+		"unionid null":           `{"unionid":null,` + good + "}",
+		"errcode null":           `{"errcode":null,"errmsg":null,` + good + "}",
+		"errcode as string zero": `{"errcode":"0","errmsg":"ok",` + good + "}",
+		"byte order mark":        mark + "{" + good + "}",
+		"all of them":            mark + `{"errcode":"0","unionid":null,"rid":null,` + good + "}",
+	} {
+		fake.Next(wechattest.Answer{Body: body})
+		if user, err := client.Code2Session(t.Context(), app, theCode); err != nil || user.OpenID != openID || user.UnionID != "" {
+			t.Errorf("%s: %+v, %v", name, user, err)
+		}
+	}
+	for name, test := range map[string]struct {
+		body string
+		want error
+	}{
+		"errcode as string":          {`{"errcode":"40029","errmsg":"invalid code"}`, ErrCodeRejected},
+		"a negative one":             {`{"errcode":"-1"}`, ErrUnavailable},
+		"behind a byte order mark":   {mark + `{"errcode":40163,"errmsg":null}`, ErrCodeUsed},
+		"two byte order marks":       {mark + mark + "{" + good + "}", ErrBadAnswer},
+		"openid null":                {`{"openid":null,"session_key":"` + wechattest.SessionKey + `"}`, ErrBadAnswer},
+		"session_key null":           {`{"openid":"` + openID + `","session_key":null}`, ErrBadAnswer},
+		"errcode an empty string":    {`{"errcode":"",` + good + "}", ErrBadAnswer},
+		"errcode ok":                 {`{"errcode":"ok",` + good + "}", ErrBadAnswer},
+		"errcode beyond all numbers": {`{"errcode":4294967296,` + good + "}", ErrBadAnswer},
+		"null and a value":           {`{"unionid":null,"unionid":"` + unionID + `",` + good + "}", ErrBadAnswer},
+	} {
+		fake.Next(wechattest.Answer{Body: test.body})
+		_, err := client.Code2Session(t.Context(), app, theCode)
+		wantOutcome(t, name, err, test.want)
+	}
+	for body, want := range map[string]int{
+		`{"errcode":"40001"}`: 40001, mark + `{"errcode":42001}`: 42001, `{"errcode":null}`: 0, `{"errcode":"x"}`: 0, `[]`: 0,
+	} {
+		if got := Errcode([]byte(body)); got != want {
+			t.Errorf("Errcode(%s) is %d, want %d", body, got, want)
+		}
 	}
 }
 
@@ -136,8 +212,6 @@ func TestHostileAnswers(t *testing.T) {
 		"10 MB":                   {Body: `{"x":"` + strings.Repeat("x", 10<<20) + `",` + good + "}"},
 		"success and error":       {Body: `{"errcode":99998,` + good + "}"},
 		"errcode false":           {Body: `{"errcode":false,` + good + "}"},
-		"errcode as string zero":  {Body: `{"errcode":"0",` + good + "}"},
-		"errcode null":            {Body: `{"errcode":null,` + good + "}"},
 		"duplicate openid":        {Body: `{"openid":"oBBBBBBBBBBBBBBBBBBBBBBBBBBB",` + good + "}"},
 		"OPENID":                  {Body: strings.ReplaceAll("{"+good+"}", "openid", "OPENID")},
 		"openid with newline":     {Body: strings.ReplaceAll("{"+good+"}", openID, `oAAAA\r\nX-Admin: 1`)},
@@ -179,9 +253,6 @@ func TestHostileAnswers(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, user, err)
 		}
 	}
-	fake.Next(wechattest.Answer{Body: `{"errcode":"40029","errmsg":"invalid code"}`})
-	_, err := client.Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "errcode as string", err, ErrCodeRejected)
 }
 
 func hijack(answer string) http.HandlerFunc {

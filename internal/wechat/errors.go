@@ -3,8 +3,10 @@ package wechat
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // What can happen to a call. WeChat's numbers end in this file; above it people
@@ -39,52 +41,76 @@ var (
 )
 
 // KnownErrcode reports whether the errcode has a meaning to this package.
-func KnownErrcode(code int) bool {
-	_, known := outcomes[code]
-	return known || slices.Contains(apiErrcodes, code)
+func KnownErrcode(code int) bool { return Meaning(code) != "" }
+
+// Meaning says in words what an errcode means, in words that stand after it; empty
+// for one that is not known here.
+func Meaning(code int) string {
+	if known, ok := errcodes[code]; ok {
+		return known.meaning
+	}
+	return callErrcodes[code]
 }
 
-// apiErrcodes are others that calls with an access_token often end with (the
-// global errcode list).
-var apiErrcodes = []int{
-	40003, 40014, 41001, 42001, 43004, 43101, 44002, 45002, 45015, 45047, 47001, 47003, 48001, 48004, 61451, 85079, 87014, 87009, 89503,
+// callErrcodes are those that only calls with an access_token end with (the global
+// errcode list).
+var callErrcodes = map[int]string{
+	40003: "the openid is wrong, or one of another app",
+	40014: "the access_token is wrong",
+	41001: "the access_token is missing",
+	42001: "the access_token is too old",
+	43004: "the user does not follow the account",
+	43101: "the user has not subscribed to this message, or has used the subscription up",
+	44002: "the body is empty",
+	45002: "the text is too long",
+	45015: "the user has not written for too long to be answered",
+	45047: "too many messages to this user before the next answer",
+	47001: "the body is not the JSON it should be",
+	47003: "a value of the template does not fit",
+	61451: "a parameter is wrong",
+	85079: "the Mini Program was not published",
+	87009: "the signature is wrong: the session_key is not the newest",
+	87014: "the content is against the rules",
 }
 
-// outcomes says what each errcode of code2Session means ("小程序登录凭证校验
+// errcodes says what each errcode of code2Session means ("小程序登录凭证校验
 // code2Session", the global errcode list and operators' reports). Any other one
 // is ErrBadAnswer.
-var outcomes = map[int]error{
-	-1: ErrUnavailable, // system error
+var errcodes = map[int]struct {
+	outcome error
+	meaning string
+}{
+	-1: {ErrUnavailable, "WeChat is busy"},
 
-	40029: ErrCodeRejected, // invalid code
-	41008: ErrCodeRejected, // missing code
-	42003: ErrCodeRejected, // code timed out
-	40163: ErrCodeUsed,     // code been used
-	40226: ErrUserBlocked,  // code blocked
-	45011: ErrRateLimited,  // api minute-quota, per user
-	45009: ErrQuota,        // api daily quota
+	40029: {ErrCodeRejected, "the code is too old, malformed or another app's"},
+	41008: {ErrCodeRejected, "the code is missing"},
+	42003: {ErrCodeRejected, "the code is too old"},
+	40163: {ErrCodeUsed, "the code was used before"},
+	40226: {ErrUserBlocked, "WeChat rates the user as a high risk"},
+	45011: {ErrRateLimited, "this user calls too often; wait a minute"},
+	45009: {ErrQuota, "the account's quota of the day is used up"},
 
-	40001: ErrMisconfigured, // invalid credential
-	40002: ErrMisconfigured, // invalid grant_type
-	40013: ErrMisconfigured, // invalid appid
-	40090: ErrMisconfigured, // platform's IP whitelist
-	40094: ErrMisconfigured, // invalid component credential
-	40125: ErrMisconfigured, // invalid appsecret
-	40164: ErrMisconfigured, // our IP address is not in the whitelist
-	40243: ErrMisconfigured, // AppSecret frozen
-	41002: ErrMisconfigured, // appid missing
-	41004: ErrMisconfigured, // appsecret missing
-	48001: ErrMisconfigured, // api unauthorized
-	48004: ErrMisconfigured, // api forbidden
-	50002: ErrMisconfigured, // account frozen or banned
-	50004: ErrMisconfigured, // token API forbidden
-	50007: ErrMisconfigured, // account frozen
-	61003: ErrMisconfigured, // not authorised to the platform
-	61024: ErrMisconfigured, // component account
-	89501: ErrMisconfigured, // IP confirmation pending
-	89503: ErrMisconfigured, // IP needs the admin's confirmation
-	89506: ErrMisconfigured, // IP refused twice
-	89507: ErrMisconfigured, // IP refused once
+	40001: {ErrMisconfigured, "the AppSecret or access_token is wrong"},
+	40002: {ErrMisconfigured, "the grant_type is wrong"},
+	40013: {ErrMisconfigured, "the AppID is wrong"},
+	40090: {ErrMisconfigured, "the address is not in the platform's IP whitelist"},
+	40094: {ErrMisconfigured, "the platform's credential is wrong"},
+	40125: {ErrMisconfigured, "the AppSecret is wrong, or was reset"},
+	40164: {ErrMisconfigured, "the gateway's address is not in the app's IP whitelist"},
+	40243: {ErrMisconfigured, "the AppSecret is frozen"},
+	41002: {ErrMisconfigured, "the AppID is missing"},
+	41004: {ErrMisconfigured, "the AppSecret is missing"},
+	48001: {ErrMisconfigured, "the account may not use this API"},
+	48004: {ErrMisconfigured, "the account was forbidden to use this API"},
+	50002: {ErrMisconfigured, "the account is frozen or banned"},
+	50004: {ErrMisconfigured, "the account was forbidden to get an access_token"},
+	50007: {ErrMisconfigured, "the account is frozen"},
+	61003: {ErrMisconfigured, "the app has not authorised the platform"},
+	61024: {ErrMisconfigured, "the account belongs to a platform, which must call in its place"},
+	89501: {ErrMisconfigured, "the app's admin must confirm the gateway's address"},
+	89503: {ErrMisconfigured, "the app's admin must confirm the gateway's address"},
+	89506: {ErrMisconfigured, "the app's admin has refused the gateway's address twice; wait a day"},
+	89507: {ErrMisconfigured, "the app's admin has refused the gateway's address; wait an hour"},
 }
 
 // APIError is an answer with an errcode. It matches the error above that the
@@ -94,16 +120,19 @@ type APIError struct {
 	Code int
 	// RID is the id under which WeChat's support finds the call; may be empty.
 	RID string
-	// IP is the address that WeChat saw us from, if it says so (40164).
-	IP string
+	// IPs are the addresses that WeChat saw us from, if it says so (40164).
+	IPs []string
 }
 
-// Error names errcode, rid and IP. WeChat's own text is left out, because it
-// can repeat what was sent.
+// Error names errcode, its meaning, rid and addresses. WeChat's own text is left
+// out, because it can repeat what was sent.
 func (e *APIError) Error() string {
 	text := fmt.Sprintf("%v (errcode %d", e.outcome(), e.Code)
-	if e.IP != "" {
-		text += ", put IP address " + e.IP + " into the app's IP whitelist"
+	if meaning := Meaning(e.Code); meaning != "" {
+		text += ": " + meaning
+	}
+	if len(e.IPs) > 0 {
+		text += ", which lacks " + strings.Join(e.IPs, " and ")
 	}
 	if e.RID != "" {
 		text += ", rid " + e.RID
@@ -115,26 +144,42 @@ func (e *APIError) Error() string {
 func (e *APIError) Is(target error) bool { return target == e.outcome() }
 
 func (e *APIError) outcome() error {
-	if outcome, known := outcomes[e.Code]; known {
-		return outcome
+	if known, ok := errcodes[e.Code]; ok {
+		return known.outcome
 	}
 	return ErrBadAnswer
 }
 
-var (
-	// The tail of errmsg: "rid: 6123abcd-12345678-9abcdef0", in older answers
-	// "hints: [ req_id: … ]".
-	ridPattern = regexp.MustCompile(`(?:rid|req_id): ?([0-9A-Za-z-]{6,64})`)
-	ipPattern  = regexp.MustCompile(`invalid ip ([0-9a-fA-F.:]{2,45})`)
-)
+// ridPattern is the tail of errmsg: "rid: 6123abcd-12345678-9abcdef0", in older
+// answers "hints: [ req_id: … ]".
+var ridPattern = regexp.MustCompile(`(?:rid|req_id): ?([0-9A-Za-z-]{6,64})`)
+
+// maxIPs bounds what an answer can put into a line of the log.
+const maxIPs = 8
 
 func newAPIError(code int, errmsg string) *APIError {
 	e := &APIError{Code: code}
 	if m := ridPattern.FindStringSubmatch(errmsg); m != nil {
 		e.RID = m[1]
 	}
-	if m := ipPattern.FindStringSubmatch(errmsg); m != nil && code == 40164 {
-		e.IP = m[1]
+	if code == 40164 {
+		e.IPs = addresses(errmsg)
 	}
 	return e
+}
+
+// addresses finds every IP address in a text, each once: WeChat repeats an IPv4
+// address as an IPv6 one ("invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7").
+func addresses(text string) (found []string) {
+	words := strings.FieldsFunc(text, func(c rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF.:", c) })
+	for _, word := range words {
+		address, err := netip.ParseAddr(strings.TrimRight(word, ".:"))
+		if err != nil {
+			address, err = netip.ParseAddr(word) // one that ends in ::
+		}
+		if name := address.Unmap().String(); err == nil && !slices.Contains(found, name) && len(found) < maxIPs {
+			found = append(found, name)
+		}
+	}
+	return found
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
 // AccessToken is an app's credential for WeChat's server API.
@@ -51,18 +50,15 @@ func (c *Client) StableToken(ctx context.Context, app App, force bool) (AccessTo
 }
 
 func parseStableToken(body []byte) (AccessToken, error) {
-	members, err := strictjson.Object(body, maxAnswerDepth)
+	a, err := parseAnswer(body)
 	if err != nil {
-		return AccessToken{}, fmt.Errorf("%w: %w", ErrBadAnswer, err)
-	}
-	if err := errcode(members); err != nil {
 		return AccessToken{}, err
 	}
-	value, ok := strictjson.String(members["access_token"])
+	value, ok := a.text("access_token")
 	if !ok || !validAccessToken(value) {
 		return AccessToken{}, fmt.Errorf("%w: access_token is missing or malformed", ErrBadAnswer)
 	}
-	seconds, ok := strictjson.Int(members["expires_in"])
+	seconds, ok := a.number("expires_in")
 	if !ok || seconds < 1 || seconds > int64(maxTokenLifetime/time.Second) {
 		return AccessToken{}, fmt.Errorf("%w: expires_in is missing or malformed", ErrBadAnswer)
 	}

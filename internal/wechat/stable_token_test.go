@@ -84,7 +84,7 @@ func TestStableTokenAnswersThatCannotBeUsed(t *testing.T) {
 		`{"access_token":"","expires_in":7200}`, `{"access_token":null,"expires_in":7200}`, `{"access_token":["abc"],"expires_in":7200}`,
 		`{"access_token":"a b","expires_in":7200}`, `{"access_token":"a\nb","expires_in":7200}`, `{"access_token":"é","expires_in":7200}`,
 		`{"access_token":"` + long + `","expires_in":7200}`,
-		`{"access_token":"abc","expires_in":0}`, `{"access_token":"abc","expires_in":-1}`, `{"access_token":"abc","expires_in":"7200"}`,
+		`{"access_token":"abc","expires_in":0}`, `{"access_token":"abc","expires_in":-1}`, `{"access_token":"abc","expires_in":"2h"}`, `{"access_token":"abc","expires_in":null}`,
 		`{"access_token":"abc","expires_in":1e9}`, `{"access_token":"abc","expires_in":9999999}`,
 		`{"access_token":"abc","access_token":"def","expires_in":7200}`, `{"access_token":"abc","expires_in":7200}{}`,
 		strings.Repeat(" ", maxAnswerBytes+1),
@@ -99,6 +99,16 @@ func TestStableTokenAnswersThatCannotBeUsed(t *testing.T) {
 	fake.Next(wechattest.Answer{Status: http.StatusPreconditionFailed})
 	_, err := client.StableToken(t.Context(), app, false)
 	wantOutcome(t, "412", err, ErrBadAnswer)
+}
+
+// Relays in front of WeChat write strings for numbers and a byte order mark.
+func TestStableTokenThatARelayDresses(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	fake.Next(wechattest.Answer{Body: "\xef\xbb\xbf" + `{"errcode":"0","errmsg":null,"access_token":"abc","expires_in":"7200"}`})
+	token, err := serve(t, fake).StableToken(t.Context(), app, false)
+	if err != nil || token.Value.Reveal() != "abc" || token.ExpiresIn != 2*time.Hour {
+		t.Errorf("%+v, %v", token, err)
+	}
 }
 
 func shown(body string) string { return body[:min(len(body), 60)] }
