@@ -85,6 +85,22 @@ func TestSlabGivesPlacesAgain(t *testing.T) {
 	}
 }
 
+// A place that is given back twice must not be taken by two.
+func TestAFreePlaceCannotBeFreed(t *testing.T) {
+	var slab Slab[int]
+	place := slab.Take()
+	for range 3 {
+		slab.Give(place)
+		slab.Give(1 << 30)
+	}
+	if slab.Taken(place) || slab.Taken(1<<30) {
+		t.Error("a free place is said to be taken")
+	}
+	if one, two := slab.Take(), slab.Take(); one == two || !slab.Taken(one) || !slab.Taken(two) {
+		t.Errorf("places %d and %d", one, two)
+	}
+}
+
 // Places of a class have its remainder, those given back as well, and belong to
 // nobody else.
 func TestClassesOfASlabAreApart(t *testing.T) {

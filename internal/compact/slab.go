@@ -18,6 +18,7 @@ const chunkSize = 1024
 // an empty slab.
 type Slab[T any] struct {
 	chunks atomic.Pointer[[]*[chunkSize]T]
+	taken  []uint64 // a bit for each place, so that none is given back twice
 	all    Class
 }
 
@@ -65,15 +66,36 @@ func (s *Slab[T]) TakeFrom(c *Class, remainder, classes uint32) uint32 {
 		more := append(chunks, new([chunkSize]T))
 		s.chunks.Store(&more)
 		chunks = more
+		s.taken = append(s.taken, make([]uint64, chunkSize/bitsPerWord)...)
 	}
+	word, bit := takenBit(place)
+	s.taken[word] |= bit
 	return place
 }
 
-// Give gives a place back. Nobody may look at it any more.
+const bitsPerWord = 64
+
+func takenBit(place uint32) (word int, bit uint64) {
+	return int(place / bitsPerWord), 1 << (place % bitsPerWord)
+}
+
+// Taken reports whether a place was taken and not given back since.
+func (s *Slab[T]) Taken(place uint32) bool {
+	word, bit := takenBit(place)
+	return word < len(s.taken) && s.taken[word]&bit != 0
+}
+
+// Give gives a place back. Nobody may look at it any more. A place that is free
+// stays as it is: given back twice, it would be taken by two, who then share it.
 func (s *Slab[T]) Give(place uint32) { s.GiveTo(&s.all, place) }
 
 // GiveTo is Give for a place of a class.
 func (s *Slab[T]) GiveTo(c *Class, place uint32) {
+	if !s.Taken(place) {
+		return
+	}
+	word, bit := takenBit(place)
+	s.taken[word] &^= bit
 	var zero T
 	*s.At(place) = zero
 	c.free = append(c.free, place)

@@ -19,10 +19,26 @@ var (
 	ErrUnavailable = errors.New("session store unavailable")
 	// ErrDenied: the operator has denied the user until a time that has not come.
 	ErrDenied = errors.New("user is denied")
+	// ErrCursor: a list cannot go on there.
+	ErrCursor = errors.New("not a place where a list can go on")
 )
 
 // MaxIDBytes is the length of the longest SessionID. The gateway's own have 22.
 const MaxIDBytes = 24
+
+// Bounds of what a store is asked to keep. Settings and requests beyond them are
+// refused where they come in; a store that is asked all the same keeps what is
+// nearest to it.
+const (
+	// MaxPerUser is how many sessions a user of an app can have.
+	MaxPerUser = 1000
+	// MaxLifetime is how long a session can last.
+	MaxLifetime = 10 * 365 * 24 * time.Hour
+)
+
+// LastTime is the last second that can be written as RFC 3339 has it. A user who
+// is denied until then is denied for ever.
+var LastTime = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 
 // Ref names one session of one user.
 type Ref struct {
@@ -103,6 +119,13 @@ type Store interface {
 type Operations interface {
 	// User returns what is known about a user; nothing is no error.
 	User(ctx context.Context, appID, openID string) (Record, error)
+	// List returns users of an app with live sessions, in the store's own order:
+	// first with an empty after, then with the next that the call before returned,
+	// until that is empty. A page has at most limit users, and limit is at most
+	// MaxPage; it can have fewer, or none, although more follow. Whoever is logged in
+	// all the time is listed; a user whose sessions change meanwhile may come twice.
+	// The error is ErrCursor for an after that List never returned.
+	List(ctx context.Context, appID, after string, limit int) (page []UserRecord, next string, err error)
 	// Deny ends all sessions of a user and lets none begin until the time, and
 	// returns how many ended. A time that has passed allows the user again.
 	Deny(ctx context.Context, appID, openID string, until time.Time) (ended int, err error)
@@ -129,6 +152,15 @@ type Record struct {
 	// DeniedUntil is zero if the user is not denied.
 	DeniedUntil time.Time
 }
+
+// UserRecord says of whom a Record is.
+type UserRecord struct {
+	OpenID string
+	Record
+}
+
+// MaxPage is how many users List returns at once.
+const MaxPage = 1000
 
 // Live is one session of a Record.
 type Live struct {

@@ -56,9 +56,9 @@ type user struct {
 	openID      text
 	unionID     text
 	app         uint16
-	sessions    uint16
+	sessions    uint16 // at most session.MaxPerUser
 	oldest      uint32
-	deniedUntil int64 // Unix nanoseconds
+	deniedUntil int64 // Unix seconds
 	sessionKey  text
 	key         userKey
 }

@@ -180,12 +180,6 @@ func (s *Store) over(l *live, now time.Time) bool {
 	return now.UnixNano() >= l.ends || now.Sub(s.started) >= time.Duration(l.deadline)*time.Second
 }
 
-// deadline is when a session ends by the monotonic clock, in seconds since the
-// store began; a fraction counts as a whole one.
-func (s *Store) deadline(ends, now time.Time) uint32 {
-	return uint32((ends.Sub(now) + now.Sub(s.started) + time.Second - 1) / time.Second) //nolint:gosec // 136 years
-}
-
 // Put implements session.Store.
 func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) (string, error) {
 	return s.put(login, time.Now(), maxPerUser)
@@ -207,7 +201,7 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	}
 	place := s.user(login.AppID, login.OpenID)
 	u := s.users.At(place)
-	if u.deniedUntil > now.UnixNano() {
+	if u.denied(now) {
 		return "", session.ErrDenied
 	}
 	before = s.textOf(place, unionIDText)
@@ -222,10 +216,10 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	}
 	s.setText(place, sessionKeyText, login.SessionKey.Reveal())
 	s.begin(place, live{
-		id: id, whose: whose, user: place, ends: login.Ends.UnixNano(), deadline: s.deadline(login.Ends, now),
-		began: uint32(began.Unix()), //nolint:gosec // until 2106
+		id: id, whose: whose, user: place, ends: nanoseconds(login.Ends), deadline: s.deadline(login.Ends, now),
+		began: seconds(began.Unix()),
 	})
-	for int(u.sessions) > max(maxPerUser, 1) {
+	for int(u.sessions) > min(max(maxPerUser, 1), session.MaxPerUser) {
 		s.end(u.oldest)
 	}
 	s.endBeyond()
@@ -375,12 +369,15 @@ func (s *Store) unpublish(place uint32) live {
 // holds mu.
 func (s *Store) forget(place uint32, now time.Time) {
 	u := s.users.At(place)
-	if u.sessions > 0 || u.deniedUntil > now.UnixNano() {
+	if u.sessions > 0 || u.denied(now) {
 		return
 	}
+	// A place is in a table only while its user is: what stays in one when the
+	// place is free would name whoever has it next.
 	for _, kind := range []textKind{openIDText, unionIDText, sessionKeyText} {
 		s.long.Delete(textKey{place, kind})
 	}
+	delete(s.denied, place)
 	delete(s.byUser, u.key)
 	s.users.Give(place)
 }

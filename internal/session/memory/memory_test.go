@@ -66,6 +66,31 @@ func TestFullStoreEndsTheOldest(t *testing.T) {
 	}
 }
 
+// A counter of a user's sessions that wraps makes the store count what is not there:
+// logouts do nothing, and the end of an app never comes.
+func TestCapIsWhatTheCounterHolds(t *testing.T) {
+	store := open(t, DefaultMaxSessions)
+	l := session.Login{Ref: session.Ref{AppID: "wx1234567890abcdef", OpenID: "oA"}, Ends: time.Now().Add(time.Hour)}
+	for n := range 2 * session.MaxPerUser {
+		l.SessionID = fmt.Sprintf("s%021d", n)
+		if _, err := store.Put(t.Context(), l, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := store.User(t.Context(), l.AppID, l.OpenID); err != nil || len(got.Sessions) != session.MaxPerUser {
+		t.Errorf("%d sessions, %v; want %d", len(got.Sessions), err, session.MaxPerUser)
+	}
+	if err := store.Delete(t.Context(), l.Ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Get(t.Context(), sessiontest.Query(l.Ref)); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("logged out at the cap: %v", err)
+	}
+	if ended, err := store.EndApp(t.Context(), l.AppID); err != nil || ended != session.MaxPerUser-1 {
+		t.Errorf("EndApp: %d, %v", ended, err)
+	}
+}
+
 func TestSweepForgetsUsersOfExpiredSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := open(t, 100)

@@ -12,15 +12,18 @@ import (
 func (s *Store) User(_ context.Context, appID, openID string) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var record session.Record
 	place := s.known(appID, openID)
 	if place == 0 {
-		return record, nil
+		return session.Record{}, nil
 	}
-	now := time.Now()
+	return s.record(place, time.Now()), nil
+}
+
+// record is what is known about the user at a place. The caller holds mu.
+func (s *Store) record(place uint32, now time.Time) (record session.Record) {
 	u := s.users.At(place)
-	if u.deniedUntil > now.UnixNano() {
-		record.DeniedUntil = time.Unix(0, u.deniedUntil)
+	if u.denied(now) {
+		record.DeniedUntil = time.Unix(u.deniedUntil, 0)
 	}
 	for at := u.oldest; at != 0; at = s.lives.At(at).nextOfUser {
 		if l := s.lives.At(at); !s.over(l, now) {
@@ -30,7 +33,7 @@ func (s *Store) User(_ context.Context, appID, openID string) (session.Record, e
 			})
 		}
 	}
-	return record, nil
+	return record
 }
 
 // Deny implements session.Operations.
@@ -47,7 +50,7 @@ func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (
 		return 0, nil
 	}
 	place := s.user(appID, openID)
-	s.users.At(place).deniedUntil = until.UnixNano() // first, so that endAllOf does not forget it
+	s.users.At(place).deniedUntil = untilSecond(until) // first, so that endAllOf does not forget it
 	s.denied[place] = struct{}{}
 	return s.endAllOf(place), nil
 }

@@ -15,7 +15,7 @@ import (
 // ErrSnapshot says that a snapshot cannot be read.
 var ErrSnapshot = errors.New("snapshot of sessions cannot be read")
 
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // snapshot is all sessions, oldest first, and what operators have decided. It
 // holds session keys: seal it. Members may be added; a missing one is zero.
@@ -28,7 +28,7 @@ type snapshot struct {
 
 type snapshotUser struct {
 	AppID, OpenID, UnionID, SessionKey string
-	DeniedUntil                        int64 // Unix nanoseconds
+	DeniedUntil                        int64 // Unix seconds
 }
 
 type snapshotSession struct {
@@ -100,7 +100,7 @@ func (s *Store) Restore(data []byte) (int, error) {
 		if _, err := s.put(session.Login{
 			Ref:     session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: kept.ID},
 			UnionID: u.UnionID, SessionKey: secret.New(u.SessionKey), Ends: ends,
-		}, time.Unix(kept.Began, 0), len(in.Sessions)); err != nil {
+		}, time.Unix(kept.Began, 0), session.MaxPerUser); err != nil {
 			return restored, err
 		}
 		restored++
@@ -109,7 +109,7 @@ func (s *Store) Restore(data []byte) (int, error) {
 		if u.DeniedUntil == 0 {
 			continue
 		}
-		if _, err := s.Deny(ctx, u.AppID, u.OpenID, time.Unix(0, u.DeniedUntil)); err != nil {
+		if _, err := s.Deny(ctx, u.AppID, u.OpenID, time.Unix(u.DeniedUntil, 0)); err != nil {
 			return restored, err
 		}
 	}

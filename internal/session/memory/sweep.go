@@ -57,7 +57,7 @@ func (s *Store) endDenials() {
 	defer s.mu.Unlock()
 	now := time.Now()
 	for place := range s.denied {
-		if s.users.At(place).deniedUntil <= now.UnixNano() {
+		if !s.users.At(place).denied(now) {
 			delete(s.denied, place)
 			s.forget(place, now)
 		}

@@ -12,7 +12,9 @@ import (
 // record is all there is about a user, as sealed JSON in one key.
 type record struct {
 	// Version grows with every change, also over a deletion.
-	Version    int64     `json:"v"`
+	Version int64 `json:"v"`
+	// OpenID of the user, for lists: the key has only its hash.
+	OpenID     string    `json:"o,omitempty"`
 	UnionID    string    `json:"u,omitempty"`
 	SessionKey string    `json:"k,omitempty"`
 	Sessions   []oneLive `json:"s"` // oldest first
@@ -87,6 +89,18 @@ func (r *record) lifetime(now time.Time) time.Duration {
 		last = max(last, one.Ends)
 	}
 	return time.Unix(last, 0).Sub(now)
+}
+
+// known is what operators see of the record.
+func (r *record) known() (out session.Record) {
+	if r.DeniedUntil != 0 {
+		out.DeniedUntil = time.Unix(r.DeniedUntil, 0)
+	}
+	for _, one := range r.Sessions {
+		out.UnionID = r.UnionID
+		out.Sessions = append(out.Sessions, session.Live{ID: one.ID, Began: time.Unix(one.Began, 0), Ends: time.Unix(one.Ends, 0)})
+	}
+	return out
 }
 
 func (r *record) ids() []string {

@@ -173,13 +173,7 @@ func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time)
 func (s *Store) User(ctx context.Context, appID, openID string) (session.Record, error) {
 	var out session.Record
 	_, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
-		if r.denied(time.Now()) {
-			out.DeniedUntil = time.Unix(r.DeniedUntil, 0)
-		}
-		for _, one := range r.Sessions {
-			out.UnionID = r.UnionID
-			out.Sessions = append(out.Sessions, session.Live{ID: one.ID, Began: time.Unix(one.Began, 0), Ends: time.Unix(one.Ends, 0)})
-		}
+		out = r.known() // it has only what counts now
 		return false
 	})
 	return out, err
@@ -229,6 +223,7 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *r
 		if !edit(r, generation) {
 			return 0, nil
 		}
+		r.OpenID = openID
 		r.Version = max(r.Version+1, now.UnixMicro())
 		sealed, expiry := "", "0"
 		if lifetime := r.lifetime(now); lifetime > 0 {

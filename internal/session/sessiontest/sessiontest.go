@@ -53,6 +53,10 @@ var Checks = []Check{
 	{"count follows logins and logouts", countFollows},
 	{"dropped key is remembered", dropKey},
 	{"session with a long name", longNames},
+	{"sessions of a user at the cap", atTheCap},
+	{"times far away", farTimes},
+	{"list has every user with live sessions once", listPages},
+	{"list goes on where its page ended", listGoesOn},
 }
 
 func login(id string, ends time.Time) session.Login {
@@ -414,6 +418,7 @@ var Timed = []Check{
 	{"reply is forgotten", replyForgotten},
 	{"code is forgotten", codeForgotten},
 	{"denial ends", denialEnds},
+	{"who was denied shares nothing with others", denialFreesOnce},
 }
 
 func sessionEnds(t *testing.T, store session.Store) {

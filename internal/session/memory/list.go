@@ -1,0 +1,67 @@
+package memory
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+const (
+	// listStep is how many places are looked at before logins may pass.
+	listStep = 1000
+	// maxListed is how many are looked at for one page: of an app with few users
+	// beside one with many, a page can be short.
+	maxListed = 100_000
+)
+
+// List implements session.Operations, in the order of the places of users.
+func (s *Store) List(ctx context.Context, appID, after string, limit int) (page []session.UserRecord, next string, err error) {
+	var last uint32
+	if after != "" {
+		number, err := strconv.ParseUint(after, 10, 32)
+		if err != nil {
+			return nil, "", session.ErrCursor
+		}
+		last = uint32(number)
+	}
+	limit = min(max(limit, 1), session.MaxPage)
+	for looked := 0; looked < maxListed; looked += listStep {
+		if ctx.Err() != nil {
+			return nil, "", session.ErrUnavailable
+		}
+		var more bool
+		if page, last, more = s.listSome(page, appID, last, limit); !more {
+			return page, "", nil
+		}
+		if len(page) == limit {
+			break
+		}
+	}
+	return page, strconv.FormatUint(uint64(last), 10), nil
+}
+
+// listSome adds users at places after last to the page, and returns the last place
+// that it has looked at and whether there are more.
+func (s *Store) listSome(page []session.UserRecord, appID string, last uint32, limit int) ([]session.UserRecord, uint32, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	apps := *s.apps.Load()
+	for range listStep {
+		if len(page) == limit {
+			break
+		}
+		if last++; last == 0 || !s.users.Reaches(last) {
+			return page, last, false
+		}
+		if !s.users.Taken(last) || apps[s.users.At(last).app].id != appID {
+			continue
+		}
+		if record := s.record(last, now); len(record.Sessions) > 0 {
+			page = append(page, session.UserRecord{OpenID: s.textOf(last, openIDText), Record: record})
+		}
+	}
+	return page, last, s.users.Reaches(last + 1)
+}
