@@ -134,6 +134,7 @@ func TestMistakesDoNotLoad(t *testing.T) {
 		"header named Host":         {oneApp, "header openid Host", []string{"header", "Host", "Caddyfile:9"}},
 		"one header for two":        {oneApp, "header openid X-A\nheader unionid x-a", []string{"header", "Caddyfile:10"}},
 		"token nowhere":             {oneApp, "token body x", []string{"token", "body", "Caddyfile:9"}},
+		"token in an identity":      {oneApp, "token header x-wechat-openid", []string{"token", "x-wechat-openid", "identity header"}},
 		"token in Host":             {oneApp, "token header Host", []string{"token", "Host", "Caddyfile:9"}},
 		"token without name":        {oneApp, "token cookie", []string{"token", "Caddyfile:9"}},
 		"unknown preset":            {oneApp, "headers wafer", []string{"headers", "wafer", "Caddyfile:9"}},

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	threatRow  = regexp.MustCompile(`(?m)^\| ([HPJLWOV]\d+) \|.*\| (.+) \|$`)
+	threatRow  = regexp.MustCompile(`(?m)^\| ([HPJLWOVFGBK]\d+) \|.*\| (.+) \|$`)
 	testName   = regexp.MustCompile("`((?:Test|Fuzz)\\w+)`")
 	testDefine = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 )

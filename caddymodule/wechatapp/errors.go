@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
@@ -116,6 +117,7 @@ func sentence(text string) string {
 // writeRefusal writes the JSON of a refusal.
 func writeRefusal(w http.ResponseWriter, r refusal) {
 	header := w.Header()
+	header.Set(identity.VerdictHeader, r.code)
 	switch r.status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")

@@ -141,8 +141,13 @@ func (h *Handler) provisionHeaders() (err error) {
 	if err != nil {
 		return err
 	}
-	h.guard, err = identity.NewGuard(names, h.Assertion.names()...)
-	return err
+	if h.guard, err = identity.NewGuard(names, h.Assertion.names()...); err != nil {
+		return err
+	}
+	if h.Token != nil && h.guard.Removes(h.Token.Header) {
+		return fmt.Errorf("token: header %q is an identity header, which is removed from every request; choose another name", h.Token.Header)
+	}
+	return nil
 }
 
 // resolveApps finds the apps of this site among the configured ones.

@@ -6,11 +6,15 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
-// responseWriter tells caches in front that an answer is one user's: it adds
-// Vary with the header the token came in, and Cache-Control private where the
-// app said nothing about caching.
+// responseWriter is on the way of every answer that passes the gateway. It removes
+// what only the gateway may say, from early hints, answers, upgrades and trailers
+// alike. And it tells caches in front that an answer is one user's: it adds Vary
+// with the header the token came in, and Cache-Control private where nobody said
+// anything about caching.
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	vary     string
@@ -30,12 +34,16 @@ func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
 }
 
 func (w *responseWriter) mark(status int) {
+	if w.done {
+		return
+	}
+	header := w.Header()
+	identity.StripAnswer(header)
 	// Informational answers come before the final one; 101 has no body to cache.
-	if w.done || status < http.StatusOK {
+	if status < http.StatusOK {
 		return
 	}
 	w.done = true
-	header := w.Header()
 	if vary := header["Vary"]; w.vary != "" && !varies(vary, w.vary) {
 		if len(vary) == 0 {
 			vary = w.values[:0:1]
@@ -48,6 +56,20 @@ func (w *responseWriter) mark(status int) {
 	if w.referrer {
 		header["Referrer-Policy"] = []string{"no-referrer"}
 	}
+}
+
+// finish is called when the handlers behind are done, with their error. What they have
+// written no status for is a 200, and trailers are as they will be sent.
+func (w *responseWriter) finish(err error) error {
+	switch {
+	case w.done:
+		identity.StripAnswer(w.Header())
+	case err == nil:
+		w.mark(http.StatusOK)
+	default:
+		w.markError()
+	}
+	return err
 }
 
 func varies(values []string, on string) bool {

@@ -322,11 +322,7 @@ func TestP13LookAlikesOfRoutesEndAtTheGateway(t *testing.T) {
 // Connection and other ways to spell a request.
 func TestH7NewerProtocolsAreNoWayAround(t *testing.T) {
 	g := newTLSGateway(t)
-	h1 := &http.Transport{TLSClientConfig: insecure(), DisableCompression: true}
-	h2 := &http.Transport{TLSClientConfig: insecure(), DisableCompression: true, ForceAttemptHTTP2: true}
-	h3 := &http3.Transport{TLSClientConfig: insecure(), DisableCompression: true, Logger: slog.New(slog.DiscardHandler)}
-	t.Cleanup(func() { h1.CloseIdleConnections(); h2.CloseIdleConnections(); h3.Close() })
-	for name, transport := range map[string]http.RoundTripper{"HTTP/1.1": h1, "HTTP/2.0": h2, "HTTP/3.0": h3} {
+	for name, transport := range tlsTransports(t) {
 		t.Run(name, func(t *testing.T) {
 			token := g.tlsLogin(t, transport)
 			for _, forgery := range forgeries {
@@ -436,6 +432,16 @@ func selfSigned(t *testing.T) string {
 
 func insecure() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
+}
+
+// tlsTransports are clients by protocol.
+func tlsTransports(t *testing.T) map[string]http.RoundTripper {
+	t.Helper()
+	h1 := &http.Transport{TLSClientConfig: insecure(), DisableCompression: true}
+	h2 := &http.Transport{TLSClientConfig: insecure(), DisableCompression: true, ForceAttemptHTTP2: true}
+	h3 := &http3.Transport{TLSClientConfig: insecure(), DisableCompression: true, Logger: slog.New(slog.DiscardHandler)}
+	t.Cleanup(func() { h1.CloseIdleConnections(); h2.CloseIdleConnections(); h3.Close() })
+	return map[string]http.RoundTripper{"HTTP/1.1": h1, "HTTP/2.0": h2, "HTTP/3.0": h3}
 }
 
 // newTLSGateway is a gateway with TLS, and so HTTP/2 and HTTP/3.

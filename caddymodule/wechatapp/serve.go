@@ -47,11 +47,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if a.anonymous {
 		setPlaceholders(r, placeholderOfNobody)
 		h.app.observer.metrics.anonymous.Inc()
-		if a.varies {
-			marked := h.marked(w, false)
-			w = &marked
+		marked := h.marked(w, false)
+		if !a.varies {
+			marked.vary, marked.referrer = "", false
 		}
-		return next.ServeHTTP(w, r)
+		return marked.finish(next.ServeHTTP(&marked, r))
 	}
 	p := &passage{responseWriter: h.marked(w, true), handler: h, user: a.user}
 	setPlaceholders(r, p.placeholder)
@@ -61,7 +61,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		r, stop = h.endWithSession(r, a.token)
 		defer stop()
 	}
-	return next.ServeHTTP(&p.responseWriter, r)
+	return p.finish(next.ServeHTTP(&p.responseWriter, r))
 }
 
 // admit decides. Whatever goes wrong in here, a panic included, is an answer of

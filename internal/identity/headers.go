@@ -41,6 +41,10 @@ var (
 	alwaysProtected = []string{
 		DefaultOpenID, DefaultUnionID, DefaultAppID,
 		"X-Original-Forwarded-For",
+		// What the gateway itself gives a meaning to: names of users, of its own
+		// verdicts, of calls in a user's name. An app that passes headers on must
+		// not let anybody act for others.
+		"X-WeChat-User-ID", "X-WeChat-OpenID", "X-WeChat-Signature", "X-WeChat-Event", "X-WeChat-Expires-In", VerdictHeader,
 	}
 	// Cloud Hosting ("容器内变量信息") and WeChat Gateway name theirs X-WX-…
 	alwaysProtectedPrefixes = []string{"x-wx-", "x-cloudbase-"}
@@ -166,6 +170,9 @@ func (g *Guard) Strip(h http.Header, trustedPeer func() bool) {
 		delete(h, name) // Header.Del would canonicalize the name and miss it
 	}
 }
+
+// Removes reports whether Strip removes a header of that name, whoever sends it.
+func (g *Guard) Removes(name string) bool { return g.stripped.kindOf(name) == protected }
 
 // Inject sets the headers of u on a header map that Strip has been through.
 // What u lacks stays absent: never an empty value.
