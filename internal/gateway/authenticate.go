@@ -14,12 +14,25 @@ import (
 // maxCredentialBytes bounds the work on something that only may be a token.
 const maxCredentialBytes = 4 << 10
 
+// kind is where a token counts. One of the one kind is nobody's in the place of
+// the other: what a page's script could read would undo HttpOnly.
+type kind bool
+
+const (
+	carried  kind = false // sent by clients themselves, in a header for example
+	inCookie kind = true  // in a browser's cookie
+)
+
 // Authenticate returns whose token it is. The error is ErrLoginRequired,
 // ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable; after all but the
 // first the user is who the token was made for, good for nothing but a log.
 func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
+	return g.authenticate(ctx, text, carried, apps)
+}
+
+func (g *Gateway) authenticate(ctx context.Context, text string, k kind, apps Apps) (identity.User, error) {
 	now := time.Now()
-	claims, err := g.verify(text, apps, now)
+	claims, err := g.verify(text, k, apps, now)
 	if err != nil {
 		return claims.User, err
 	}
@@ -31,10 +44,10 @@ func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (ide
 	return claims.User, nil
 }
 
-// verify finds out whether the token is one of ours that this site accepts and
-// that has not expired; its session is another question. For an expired token
-// the claims are returned together with ErrSessionExpired.
-func (g *Gateway) verify(text string, apps Apps, now time.Time) (knownToken, error) {
+// verify finds out whether the token is one of ours that this site accepts in its
+// place and that has not expired; its session is another question. For an expired
+// token the claims are returned together with ErrSessionExpired.
+func (g *Gateway) verify(text string, k kind, apps Apps, now time.Time) (knownToken, error) {
 	if len(text) > maxCredentialBytes {
 		return knownToken{}, ErrLoginRequired
 	}
@@ -44,14 +57,14 @@ func (g *Gateway) verify(text string, apps Apps, now time.Time) (knownToken, err
 	ok = ok && ring.Has(known.KeyID) && !now.After(known.Expires.Add(token.Leeway))
 	g.Observer.TokenSeen(ok)
 	if ok {
-		if !apps.Has(known.User.AppID) {
+		if kind(known.Browser) != k || !apps.Has(known.User.AppID) {
 			return knownToken{}, ErrLoginRequired
 		}
 		return known, nil
 	}
-	claims, err := ring.Verify(text, now, g.maxTokenLifetime)
+	claims, err := ring.Verify(text, now, g.longestLifetime())
 	switch {
-	case err != nil && !errors.Is(err, token.ErrExpired), !apps.Has(claims.User.AppID):
+	case err != nil && !errors.Is(err, token.ErrExpired), kind(claims.Browser) != k, !apps.Has(claims.User.AppID):
 		return knownToken{}, ErrLoginRequired
 	case err != nil:
 		return knownToken{Claims: claims}, ErrSessionExpired

@@ -45,7 +45,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	}
 	b.Run("cold", func(b *testing.B) {
-		claims, err := ring.Verify(text, time.Now(), w.maxTokenLifetime)
+		claims, err := ring.Verify(text, time.Now(), w.longestLifetime())
 		if err != nil {
 			b.Fatal(err)
 		}

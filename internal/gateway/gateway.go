@@ -6,6 +6,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/session"
@@ -48,7 +49,7 @@ type Config struct {
 // use; a new configuration makes a new one on the same State and Store.
 type Gateway struct {
 	Config
-	maxTokenLifetime time.Duration
+	maxTokenLifetime atomic.Int64
 }
 
 // New returns a Gateway.
@@ -56,8 +57,18 @@ func New(c Config) *Gateway {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
-	return &Gateway{Config: c, maxTokenLifetime: c.State.longestLifetime(c.TokenLifetime)}
+	g := &Gateway{Config: c}
+	g.AllowLifetime(c.TokenLifetime)
+	return g
 }
+
+// AllowLifetime lets tokens claim to live this long. Sites call it for the tokens
+// of browsers, which live as long as their sessions.
+func (g *Gateway) AllowLifetime(lifetime time.Duration) {
+	g.maxTokenLifetime.Store(int64(g.State.longestLifetime(lifetime)))
+}
+
+func (g *Gateway) longestLifetime() time.Duration { return time.Duration(g.maxTokenLifetime.Load()) }
 
 // Apps lists the AppIDs that a site accepts.
 type Apps []string

@@ -154,7 +154,7 @@ var verdicts = map[token.Problem]string{
 func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 	ring := g.Keys()
 	now := time.Now()
-	claims, problem := ring.Examine(text, now, g.maxTokenLifetime)
+	claims, problem := ring.Examine(text, now, g.longestLifetime())
 	e := Explanation{Verdict: verdicts[problem], Claims: claims, Signs: claims.KeyID == ring.Signer().ID()}
 	if problem != token.NoProblem {
 		return e

@@ -15,7 +15,7 @@ import (
 // the session. The errors are those of Authenticate.
 func (g *Gateway) Renew(ctx context.Context, text string, apps Apps) (Grant, error) {
 	now := time.Now()
-	claims, err := g.verify(text, apps, now)
+	claims, err := g.verify(text, carried, apps, now)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -64,7 +64,11 @@ func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 // is over already is no error: the session is over, which is what was asked
 // for. The error is ErrLoginRequired or ErrStoreUnavailable.
 func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) (identity.User, error) {
-	claims, err := g.verify(text, apps, time.Now())
+	return g.logout(ctx, text, carried, apps)
+}
+
+func (g *Gateway) logout(ctx context.Context, text string, k kind, apps Apps) (identity.User, error) {
+	claims, err := g.verify(text, k, apps, time.Now())
 	if err != nil && !errors.Is(err, ErrSessionExpired) {
 		return identity.User{}, err
 	}
@@ -85,8 +89,12 @@ type Description struct {
 // Describe returns what is left of a token and its session. The errors are
 // those of Authenticate.
 func (g *Gateway) Describe(ctx context.Context, text string, apps Apps) (Description, error) {
+	return g.describe(ctx, text, carried, apps)
+}
+
+func (g *Gateway) describe(ctx context.Context, text string, k kind, apps Apps) (Description, error) {
 	now := time.Now()
-	claims, err := g.verify(text, apps, now)
+	claims, err := g.verify(text, k, apps, now)
 	if err != nil {
 		return Description{}, err
 	}

@@ -48,6 +48,7 @@ type verifiedToken struct {
 	// Where in texts each ends: openid, session id and unionid, one after the other.
 	openID, sessionID, unionID uint8
 	texts                      [shortTexts]byte
+	browser                    bool
 	session                    uint32 // session.Query.Place
 }
 
@@ -60,7 +61,7 @@ type knownToken struct {
 
 // shortTexts is room for ids as long as WeChat gives them so far, and a bit more.
 // Tokens with longer ones are verified every time.
-const shortTexts = 85
+const shortTexts = 84
 
 func newVerifiedTokens() *verifiedTokens {
 	t := new(verifiedTokens)
@@ -99,6 +100,7 @@ func (t *verifiedTokens) get(sum tokenSum) (c knownToken, known bool) {
 	names := *t.names.all.Load()
 	c.User.AppID, c.KeyID = names[e.app], names[e.key]
 	c.IssuedAt, c.Expires = time.Unix(e.issued, 0), time.Unix(e.expires, 0)
+	c.Browser = e.browser
 	c.sum, c.place = sum, e.session
 	return c, true
 }
@@ -115,7 +117,7 @@ func (t *verifiedTokens) place(sum tokenSum, session uint32) {
 
 // add remembers a token's claims, unless they are unusually long.
 func (t *verifiedTokens) add(sum tokenSum, c token.Claims) {
-	e := verifiedToken{sum: sum, issued: c.IssuedAt.Unix(), expires: c.Expires.Unix()}
+	e := verifiedToken{sum: sum, issued: c.IssuedAt.Unix(), expires: c.Expires.Unix(), browser: c.Browser}
 	var known bool
 	if e.app, known = t.names.number(c.User.AppID); !known {
 		return

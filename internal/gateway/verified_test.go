@@ -27,7 +27,9 @@ func claimsOf(openID, unionID string) token.Claims {
 
 func TestVerifiedTokensKeepClaimsWhole(t *testing.T) {
 	table := newVerifiedTokens()
-	for n, c := range []token.Claims{claimsOf(openID, ""), claimsOf(openID, "u"+openID), claimsOf(strings.Repeat("o", 30), strings.Repeat("u", shortTexts-30-22))} {
+	inBrowser := claimsOf(openID, "")
+	inBrowser.Browser = true
+	for n, c := range []token.Claims{claimsOf(openID, ""), inBrowser, claimsOf(openID, "u"+openID), claimsOf(strings.Repeat("o", 30), strings.Repeat("u", shortTexts-30-22))} {
 		table.add(sumOf(n), c)
 		if got, ok := table.get(sumOf(n)); !ok || got.Claims != c {
 			t.Errorf("got %+v, %v; want %+v", got, ok, c)

@@ -26,9 +26,13 @@ var (
 const (
 	// Issuer is the `iss` of every token.
 	Issuer = "caddy-wechat"
-	// Type is the `typ` of every token; no other kind of statement that the
-	// gateway signs shares it (RFC 8725 section 3.11).
+	// Type is the `typ` of a token that clients send themselves; no other kind of
+	// statement that the gateway signs shares it (RFC 8725 section 3.11).
 	Type = "wxgw+jwt"
+	// BrowserType is the `typ` of a token in a browser's cookie. Neither is
+	// accepted in the other's place: that is the caller's business, see
+	// Claims.Browser.
+	BrowserType = "wxgw-browser+jwt"
 	// Leeway is how far clocks of nodes may be apart.
 	Leeway = 5 * time.Second
 
@@ -47,6 +51,16 @@ type Claims struct {
 	IssuedAt, Expires time.Time
 	// KeyID names the key that signed; Mint sets it, Verify reports it.
 	KeyID string
+	// Browser says that the token counts in a browser's cookie and nowhere else;
+	// without it, everywhere else.
+	Browser bool
+}
+
+func (c Claims) typ() string {
+	if c.Browser {
+		return BrowserType
+	}
+	return Type
 }
 
 // payload is the JSON of a token's second part.
@@ -69,7 +83,7 @@ type header struct {
 
 // Mint signs a token for the claims with the ring's signer.
 func (r *Ring) Mint(c Claims) (string, error) {
-	text := encode(header{Algorithm: method.Alg(), KeyID: r.signer.id, Type: Type}) + "." +
+	text := encode(header{Algorithm: method.Alg(), KeyID: r.signer.id, Type: c.typ()}) + "." +
 		encode(payload{
 			Issuer: Issuer, Audience: c.User.AppID, Subject: c.User.OpenID, Session: c.User.SessionID,
 			IssuedAt: c.IssuedAt.Unix(), Expires: c.Expires.Unix(), UnionID: c.User.UnionID,
@@ -150,7 +164,7 @@ func (r *Ring) Examine(text string, now time.Time, maxLifetime time.Duration) (C
 	end := strings.LastIndexByte(text, '.')
 	signed := text[:end]
 	head, body, _ := strings.Cut(signed, ".")
-	kid, ok := parseHeader(head)
+	kid, browser, ok := parseHeader(head)
 	if !ok {
 		return Claims{}, Malformed
 	}
@@ -172,25 +186,26 @@ func (r *Ring) Examine(text string, now time.Time, maxLifetime time.Duration) (C
 	if !ok || claims.Expires.Sub(claims.IssuedAt) > maxLifetime || claims.IssuedAt.After(now.Add(Leeway)) {
 		return Claims{}, Malformed
 	}
-	claims.KeyID = key.id
+	claims.KeyID, claims.Browser = key.id, browser
 	if now.After(claims.Expires.Add(Leeway)) {
 		return claims, Expired
 	}
 	return claims, NoProblem
 }
 
-// parseHeader returns the id of the key that the header names, if the header has
-// alg, typ and kid as Mint writes them and no other member: no crit, jku, jwk or
-// x5u.
-func parseHeader(segment string) (kid string, ok bool) {
+// parseHeader returns the id of the key that the header names, and whether the
+// token is a browser's, if the header has alg, typ and kid as Mint writes them and
+// no other member: no crit, jku, jwk or x5u.
+func parseHeader(segment string) (kid string, browser, ok bool) {
 	members, ok := decodeObject(segment)
 	if !ok || len(members) != 3 {
-		return "", false
+		return "", false, false
 	}
 	alg, _ := strictjson.String(members["alg"])
 	typ, _ := strictjson.String(members["typ"])
 	kid, ok = strictjson.String(members["kid"])
-	return kid, ok && alg == method.Alg() && typ == Type
+	browser = typ == BrowserType
+	return kid, browser, ok && alg == method.Alg() && (browser || typ == Type)
 }
 
 func parseClaims(segment string) (Claims, bool) {

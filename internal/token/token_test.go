@@ -58,6 +58,7 @@ func mustMint(t testing.TB, ring *Ring, c Claims) string {
 func TestVerifyReturnsWhatMintSigned(t *testing.T) {
 	for name, c := range map[string]Claims{
 		"with unionid":    claims,
+		"of a browser":    {User: user, IssuedAt: now, Expires: now.Add(2 * time.Hour), Browser: true},
 		"without unionid": {User: identity.User{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID}, IssuedAt: now, Expires: now.Add(time.Second)},
 	} {
 		ring := mustRing(t, secretA)
@@ -66,7 +67,7 @@ func TestVerifyReturnsWhatMintSigned(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		c.KeyID = ring.Signer().ID()
-		if got.User != c.User || !got.IssuedAt.Equal(c.IssuedAt) || !got.Expires.Equal(c.Expires) || got.KeyID != c.KeyID {
+		if got.User != c.User || !got.IssuedAt.Equal(c.IssuedAt) || !got.Expires.Equal(c.Expires) || got.KeyID != c.KeyID || got.Browser != c.Browser {
 			t.Errorf("%s: got %+v, want %+v", name, got, c)
 		}
 	}
@@ -132,6 +133,8 @@ func TestOnlyTokensAsMintedAreAccepted(t *testing.T) {
 		"J3 crit":                sign(secretA, swap(header, "{", `{"crit":["exp"],`), payload),
 		"J3 b64":                 sign(secretA, swap(header, "{", `{"b64":false,`), payload),
 		"J3 typ JWT":             sign(secretA, swap(header, "wxgw+jwt", "JWT"), payload),
+		"J3 typ in upper case":   sign(secretA, swap(header, "wxgw+jwt", "WXGW-browser+jwt"), payload),
+		"J3 typ of neither":      sign(secretA, swap(header, "wxgw+jwt", "wxgw-browser"), payload),
 		"J3 no typ":              sign(secretA, `{"alg":"HS256","kid":"`+kid+`"}`, payload),
 		"J3 cty":                 sign(secretA, swap(header, "{", `{"cty":"JWT",`), payload),
 		"J3 duplicate alg":       sign(secretA, swap(header, "{", `{"alg":"none",`), payload),
