@@ -1,0 +1,112 @@
+package browser
+
+import "strings"
+
+// Client is the kind of browser that a User-Agent names. It chooses the way in,
+// never who somebody is.
+type Client int
+
+// The kinds of browsers.
+const (
+	// Desktop is any browser that is none of the others.
+	Desktop Client = iota
+	// WebView is a Mini Program's: its user is logged in there already, and must
+	// not become another account's user behind his back.
+	WebView
+	// WeChat is WeChat's own browser.
+	WeChat
+	// Outside is WeCom's browser, or one on a phone: the user has WeChat at hand
+	// but is not in it.
+	Outside
+)
+
+// phones are what User-Agents of phones and tablets have in them.
+var phones = []string{"Mobi", "Android", "iPhone", "iPad", "iPod", "(Phone;"}
+
+// ClientOf judges a User-Agent.
+func ClientOf(userAgent string) Client {
+	switch {
+	case strings.Contains(userAgent, "MicroMessenger/") && containsFold(userAgent, "miniprogram"):
+		return WebView
+	case strings.Contains(userAgent, "MicroMessenger") && !containsFold(userAgent, "wxwork"):
+		return WeChat
+	case containsFold(userAgent, "wxwork"):
+		return Outside
+	}
+	for _, phone := range phones {
+		if strings.Contains(userAgent, phone) {
+			return Outside
+		}
+	}
+	return Desktop
+}
+
+// MiniProgram returns the AppID of the Mini Program whose web-view has this
+// User-Agent, if it names one.
+func MiniProgram(userAgent string) string {
+	const mark = "miniprogram/"
+	i := strings.Index(strings.ToLower(userAgent), mark)
+	if i < 0 {
+		return ""
+	}
+	rest := userAgent[i+len(mark):]
+	end := 0
+	for end < len(rest) && ('a' <= rest[end] && rest[end] <= 'z' || 'A' <= rest[end] && rest[end] <= 'Z' || '0' <= rest[end] && rest[end] <= '9') {
+		end++
+	}
+	if appID := rest[:end]; strings.HasPrefix(appID, "wx") {
+		return appID
+	}
+	return ""
+}
+
+// containsFold is strings.Contains for ASCII in any case; part is in lower case.
+func containsFold(text, part string) bool {
+	return strings.Contains(strings.ToLower(text), part)
+}
+
+// Ways are the accounts that a site has for browsers, each an AppID or empty.
+type Ways struct {
+	// InWeChat is the official account, Elsewhere the website, Scan the Mini
+	// Program that logs desktops in.
+	InWeChat, Elsewhere, Scan string
+}
+
+// Way is how a browser gets in, or the page that says why it does not.
+type Way int
+
+// The ways.
+const (
+	// ByRedirect sends the browser to WeChat, for the account beside it.
+	ByRedirect Way = iota
+	// ByScan shows the code of the Mini Program.
+	ByScan
+	// GoBack asks to leave the web-view and open it again.
+	GoBack
+	// OpenElsewhere asks for a computer, or the Mini Program.
+	OpenElsewhere
+	// OpenInWeChat shows the address to open in WeChat.
+	OpenInWeChat
+)
+
+// For returns the way for a browser, and the account that it leads to.
+func (w Ways) For(c Client) (Way, string) {
+	switch c {
+	case WebView:
+		return GoBack, ""
+	case WeChat:
+		if w.InWeChat == "" {
+			return OpenElsewhere, ""
+		}
+		return ByRedirect, w.InWeChat
+	case Outside:
+		return OpenInWeChat, ""
+	}
+	switch {
+	case w.Elsewhere != "":
+		return ByRedirect, w.Elsewhere
+	case w.Scan != "":
+		return ByScan, w.Scan
+	}
+	return OpenInWeChat, ""
+}
