@@ -32,7 +32,8 @@ type entry[V any] struct {
 	turn  uint64
 }
 
-// New returns a table of at most size entries, each kept for lifetime. Both
+// New returns a table of at most size entries, each kept for lifetime, or as long
+// as Extend says. Both
 // have to be positive: go-cache keeps a non-positive lifetime for ever.
 func New[V any](size int, lifetime time.Duration) *Table[V] {
 	if size <= 0 || lifetime <= 0 {
@@ -82,6 +83,18 @@ func (t *Table[V]) evict() {
 		return // deleted and added again since; a younger slot holds it
 	}
 	t.cache.Delete(old.key)
+}
+
+// Extend keeps the entry of key for a lifetime from now on, if there is one.
+func (t *Table[V]) Extend(key string, lifetime time.Duration) {
+	if lifetime <= 0 {
+		panic("bounded: lifetime has to be positive")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if found, ok := t.cache.Get(key); ok {
+		t.cache.Set(key, found, lifetime)
+	}
 }
 
 // Delete forgets key.

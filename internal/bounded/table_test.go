@@ -61,3 +61,26 @@ func TestTableKeepsKeysThatCameBack(t *testing.T) {
 		t.Errorf("got %d, %v", got, ok)
 	}
 }
+
+func TestExtendedEntryLivesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := New[int](2, time.Minute)
+		table.Extend("a", time.Hour) // not there
+		table.GetOrAdd("a", count(1))
+		table.Extend("a", time.Hour)
+		time.Sleep(time.Hour - time.Second)
+		if got, ok := table.Get("a"); got != 1 || !ok {
+			t.Errorf("before the end: %d, %v", got, ok)
+		}
+		time.Sleep(2 * time.Second)
+		if _, ok := table.Get("a"); ok {
+			t.Error("it is there after its end")
+		}
+		for n := range 3 { // its slot is counted like any other
+			table.GetOrAdd(strconv.Itoa(n), count(n))
+		}
+		if table.Len() != 2 {
+			t.Errorf("%d entries", table.Len())
+		}
+	})
+}

@@ -21,21 +21,24 @@ const maxLimited = 100_000
 
 // limits counts logins per client address.
 type limits struct {
-	// An idle address is forgotten when its bucket would be full again anyway.
+	// An address is forgotten a window after its last event, when its bucket would
+	// be full again anyway.
 	buckets *bounded.Table[*rate.Limiter]
 }
 
 func newLimits() *limits {
-	return &limits{buckets: bounded.New[*rate.Limiter](maxLimited, time.Hour)}
+	return &limits{buckets: bounded.New[*rate.Limiter](maxLimited, time.Minute)}
 }
 
 // allow counts one event of the client, or returns how long to wait. A changed
 // limit applies to known clients from their next event on.
 func (l *limits) allow(client netip.Addr, limit Limit) (wait time.Duration, ok bool) {
 	perSecond := rate.Limit(float64(limit.Events) / limit.Window.Seconds())
-	bucket, _ := l.buckets.GetOrAdd(limitKey(client), func() *rate.Limiter {
+	key := limitKey(client)
+	bucket, _ := l.buckets.GetOrAdd(key, func() *rate.Limiter {
 		return rate.NewLimiter(perSecond, limit.Events)
 	})
+	l.buckets.Extend(key, limit.Window+time.Second)
 	if bucket.Limit() != perSecond || bucket.Burst() != limit.Events {
 		bucket.SetLimit(perSecond)
 		bucket.SetBurst(limit.Events)

@@ -61,7 +61,10 @@ func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim
 
 // SettleCode implements session.Codes.
 func (c *codes) SettleCode(_ context.Context, key session.CodeKey, reply session.Reply) error {
-	entry, _ := c.table(key.AppID).GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
+	table := c.table(key.AppID)
+	entry, _ := table.GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
+	// Its end is counted from now on, however long the exchange took.
+	table.Extend(string(key.Hash[:]), session.CodeLifetime)
 	entry.mu.Lock()
 	defer entry.mu.Unlock()
 	entry.settled = time.Now()
