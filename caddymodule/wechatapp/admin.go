@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
@@ -137,11 +138,17 @@ func readAdmin(r *http.Request, allowed ...string) (body adminBody, err error) {
 	return body, nil
 }
 
+// answerAdmin encodes the answer before it says that all is well.
 func answerAdmin(w http.ResponseWriter, status int, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return adminError(http.StatusInternalServerError, fmt.Errorf("encoding the answer: %w", err))
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	return json.NewEncoder(w).Encode(body)
+	_, _ = w.Write(append(data, '\n')) // a client that left is no error of ours
+	return nil
 }
 
 type adminKey struct {
@@ -300,6 +307,9 @@ func (a *Admin) deny(w http.ResponseWriter, r *http.Request) error {
 func readTime(raw json.RawMessage) (time.Time, error) {
 	var seconds int64
 	if json.Unmarshal(raw, &seconds) == nil && raw != nil {
+		if seconds > session.LastTime.Unix() || seconds < 0 {
+			return time.Time{}, errors.New("until must be Unix seconds between now and the year 9999")
+		}
 		return time.Unix(seconds, 0), nil
 	}
 	var until time.Time

@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,8 +42,8 @@ type App struct {
 	// kept in Caddy's storage and rotated.
 	SigningKeys []string `json:"signing_key,omitempty"`
 
-	// The age at which the key in Caddy's storage is replaced by a new one. The
-	// old key verifies until its last token is over. Has no effect with
+	// The age at which the key in Caddy's storage is replaced by a new one, `1h` to
+	// `3650d`. The old key verifies until its last token is over. Has no effect with
 	// `signing_key`.
 	// Default: `30d`
 	KeyRotation caddy.Duration `json:"key_rotation,omitempty"`
@@ -57,7 +58,7 @@ type App struct {
 	// Default: `https://api.weixin.qq.com https://api2.weixin.qq.com`
 	API []string `json:"api,omitempty"`
 
-	// How long WeChat may take to answer, connecting included.
+	// How long WeChat may take to answer, connecting included; at most `2m`.
 	// Default: `5s`
 	APITimeout caddy.Duration `json:"api_timeout,omitempty"`
 
@@ -118,12 +119,12 @@ type SessionSettings struct {
 	TokenLifetime caddy.Duration `json:"token_lifetime,omitempty"`
 
 	// How long a session can be renewed before the Mini Program logs in again.
-	// At least `token_lifetime`.
+	// At least `token_lifetime`, at most `3650d`.
 	// Default: `30d`
 	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
 
-	// How many sessions (devices) a user of an app can have at once. With one
-	// more, the oldest ends.
+	// How many sessions (devices) a user of an app can have at once, 1 to 1000.
+	// With one more, the oldest ends.
 	// Default: 5
 	MaxPerUser int `json:"max_per_user,omitempty"`
 }
@@ -133,11 +134,11 @@ type LoginLimit struct {
 	// No limit.
 	Off bool `json:"off,omitempty"`
 
-	// How many attempts are allowed per window; all may come at once.
+	// How many attempts are allowed per window, 1 to 1000000; all may come at once.
 	// Default: 300
 	Attempts int `json:"attempts,omitempty"`
 
-	// The window.
+	// The window, `1s` to `30d`.
 	// Default: `1m`
 	Window caddy.Duration `json:"window,omitempty"`
 }
@@ -252,15 +253,11 @@ func (a *App) check() error {
 	if err := a.Session.check(); err != nil {
 		return err
 	}
-	switch {
-	case time.Duration(a.KeyRotation) < time.Hour:
-		return errors.New("key_rotation: has to be at least 1h")
-	case a.APITimeout < 0:
-		return errors.New("api_timeout: has to be positive")
-	case a.LoginLimit.Attempts < 0 || time.Duration(a.LoginLimit.Window) < time.Second:
-		return errors.New("login_limit: at least 1 attempt per at least 1s is needed; `off` switches the limit off")
-	}
-	return nil
+	return cmp.Or(
+		keyRotationBounds.check("key_rotation", time.Duration(a.KeyRotation)),
+		apiTimeoutBounds.check("api_timeout", time.Duration(a.APITimeout)),
+		a.LoginLimit.check(),
+	)
 }
 
 func (s *SessionSettings) setDefaults() {
@@ -270,14 +267,22 @@ func (s *SessionSettings) setDefaults() {
 }
 
 func (s *SessionSettings) check() error {
-	switch {
-	case time.Duration(s.TokenLifetime) < time.Second:
-		return errors.New("session: token_lifetime: has to be at least 1s")
-	case s.TokenLifetime > s.MaxLifetime:
+	err := cmp.Or(
+		tokenLifetimeBounds.check("session: token_lifetime", time.Duration(s.TokenLifetime)),
+		maxLifetimeBounds.check("session: max_lifetime", time.Duration(s.MaxLifetime)),
+		maxPerUserBounds.check("session: max_per_user", s.MaxPerUser),
+	)
+	if err == nil && s.TokenLifetime > s.MaxLifetime {
 		return fmt.Errorf("session: token_lifetime %s is longer than max_lifetime %s; a token cannot outlive its session",
 			time.Duration(s.TokenLifetime), time.Duration(s.MaxLifetime))
-	case s.MaxPerUser < 1:
-		return errors.New("session: max_per_user: has to be at least 1")
+	}
+	return err
+}
+
+// check also looks at what is off: it may be switched on by a slip.
+func (l *LoginLimit) check() error {
+	if err := cmp.Or(attemptsBounds.check("login_limit", l.Attempts), windowBounds.check("login_limit: window", time.Duration(l.Window))); err != nil {
+		return fmt.Errorf("%w; `off` switches the limit off", err)
 	}
 	return nil
 }

@@ -55,6 +55,9 @@ func (a *Assertion) provision() error {
 	}
 	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
 	setDefault(&a.Lifetime, caddy.Duration(assertion.MaxLifetime))
+	if err := assertionLifetimeBounds.check("assertion: lifetime", time.Duration(a.Lifetime)); err != nil {
+		return err
+	}
 	var err error
 	if a.minter, err = assertion.NewMinter(a.Audience, time.Duration(a.Lifetime)); err != nil {
 		return fmt.Errorf("assertion: %w", err)
@@ -94,11 +97,8 @@ func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		case "lifetime":
-			if err := parseDuration(d, &a.Lifetime, assertion.MinLifetime); err != nil {
+			if err := parseDuration(d, &a.Lifetime, assertionLifetimeBounds); err != nil {
 				return err
-			}
-			if time.Duration(a.Lifetime) > assertion.MaxLifetime {
-				return d.Errf("lifetime: at most %s", assertion.MaxLifetime)
 			}
 		default:
 			return d.Errf("assertion: unrecognized option %q", option)

@@ -81,13 +81,13 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "signing_key":
 		return a.unmarshalSigningKeys(d)
 	case "key_rotation":
-		return parseDuration(d, &a.KeyRotation, time.Hour)
+		return parseDuration(d, &a.KeyRotation, keyRotationBounds)
 	case "store":
 		return a.unmarshalStore(d)
 	case "api":
 		return a.unmarshalAPI(d)
 	case "api_timeout":
-		return parseDuration(d, &a.APITimeout, time.Millisecond)
+		return parseDuration(d, &a.APITimeout, apiTimeoutBounds)
 	case "api_proxy":
 		if err := parseString(d, &a.APIProxy); err != nil {
 			return err
@@ -139,11 +139,11 @@ func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "token_lifetime":
-			err = parseDuration(d, &s.TokenLifetime, time.Second)
+			err = parseDuration(d, &s.TokenLifetime, tokenLifetimeBounds)
 		case "max_lifetime":
-			err = parseDuration(d, &s.MaxLifetime, time.Second)
+			err = parseDuration(d, &s.MaxLifetime, maxLifetimeBounds)
 		case "max_per_user":
-			err = parseNumber(d, &s.MaxPerUser)
+			err = parseNumber(d, &s.MaxPerUser, maxPerUserBounds)
 		default:
 			err = d.Errf("session: unrecognized option %q", option)
 		}
@@ -212,14 +212,17 @@ func (l *LoginLimit) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("login_limit: needs a number and a window, as in 300 1m, or off")
 	}
 	attempts, err := strconv.Atoi(args[0])
-	if err != nil || attempts < 1 {
-		return d.Errf("login_limit: %q is not a positive number", args[0])
+	if err != nil {
+		return d.Errf("login_limit: %q is not a number", args[0])
 	}
 	window, err := caddy.ParseDuration(args[1])
-	if err != nil || window < time.Second {
-		return d.Errf("login_limit: %q is not a duration of at least 1s", args[1])
+	if err != nil {
+		return d.Errf("login_limit: %q is not a duration such as 90s, 2h or 30d", args[1])
 	}
 	l.Attempts, l.Window = attempts, caddy.Duration(window)
+	if err := l.check(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 
@@ -240,7 +243,7 @@ func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		switch option := d.Val(); option {
 		case "max_sessions":
-			if err := parseNumber(d, &m.MaxSessions); err != nil {
+			if err := parseNumber(d, &m.MaxSessions, maxSessionsBounds); err != nil {
 				return err
 			}
 		default:
@@ -276,7 +279,7 @@ func parseString(d *caddyfile.Dispenser, into *string) error {
 	return nil
 }
 
-func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration, shortest time.Duration) error {
+func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration, within bounds[time.Duration]) error {
 	option := d.Val()
 	var text string
 	if err := parseString(d, &text); err != nil {
@@ -286,22 +289,25 @@ func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration, shortest time.D
 	if err != nil {
 		return d.Errf("%s: %q is not a duration such as 90s, 2h or 30d", option, text)
 	}
-	if value < shortest {
-		return d.Errf("%s: %s is too short, the least is %s", option, text, shortest)
+	if err := within.check(option, value); err != nil {
+		return d.WrapErr(err)
 	}
 	*into = caddy.Duration(value)
 	return nil
 }
 
-func parseNumber(d *caddyfile.Dispenser, into *int) error {
+func parseNumber(d *caddyfile.Dispenser, into *int, within bounds[int]) error {
 	option := d.Val()
 	var text string
 	if err := parseString(d, &text); err != nil {
 		return err
 	}
 	value, err := strconv.Atoi(text)
-	if err != nil || value < 1 {
-		return d.Errf("%s: %q is not a positive number", option, text)
+	if err != nil {
+		return d.Errf("%s: %q is not a number from %d to %d", option, text, within.least, within.most)
+	}
+	if err := within.check(option, value); err != nil {
+		return d.WrapErr(err)
 	}
 	*into = value
 	return nil

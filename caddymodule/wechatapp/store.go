@@ -2,7 +2,6 @@ package wechatapp
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -66,7 +65,7 @@ func (a *App) openStore(ctx caddy.Context) error {
 // configuration, and a graceful stop, at which they are written to Caddy's
 // storage, encrypted. They are lost when the process is killed.
 type MemoryStore struct {
-	// How many sessions there can be. With one more, the oldest ends; its user
+	// How many sessions there can be, 1 to 2147483647. With one more, the oldest ends; its user
 	// logs in again without noticing. A session takes about 400 bytes.
 	// Default: 1000000
 	MaxSessions int `json:"max_sessions,omitempty"`
@@ -99,8 +98,8 @@ func (p pooledMemory) Destruct() error { return p.Close() }
 func (m *MemoryStore) open(env storeEnv) error {
 	m.env = env
 	setDefault(&m.MaxSessions, memory.DefaultMaxSessions)
-	if m.MaxSessions < 1 {
-		return errors.New("max_sessions: has to be at least 1")
+	if err := maxSessionsBounds.check("max_sessions", m.MaxSessions); err != nil {
+		return err
 	}
 	value, _, err := pool.LoadOrNew(memoryKey, func() (caddy.Destructor, error) {
 		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), new(sync.Once)}, nil

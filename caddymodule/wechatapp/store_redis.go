@@ -1,13 +1,13 @@
 package wechatapp
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -55,7 +55,7 @@ type RedisStore struct {
 	// Default: `caddy-wechat:`
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
-	// How long a call may take.
+	// How long a call may take, `1ms` to `1m`.
 	// Default: `2s`
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
@@ -99,7 +99,6 @@ func (RedisStore) CaddyModule() caddy.ModuleInfo {
 const (
 	defaultRedisPrefix  = "caddy-wechat:"
 	defaultRedisTimeout = 2 * time.Second
-	maxGrace            = 15 * time.Minute
 )
 
 // open connects. Without grace, a Redis that cannot be reached stops the start.
@@ -137,15 +136,14 @@ func (s *RedisStore) check() error {
 			return err
 		}
 	}
-	switch {
-	case s.DB < 0:
-		return errors.New("redis: db: cannot be negative")
-	case s.Timeout < 0:
-		return errors.New("redis: timeout: has to be positive")
-	case s.grace() < 0 || s.grace() > maxGrace:
-		return fmt.Errorf("redis: on_failure: grace is at most %s", maxGrace)
+	err := cmp.Or(
+		redisDBBounds.check("redis: db", s.DB),
+		redisTimeoutBounds.check("redis: timeout", time.Duration(s.Timeout)),
+	)
+	if s.grace() != 0 {
+		err = cmp.Or(err, graceBounds.check("redis: on_failure: grace", s.grace()))
 	}
-	return nil
+	return err
 }
 
 func checkAddress(address string) error {
@@ -277,15 +275,7 @@ func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) erro
 		}
 		return nil
 	case "db":
-		var text string
-		if err := parseString(d, &text); err != nil {
-			return err
-		}
-		var err error
-		if s.DB, err = strconv.Atoi(text); err != nil || s.DB < 0 {
-			return d.Errf("db: %q is not the number of a database", text)
-		}
-		return nil
+		return parseNumber(d, &s.DB, redisDBBounds)
 	case "tls":
 		s.TLS = new(RedisTLS)
 		return s.TLS.unmarshalCaddyfile(d)
@@ -294,7 +284,7 @@ func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) erro
 	case "key_prefix":
 		return parseString(d, &s.KeyPrefix)
 	case "timeout":
-		return parseDuration(d, &s.Timeout, time.Millisecond)
+		return parseDuration(d, &s.Timeout, redisTimeoutBounds)
 	case "on_failure":
 		s.OnFailure = new(OnFailure)
 		return s.OnFailure.unmarshalCaddyfile(d)
@@ -321,8 +311,11 @@ func (f *OnFailure) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return nil
 	case len(args) == 2 && args[0] == "grace":
 		grace, err := caddy.ParseDuration(args[1])
-		if err != nil || grace < time.Second || grace > maxGrace {
-			return d.Errf("on_failure: %q is not a duration of 1s to %s", args[1], maxGrace)
+		if err != nil {
+			return d.Errf("on_failure: %q is not a duration such as 5m", args[1])
+		}
+		if err := graceBounds.check("on_failure: grace", grace); err != nil {
+			return d.WrapErr(err)
 		}
 		f.Grace = caddy.Duration(grace)
 		return nil

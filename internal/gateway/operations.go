@@ -79,8 +79,8 @@ func (g *Gateway) Deny(ctx context.Context, t Target, until time.Time) (int, err
 	if err := g.checkTarget(t, true); err != nil {
 		return 0, err
 	}
-	if !until.After(time.Now()) {
-		return 0, fmt.Errorf("%w: until has to be in the future", ErrInvalidRequest)
+	if !until.After(time.Now()) || until.After(session.LastTime) {
+		return 0, fmt.Errorf("%w: until must be in the future and not after %s", ErrInvalidRequest, session.LastTime.Format(time.RFC3339))
 	}
 	ended, err := g.Store.Deny(ctx, t.AppID, t.OpenID, until)
 	if err != nil {
