@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -253,12 +255,28 @@ func (c queryCarrier) credential(r *http.Request) (string, error) {
 }
 
 // remove takes the parameter out of the request, and out of the original that
-// Caddy keeps for FastCGI and placeholders.
+// Caddy keeps for FastCGI, templates, error routes and placeholders.
 func (c queryCarrier) remove(r *http.Request) {
 	r.URL.RawQuery = c.without(r.URL.RawQuery)
 	r.RequestURI = r.URL.RequestURI()
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		original.URL.RawQuery = c.without(original.URL.RawQuery)
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil {
+		return
+	}
+	original.URL.RawQuery = c.without(original.URL.RawQuery)
+	path, query, found := strings.Cut(original.RequestURI, "?")
+	if !found {
+		return
+	}
+	if query = c.without(query); query != "" {
+		path += "?" + query
+	}
+	// The original is a value, so another one takes its place, for everybody who
+	// holds this request; a placeholder may read yet another copy.
+	original.RequestURI = path
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", path)
 	}
 }
 
@@ -353,28 +371,3 @@ func (c cookieCarrier) cookie(r *http.Request, token string, maxAge int) *http.C
 func (cookieCarrier) vary() string  { return "Cookie" }
 func (cookieCarrier) ambient() bool { return true }
 func (cookieCarrier) inURL() bool   { return false }
-
-// requestScheme is the scheme that the client used, as far as a trusted proxy
-// in front may say.
-func requestScheme(r *http.Request) string {
-	if r.TLS != nil || fromTrustedProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
-		return "https"
-	}
-	return "http"
-}
-
-// sameOrigin reports whether a browser sent the request from a page of this
-// site. Clients that are no browsers send neither header and are no danger: they
-// have no cookies of their user's other sites.
-func sameOrigin(r *http.Request) bool {
-	switch site := r.Header.Get("Sec-Fetch-Site"); site {
-	case "", "same-origin", "none":
-	default:
-		return false
-	}
-	origins := r.Header["Origin"]
-	if len(origins) == 0 {
-		return true
-	}
-	return len(origins) == 1 && strings.EqualFold(origins[0], requestScheme(r)+"://"+r.Host)
-}

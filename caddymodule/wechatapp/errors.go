@@ -45,7 +45,7 @@ var refusals = []refusal{
 	{errBody, http.StatusBadRequest, "invalid_request", "The body has to be one JSON object such as {\"code\":\"…\"}.", 0},
 	{errSlowBody, http.StatusBadRequest, "invalid_request", "The body did not arrive in time.", 0},
 	{errTwoCredentials, http.StatusBadRequest, "invalid_request", "The request carries more than one token.", 0},
-	{errCrossSite, http.StatusBadRequest, "invalid_request", "The request comes from another site.", 0},
+	{errCrossSite, http.StatusForbidden, "cross_site", "The request comes from another site.", 0},
 	{errNoToken, http.StatusUnauthorized, "login_required", loginRequiredMessage, 0},
 	{gateway.ErrLoginRequired, http.StatusUnauthorized, "login_required", loginRequiredMessage, 0},
 	{gateway.ErrSessionExpired, http.StatusUnauthorized, "session_expired", "The token or its session is too old; log in again.", 0},

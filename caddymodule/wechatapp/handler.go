@@ -78,6 +78,7 @@ type Handler struct {
 	guard   *identity.Guard
 	cloud   *identity.CloudHosting // nil for the default headers
 	carrier carrier
+	site    *siteCheck
 	prefix  string // folded
 	routes  map[string]route
 	logger  *zap.Logger
@@ -105,6 +106,9 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	if h.carrier, err = h.Token.carrier(); err != nil {
+		return err
+	}
+	if h.site, err = newSiteCheck(); err != nil {
 		return err
 	}
 	if err := h.provisionHeaders(); err != nil {

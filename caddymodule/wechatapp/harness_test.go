@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-wechat/gateway/caddymodule/simulator"
@@ -312,4 +314,11 @@ func (rec *recorder) answerWith(handle http.HandlerFunc) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.handle = handle
+}
+
+// withTrustedProxy is a request as Caddy's server hands it on, from a trusted proxy or
+// not.
+func withTrustedProxy(r *http.Request, trusted bool) *http.Request {
+	vars := map[string]any{caddyhttp.TrustedProxyVarKey: trusted}
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
 }

@@ -72,8 +72,6 @@ func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, route route,
 		return errMethodNotAllowed
 	case route.method != http.MethodGet && inEarlyData(r):
 		return errTooEarly
-	case route.method != http.MethodGet && h.carrier.ambient() && !sameOrigin(r):
-		return errCrossSite
 	}
 	return route.serve(w, r)
 }
@@ -93,6 +91,11 @@ type grantBody struct {
 }
 
 func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
+	if h.carrier.ambient() { // the answer sets the cookie
+		if err := h.site.check(r, false); err != nil {
+			return err
+		}
+	}
 	start := time.Now()
 	req, err := readLogin(w, r)
 	var grant gateway.Grant
@@ -170,8 +173,13 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) requireToken(r *http.Request) (string, error) {
 	text, err := h.carrier.credential(r)
-	if err == nil && text == "" {
-		err = errNoToken
+	switch {
+	case err != nil:
+		return "", err
+	case text == "":
+		return "", errNoToken
+	case h.carrier.ambient():
+		err = h.site.check(r, false)
 	}
 	return text, err
 }

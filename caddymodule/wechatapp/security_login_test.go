@@ -325,7 +325,7 @@ func TestL8CookiesNeedTheirOwnSite(t *testing.T) {
 	g.wechat.AddCode(code, userA)
 	for _, line := range []string{"Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: http://" + g.addr + ".evil.example"} {
 		resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`, line)
-		wantRefusal(t, line, resp, body, 400, "invalid_request")
+		wantRefusal(t, line, resp, body, 403, "cross_site")
 	}
 	resp, _ := g.post("/wechat/login", `{"code":"`+code+`"}`, "Origin: http://"+g.addr, "Sec-Fetch-Site: same-origin")
 	cookies := resp.Cookies()

@@ -177,7 +177,8 @@ func TestP4WebSocketWithACookieNeedsItsOrigin(t *testing.T) {
 	g.echoUpgrades()
 	token := g.login(userA)
 	for origin, want := range map[string]int{
-		"Origin: http://" + g.addr: 101, "X-No: origin": 101, "Origin: https://evil.example": 400, "Origin: null": 400, "Sec-Fetch-Site: cross-site": 400,
+		"Origin: http://" + g.addr: 101, "X-No: origin": 101, "Origin: https://evil.example": 403, "Origin: null": 403, "Sec-Fetch-Site: cross-site": 403,
+		"Origin: http://" + g.addr + "\r\nSec-Fetch-Site: same-origin": 101, "Origin: https://evil.example\r\nSec-Fetch-Site: same-origin": 403, "Origin: https://" + g.addr: 403,
 	} {
 		if _, _, resp := g.webSocket(t, "Cookie: sid="+token, origin); resp.StatusCode != want {
 			t.Errorf("%s: %d, want %d", origin, resp.StatusCode, want)

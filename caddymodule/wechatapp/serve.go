@@ -94,8 +94,8 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 	if err == nil && text == "" && h.Optional.selects(&c) {
 		return admission{anonymous: true, varies: true}
 	}
-	if err == nil && websocket && h.carrier.ambient() && !sameOrigin(r) {
-		err = errCrossSite
+	if err == nil && text != "" && h.carrier.ambient() {
+		err = h.site.check(r, websocket)
 	}
 	var user identity.User
 	if err == nil {
