@@ -41,6 +41,7 @@ type gatewayTest struct {
 	storage string
 	global  string
 	site    string
+	sites   string // more sites, whole
 	servers string
 	admin   string // address of the admin endpoint; off by default
 	extra   string
@@ -99,7 +100,7 @@ func (g *gatewayTest) caddyfile() string {
 %s://%s {
 	%s
 }
-`, g.admin, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site)
+%s`, g.admin, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site, g.sites)
 }
 
 func (g *gatewayTest) start() {

@@ -15,6 +15,10 @@ import (
 //   - trailers, a second block of headers that Caddy forwards after all
 //     middleware has run (Traefik 86b5642f).
 //
+// TE stays on HTTP/2 and HTTP/3, where "trailers" is its only value: it says that
+// the client reads the trailers of the answer, and gRPC servers refuse calls
+// without it.
+//
 // It reports whether r asks for a WebSocket.
 func CleanHop(r *http.Request) (websocket bool) {
 	h := r.Header
@@ -27,9 +31,20 @@ func CleanHop(r *http.Request) (websocket bool) {
 		cleanConnection(h, values, websocket)
 	}
 	delete(h, "Trailer")
-	delete(h, "Te")
+	cleanTE(r)
 	r.Trailer = nil
 	return websocket
+}
+
+func cleanTE(r *http.Request) {
+	values, present := r.Header["Te"]
+	switch {
+	case !present:
+	case r.ProtoMajor >= 2 && hasToken(values, "trailers"):
+		r.Header["Te"] = []string{"trailers"}
+	default:
+		delete(r.Header, "Te")
+	}
 }
 
 // isWebSocket reports whether r asks to become a WebSocket, by RFC 6455 or, on

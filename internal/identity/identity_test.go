@@ -196,6 +196,27 @@ func TestCleanHopDropsTrailers(t *testing.T) {
 	}
 }
 
+// gRPC servers refuse requests without it.
+func TestCleanHopKeepsTETrailersOfNewerProtocols(t *testing.T) {
+	for _, tc := range []struct {
+		major  int
+		values []string
+		want   string
+	}{
+		{1, []string{"trailers"}, ""}, {2, []string{"trailers"}, "trailers"}, {3, []string{"trailers"}, "trailers"},
+		{2, []string{"gzip"}, ""}, {2, []string{"gzip, Trailers", "x"}, "trailers"}, {2, []string{"x-trailers"}, ""}, {2, nil, ""},
+	} {
+		r := &http.Request{Method: http.MethodPost, ProtoMajor: tc.major, Header: http.Header{}}
+		if tc.values != nil {
+			r.Header["Te"] = tc.values
+		}
+		CleanHop(r)
+		if got := strings.Join(r.Header["Te"], "|"); got != tc.want || tc.want == "" && len(r.Header) > 0 {
+			t.Errorf("HTTP/%d, TE %q: left %v", tc.major, tc.values, r.Header)
+		}
+	}
+}
+
 func TestExtendedConnect(t *testing.T) {
 	for name, tc := range map[string]struct {
 		r    http.Request
