@@ -192,16 +192,19 @@ func mustJSON(t *testing.T, v any) []byte {
 	return data
 }
 
-func TestExampleIsFormattedAndValid(t *testing.T) {
-	data, err := os.ReadFile("../../Caddyfile.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if formatted := caddyfile.Format(data); !bytes.Equal(formatted, data) {
-		t.Errorf("not formatted:\n%s", formatted)
-	}
-	if _, warnings, err := adapt(string(data)); err != nil || len(warnings) > 0 {
-		t.Errorf("%v, warnings %v", err, warnings)
+// The Caddyfiles that people start from.
+func TestCaddyfilesAreFormattedAndValid(t *testing.T) {
+	for _, name := range []string{"Caddyfile.example", "docs/deploy/nodes.Caddyfile", "docs/deploy/packaging/Caddyfile"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if formatted := caddyfile.Format(data); !bytes.Equal(formatted, data) {
+			t.Errorf("%s is not formatted; formatted it is:\n%s", name, formatted)
+		}
+		if _, warnings, err := adapt(string(data)); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v, warnings %v", name, err, warnings)
+		}
 	}
 }
 

@@ -25,6 +25,9 @@ import (
 func main() {
 	recipe := flag.String("config", "xcaddy.json", "recipe: xcaddy's Builder as JSON; paths in it are relative to it")
 	output := flag.String("o", "caddy", "file to write")
+	version := flag.String("version", "", "what `caddy version` prints: a tag such as v1.2.3 (default: Caddy's own version)")
+	release := flag.String("release", "", "folder to write an archive for every platform to, with their checksums; needs -version")
+	only := flag.String("platform", "", "the one platform to build for, such as linux/arm64 (default: this one; with -release all)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "build: unexpected argument %q; the file to write is named with -o\n", flag.Arg(0))
@@ -32,22 +35,44 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	if err := build(ctx, *recipe, *output); err != nil {
+	if err := run(ctx, *recipe, *output, *version, *release, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
 }
 
-func build(ctx context.Context, recipe, output string) error {
+func run(ctx context.Context, recipe, output, version, release, only string) error {
 	builder, err := readRecipe(recipe)
 	if err != nil {
 		return err
+	}
+	if err := setVersion(&builder, version); err != nil {
+		return err
+	}
+	wanted := platforms
+	if only != "" {
+		p, err := parsePlatform(only)
+		if err != nil {
+			return err
+		}
+		wanted = []platform{p}
+		p.target(&builder)
 	}
 	cleanup, err := toleratePrivateModules(ctx)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
+	if release == "" {
+		return build(ctx, builder, output)
+	}
+	if version == "" {
+		return errors.New("-release needs -version: archives are named after it")
+	}
+	return buildRelease(ctx, builder, filepath.Dir(recipe), release, version, wanted)
+}
+
+func build(ctx context.Context, builder xcaddy.Builder, output string) error {
 	if err := builder.Build(ctx, output); err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return errors.New("interrupted")

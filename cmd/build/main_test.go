@@ -56,7 +56,7 @@ func TestDockerfileAgreesWithGoMod(t *testing.T) {
 	if version == nil {
 		t.Fatal("go.mod names no Go version")
 	}
-	if want := "FROM golang:" + string(version[1]) + "-"; !strings.Contains(string(dockerfile), want) {
+	if want := "ARG BUILD_IMAGE=golang:" + string(version[1]) + "-"; !strings.Contains(string(dockerfile), want) {
 		t.Errorf("the Dockerfile has no %q", want)
 	}
 }
