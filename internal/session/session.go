@@ -85,6 +85,9 @@ type Login struct {
 	Ref
 	// UnionID, empty if WeChat gave none.
 	UnionID string
+	// KeepUnionID says that this kind of login cannot carry a UnionID: without one
+	// the user keeps the one of before.
+	KeepUnionID bool
 	// SessionKey is WeChat's key for the user's data. It replaces the one of
 	// the user's earlier logins and is never returned to anybody outside.
 	SessionKey secret.String

@@ -205,6 +205,9 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 		return "", session.ErrDenied
 	}
 	before = s.textOf(place, unionIDText)
+	if login.KeepUnionID && login.UnionID == "" {
+		login.UnionID = before
+	}
 	whose := s.whose(login.AppID, login.OpenID, login.UnionID)
 	if before != login.UnionID {
 		s.lockSessionsOf(u, func() {

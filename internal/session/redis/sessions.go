@@ -121,7 +121,9 @@ func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (b
 			return false
 		}
 		before = r.UnionID
-		r.UnionID = login.UnionID
+		if login.UnionID != "" || !login.KeepUnionID {
+			r.UnionID = login.UnionID
+		}
 		r.SessionKey = login.SessionKey.Reveal()
 		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix(), now.Unix(), generation})
 		if beyond := len(r.Sessions) - max(maxPerUser, 1); beyond > 0 {

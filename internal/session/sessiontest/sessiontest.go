@@ -36,6 +36,7 @@ var Checks = []Check{
 	{"delete user ends all", deleteUserEndsAll},
 	{"cap ends the oldest first", capEndsOldest},
 	{"later unionid reaches live sessions", laterUnionID},
+	{"login that cannot carry a unionid takes none away", keptUnionID},
 	{"what the caller knows of the unionid is no answer", knownUnionID},
 	{"any place is good", anyPlace},
 	{"users of two apps are two", appsAreApart},
@@ -171,6 +172,27 @@ func capEndsOldest(t *testing.T, store session.Store) {
 	}
 	for n := range 4 {
 		wantLive(t, store, login(sid(n), soon()).Ref, n >= 2)
+	}
+}
+
+// A silent login of a page (snsapi_base) tells no unionid, whether or not there is one.
+func keptUnionID(t *testing.T, store session.Store) {
+	const unionID, other = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", "uBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+	for n, step := range []struct {
+		unionID, want string
+		keep          bool
+	}{
+		{"", "", true}, {unionID, unionID, true}, {"", unionID, true}, {other, other, true}, {"", other, true}, {"", "", false},
+	} {
+		l := login(sid(n), soon())
+		l.UnionID, l.KeepUnionID = step.unionID, step.keep
+		mustPut(t, store, l, 10)
+		for before := range n + 1 {
+			ref := login(sid(before), soon()).Ref
+			if got, err := store.Get(t.Context(), Query(ref)); err != nil || got.UnionID != step.want {
+				t.Errorf("login %d: session %d has unionid %q, %v; want %q", n, before, got.UnionID, err, step.want)
+			}
+		}
 	}
 }
 
