@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/internal/crosssite"
 	"github.com/caddy-wechat/gateway/internal/loopback"
 	"github.com/caddy-wechat/gateway/internal/simulator"
 )
@@ -140,31 +141,24 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 	return nil
 }
 
+// guard keeps the pages of other sites out, and those whose name resolves to this
+// machine (DNS rebinding).
+var guard = crosssite.Guard{OwnPages: true}
+
 // isLocal reports whether both ends say that this is this machine talking to
-// itself. The peer's address alone is not enough: a web page that has its name
-// resolved to 127.0.0.1 would get in (DNS rebinding), and so would a form on
-// any page.
+// itself: a browser's address alone proves nothing about the page in it.
 func isLocal(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil || !loopback.Host(peer) {
 		return false
 	}
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
-	}
-	if !loopback.Host(strings.Trim(host, "[]")) {
-		return false
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "same-origin", "none":
-	default:
+	err = guard.Check(r)
+	if errors.Is(err, crosssite.ErrPage) {
 		// Following a link to the page is no attack; it does nothing by itself
 		// and lets nobody frame it.
 		return r.Method == http.MethodGet && r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	}
-	origin := r.Header.Get("Origin")
-	return origin == "" || origin == "http://"+r.Host || origin == "https://"+r.Host
+	return err == nil
 }
 
 // Interface guards
