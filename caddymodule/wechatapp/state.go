@@ -18,6 +18,7 @@ const stateKey = "state"
 type pooledState struct {
 	*gateway.State
 	tokens    *openapi.Tokens
+	buffers   *openapi.Buffers
 	collector *collector
 }
 
@@ -28,7 +29,7 @@ func (s *pooledState) Destruct() error {
 
 func acquireState() (*pooledState, error) {
 	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
-		return &pooledState{gateway.NewState(), openapi.NewTokens(), tuneCollector()}, nil
+		return &pooledState{gateway.NewState(), openapi.NewTokens(), openapi.NewBuffers(), tuneCollector()}, nil
 	})
 	if err != nil {
 		return nil, err

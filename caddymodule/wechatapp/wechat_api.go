@@ -2,11 +2,14 @@ package wechatapp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,7 +19,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddy-wechat/gateway/internal/loopback"
+	"github.com/caddy-wechat/gateway/internal/crosssite"
 	"github.com/caddy-wechat/gateway/internal/openapi"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
@@ -37,14 +40,19 @@ func init() {
 // loads on a site that listens on loopback addresses or a unix socket, or with
 // `allow`.
 //
-// `from_appid` in the query chooses another configured app; `access_token` and
-// `cloudbase_access_token` in the query are replaced. Answers have
-// `X-Openapi-Seqid`; those of the gateway itself `X-Gateway-Error` as well, with
-// the same code as the JSON body.
+// Programs only are answered, not web pages: a request with `Origin` or
+// `Sec-Fetch-Site` is refused, and so is one whose `Host` is neither a loopback
+// or IP address, nor `api.weixin.qq.com`, nor a host of the site.
+//
+// `access_token` and `cloudbase_access_token` in the query are replaced. Answers
+// have `X-Openapi-Seqid`; those of the gateway itself `X-Gateway-Error` as well,
+// with the same code as the JSON body. Redirects by WeChat are refused.
 type API struct {
-	// The AppID of the Mini Program in whose name calls are made.
+	// The AppIDs of the Mini Programs in whose name calls may be made; one can be
+	// given without a list. `from_appid` in the query chooses among them, without
+	// it the first one is used.
 	// Default: the only one configured
-	AppID string `json:"appid,omitempty"`
+	AppIDs AppIDs `json:"appid,omitempty"`
 
 	// The addresses that may call, as CIDR ranges or single addresses: those of the
 	// connection, not of a header. Needed on listeners that others can reach.
@@ -58,11 +66,39 @@ type API struct {
 	// `/sns/oauth2/*`, `/sns/component/*`)
 	Paths []string `json:"path,omitempty"`
 
-	app    *App
-	proxy  *openapi.Proxy
-	allow  []netip.Prefix
-	logger *zap.Logger
+	app      *App
+	proxy    *openapi.Proxy
+	allow    []netip.Prefix
+	server   *caddyhttp.Server // nil if it is not known
+	ownHosts func() caddyhttp.MatchHost
+	logger   *zap.Logger
 }
+
+// AppIDs are one AppID or a list of them.
+type AppIDs []string
+
+// UnmarshalJSON accepts a single AppID, too.
+func (a *AppIDs) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		if *a = nil; one != "" {
+			*a = AppIDs{one}
+		}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(a))
+}
+
+// MarshalJSON writes a single AppID without a list.
+func (a AppIDs) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// apiBodyTime is generous: callers are near.
+const apiBodyTime = 15 * time.Second
 
 // CaddyModule returns the Caddy module information.
 func (API) CaddyModule() caddy.ModuleInfo {
@@ -78,87 +114,66 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	if a.allow, err = parseRanges(a.Allow); err != nil {
 		return err
 	}
-	if err := a.checkListeners(ctx); err != nil {
+	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	a.ownHosts = sync.OnceValue(a.findHosts)
+	if err := a.checkListeners(); err != nil {
 		return err
 	}
 	paths, err := openapi.NewPaths(a.Paths)
 	if err != nil {
 		return fmt.Errorf("wechat_api: path: %w", err)
 	}
-	if a.AppID, err = a.resolveApp(); err != nil {
+	appIDs, err := a.resolveApps()
+	if err != nil {
 		return err
 	}
-	a.proxy = &openapi.Proxy{Paths: paths, Owners: a.app.tokenOwners(), Default: a.AppID, WeChat: a.app.client}
+	owners := make(map[string]*openapi.Owner, len(appIDs))
+	for _, id := range appIDs {
+		owners[id] = a.app.tokenOwners()[id]
+	}
+	a.proxy = &openapi.Proxy{
+		Paths: paths, Owners: owners, Default: appIDs[0], WeChat: a.app.client,
+		Buffers: a.app.state.buffers, BodyTime: apiBodyTime,
+	}
 	return nil
 }
 
-func (a *API) resolveApp() (string, error) {
-	if a.AppID == "" {
+func (a *API) resolveApps() ([]string, error) {
+	if len(a.AppIDs) == 0 {
 		if len(a.app.order) > 1 {
-			return "", fmt.Errorf("wechat_api: %d apps are configured, name one of them: wechat_api <appid>: %s",
+			return nil, fmt.Errorf("wechat_api: %d apps are configured, name those of this site, the default one first: wechat_api <appid>...: %s",
 				len(a.app.order), strings.Join(a.app.order, " "))
 		}
-		return a.app.order[0], nil
+		return a.app.order, nil
 	}
-	id, err := resolveAppID(a.AppID)
-	if err != nil {
-		return "", fmt.Errorf("wechat_api: %w", err)
-	}
-	if _, known := a.app.apps[id]; !known {
-		return "", fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.order, " "))
-	}
-	return id, nil
-}
-
-func parseRanges(texts []string) (ranges []netip.Prefix, err error) {
-	for _, text := range texts {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			ranges = append(ranges, netip.PrefixFrom(addr, addr.BitLen()))
-			continue
-		}
-		prefix, err := netip.ParsePrefix(text)
+	var ids []string
+	for _, text := range a.AppIDs {
+		id, err := resolveAppID(text)
 		if err != nil {
-			return nil, fmt.Errorf("wechat_api: allow: %q is neither an address nor a range such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("wechat_api: %w", err)
 		}
-		ranges = append(ranges, prefix.Masked())
+		if _, known := a.app.apps[id]; !known {
+			return nil, fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.order, " "))
+		}
+		if slices.Contains(ids, id) {
+			return nil, fmt.Errorf("wechat_api: app %s is named twice", id)
+		}
+		ids = append(ids, id)
 	}
-	return ranges, nil
+	return ids, nil
 }
-
-// checkListeners refuses a site that others than this machine's apps can reach.
-func (a *API) checkListeners(ctx caddy.Context) error {
-	if len(a.allow) > 0 {
-		return nil
-	}
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return errors.New("wechat_api: it cannot be found out who reaches this listener; name who may: allow <ip ranges>")
-	}
-	for _, text := range server.Listen {
-		address, err := caddy.ParseNetworkAddress(text)
-		if err != nil {
-			return fmt.Errorf("wechat_api: listener %q: %w", text, err)
-		}
-		if !address.IsUnixNetwork() && !loopback.Host(address.Host) {
-			return fmt.Errorf("wechat_api: everybody who reaches %s could act in the name of the Mini Program: bind the site to 127.0.0.1 or a unix socket, or name who may call: allow <ip ranges>", text)
-		}
-	}
-	return nil
-}
-
-// errCaller: the address is not in `allow`.
-var errCaller = errors.New("caller is not allowed")
-
-// gatewayErrorHeader tells an answer of the gateway from one of WeChat.
-const gatewayErrorHeader = "X-Gateway-Error"
 
 // apiRefusals is the table for wechat_api, in front of the common one.
 var apiRefusals = []refusal{
 	{errCaller, http.StatusForbidden, "caller_not_allowed", "This address may not call WeChat's API here.", 0},
+	{crosssite.ErrPage, http.StatusForbidden, "caller_not_allowed", "Programs may call here, web pages may not.", 0},
+	{crosssite.ErrHost, http.StatusForbidden, "caller_not_allowed", "The Host header is not one of this site; use its address or " + apiHost + ".", 0},
 	{openapi.ErrPath, http.StatusForbidden, "path_not_allowed", "This path may not be called here.", 0},
 	{openapi.ErrUnsupported, http.StatusNotImplemented, "not_implemented", "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs.", 0},
-	{openapi.ErrUnknownApp, http.StatusBadRequest, "unknown_app", "from_appid names an app that the gateway does not have.", 0},
+	{openapi.ErrUnknownApp, http.StatusBadRequest, "unknown_app", "from_appid names an app that may not be used here.", 0},
 	{openapi.ErrBody, http.StatusBadRequest, "invalid_request", "The body cannot be read.", 0},
+	{openapi.ErrSlowBody, http.StatusBadRequest, "invalid_request", "The body did not arrive in time.", 0},
+	{openapi.ErrBusy, http.StatusServiceUnavailable, "gateway_busy", "Too many bodies without a Content-Length are being sent; try again, or send one.", time.Second},
 	{openapi.ErrTooLarge, http.StatusRequestEntityTooLarge, "body_too_large", "A body this large needs a Content-Length.", 0},
 	{openapi.ErrTokenRefused, http.StatusBadGateway, "token_refused", "WeChat refuses the access_token that it has just handed out.", 0},
 }
@@ -174,17 +189,17 @@ func apiRefusal(err error) refusal {
 
 // ServeHTTP forwards a call. It is the end of the chain, like reverse_proxy.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	call := openapi.Call{AppID: a.AppID, Path: openapi.OtherPath}
-	err := errCaller
-	if a.mayCall(r.RemoteAddr) {
-		call, err = a.proxy.Serve(w, r)
+	call := a.proxy.NewCall(w)
+	err := a.checkCaller(r)
+	defer func() { a.note(*call, err) }() // also of an answer that is cut off
+	if err == nil {
+		err = a.proxy.Serve(w, r, call)
 	}
-	a.note(call, err)
 	if err == nil {
 		return nil
 	}
 	refusal := apiRefusal(err)
-	w.Header().Set(gatewayErrorHeader, refusal.code)
+	w.Header().Set(openapi.ErrorHeader, refusal.code)
 	if refusal.status == http.StatusServiceUnavailable {
 		refusal.retryAfter = max(refusal.retryAfter, a.retryAfter(call.AppID))
 	}
@@ -197,24 +212,6 @@ func (a *API) retryAfter(appID string) time.Duration {
 		return owner.RetryAfter()
 	}
 	return 0
-}
-
-// mayCall looks at the connection's own address; a header proves nothing here.
-func (a *API) mayCall(remote string) bool {
-	if len(a.allow) == 0 {
-		return true
-	}
-	address, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return !strings.Contains(remote, ":") // a unix socket: its permissions decide
-	}
-	ip := address.Addr().Unmap().WithZone("")
-	for _, allowed := range a.allow {
-		if allowed.Contains(ip) {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *API) note(call openapi.Call, err error) {
@@ -293,20 +290,20 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 
 // UnmarshalCaddyfile sets up the handler from its directive:
 //
-//	wechat_api [<matcher>] [<appid>] {
+//	wechat_api [<matcher>] [<appid>...] {
 //		allow <ip ranges>...
 //		path  <pattern>...
 //	}
 func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	if d.NextArg() {
-		a.AppID = d.Val()
-		if !isPlaceholder(a.AppID) && !appIDPattern.MatchString(a.AppID) {
-			return d.Errf("wechat_api: %q is not an AppID", a.AppID)
+	a.AppIDs = d.RemainingArgs()
+	for i, id := range a.AppIDs {
+		if !isPlaceholder(id) && !appIDPattern.MatchString(id) {
+			return d.Errf("wechat_api: %q is not an AppID", id)
 		}
-	}
-	if d.NextArg() {
-		return d.ArgErr()
+		if slices.Contains(a.AppIDs[:i], id) {
+			return d.Errf("wechat_api: app %s is named twice", id)
+		}
 	}
 	once := make(onceOnly)
 	for d.NextBlock(0) {

@@ -3,6 +3,7 @@ package wechatapp
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -290,6 +291,9 @@ func TestRefusedCalls(t *testing.T) {
 		"token by dots":        {"wechat_api", "/wxa/../cgi-bin/token", 403, "path_not_allowed"},
 		"code exchange":        {"wechat_api", "/sns/jscode2session?js_code=x", 403, "path_not_allowed"},
 		"not in the list":      {"wechat_api {\npath /wxa/*\n}", "/cgi-bin/message/custom/send", 403, "path_not_allowed"},
+		"another spelling":     {"wechat_api {\npath /wxa/msg_sec_check\n}", "/WXA/Msg_Sec_Check", 403, "path_not_allowed"},
+		"a slash at the end":   {"wechat_api {\npath /wxa/msg_sec_check\n}", "/wxa/msg_sec_check/", 403, "path_not_allowed"},
+		"token below a path":   {"wechat_api {\npath /cgi-bin/*\n}", "/cgi-bin/token", 403, "path_not_allowed"},
 		"payment":              {"wechat_api", "/_/pay/unifiedOrder", 501, "not_implemented"},
 		"storage":              {"wechat_api", "/_/cos/getauth", 501, "not_implemented"},
 		"unknown app":          {"wechat_api", "/wxa/x?from_appid=wxffffffffffffffff", 400, "unknown_app"},
@@ -306,7 +310,7 @@ func TestRefusedCalls(t *testing.T) {
 			}
 			body, _ := io.ReadAll(resp.Body)
 			wantCode(t, name, resp.StatusCode, string(body), tc.code, tc.status)
-			if resp.Header.Get("X-Gateway-Error") != tc.code {
+			if resp.Header.Get("X-Gateway-Error") != tc.code || resp.Header.Get("X-Openapi-Seqid") == "" {
 				t.Errorf("headers %v", resp.Header)
 			}
 			if seen := api.seen(); len(seen) != 0 || len(g.wechat.TokenForms()) != 0 {
@@ -346,7 +350,7 @@ func TestWeChatsTroubleIsTold(t *testing.T) {
 }
 
 func TestFromAppIDChoosesTheApp(t *testing.T) {
-	g, api := newAPI(t, "wechat_api "+testApp, withGlobal("app "+otherApp+" "+testSecret), func(g *gatewayTest) {
+	g, api := newAPI(t, "wechat_api "+testApp+" "+otherApp, withGlobal("app "+otherApp+" "+testSecret), func(g *gatewayTest) {
 		g.global = "app " + testApp + " " + testSecret + "\n" + g.global
 		g.wechat.AddApp(otherApp, testSecret)
 	})
@@ -355,6 +359,206 @@ func TestFromAppIDChoosesTheApp(t *testing.T) {
 	seen := api.seen()
 	if len(seen) != 2 || seen[0].Query != "access_token="+wechattest.AccessToken(otherApp, 0) || seen[1].Query != "access_token="+wechattest.AccessToken(testApp, 0) {
 		t.Errorf("WeChat saw %+v", seen)
+	}
+}
+
+// Of a gateway's accounts, one site's apps act for those that the site names (G3).
+func TestG3OnlyNamedAppsAreCalledFor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		line, query string
+		app         string // whose token is used; empty: refused
+	}{
+		"the first":       {"wechat_api " + otherApp + " " + testApp, "", otherApp},
+		"the second":      {"wechat_api " + otherApp + " " + testApp, "?from_appid=" + testApp, testApp},
+		"the only one":    {"wechat_api " + otherApp, "?from_appid=" + otherApp, otherApp},
+		"one not named":   {"wechat_api " + otherApp, "?from_appid=" + testApp, ""},
+		"by placeholders": {"wechat_api {env.WECHAT_TEST_APP} " + testApp, "", otherApp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("WECHAT_TEST_APP", otherApp)
+			g, api := newAPI(t, tc.line, func(g *gatewayTest) {
+				g.global += "app " + testApp + " " + testSecret + "\napp " + otherApp + " " + testSecret + "\n"
+				g.wechat.AddApp(otherApp, testSecret)
+			})
+			resp, body := g.do(http.MethodGet, "/wxa/x"+tc.query, "")
+			seen := api.seen()
+			if tc.app == "" {
+				wantCode(t, name, resp.StatusCode, body, "unknown_app", 400)
+				if len(seen) != 0 {
+					t.Errorf("WeChat saw %+v", seen)
+				}
+			} else if len(seen) != 1 || seen[0].Query != "access_token="+wechattest.AccessToken(tc.app, 0) {
+				t.Errorf("%d %s; WeChat saw %+v", resp.StatusCode, body, seen)
+			}
+		})
+	}
+	two := "{\nauto_https off\nwechat {\napp " + testApp + " " + testSecret + "\napp " + otherApp + " " + testSecret + "\n}\n}\n:0 {\nbind 127.0.0.1\n%s\n}\n"
+	for line, want := range map[string]string{
+		"wechat_api": testApp + " " + otherApp,
+		"wechat_api " + testApp + " wxffffffffffffffff":          "wxffffffffffffffff",
+		"wechat_api " + testApp + " " + otherApp + " " + testApp: "twice",
+		"wechat_api " + testApp + " ?":                           "?",
+	} {
+		if err := validate(t, fmt.Sprintf(two, line)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", line, err, want)
+		}
+	}
+}
+
+// A page of evil.example runs in a browser on the machine of the gateway, or has
+// its own name resolved to 127.0.0.1 there. What it sends must not be done in the
+// name of the account (G1).
+func TestG1WebPagesAreNotServed(t *testing.T) {
+	g, api := newAPI(t, "wechat_api")
+	_, port, _ := net.SplitHostPort(g.addr)
+	named := "http://127.0.0.1:" + port + ", http://shop.example:" + port + ", http://*.inner.example:" + port
+	if err := load(strings.Replace(g.caddyfile(), "http://"+g.addr+" {", named+" {", 1)); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		host, header string
+		allowed      bool
+	}{
+		"loopback":           {g.addr, "", true},
+		"an app's own name":  {"shop.example", "", true},
+		"in capitals":        {"SHOP.example:" + port, "", true},
+		"a wildcard":         {"a.inner.example", "", true},
+		"Node's fetch":       {g.addr, "Sec-Fetch-Mode: cors\r\nAccept-Language: *\r\n", true},
+		"a form's post":      {g.addr, "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\n", false},
+		"an opaque origin":   {g.addr, "Origin: null\r\n", false},
+		"an old browser":     {g.addr, "oRIGIN: http://evil.example\r\n", false},
+		"an image":           {g.addr, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", false},
+		"a page of its own":  {g.addr, "Sec-Fetch-Site: same-origin\r\n", false},
+		"by the site's name": {"shop.example", "Origin: http://shop.example\r\n", false},
+	} {
+		t.Run(name, func(t *testing.T) { checkCaller(t, g, api, tc.host, tc.header, tc.allowed) })
+	}
+	if err := load(strings.Replace(g.caddyfile(), "http://"+g.addr+" {", ":"+port+" {", 1)); err != nil {
+		t.Fatal(err)
+	}
+	for host, allowed := range map[string]bool{
+		g.addr: true, "localhost:" + port: true, "[::1]:" + port: true, "192.0.2.1": true, "api.weixin.qq.com": true, "API.weixin.qq.com:80": true,
+		"evil.example:" + port: false, "api.weixin.qq.com.evil.example": false, "127.0.0.1.evil.example": false, "shop.example": false,
+	} {
+		t.Run(host, func(t *testing.T) { checkCaller(t, g, api, host, "", allowed) })
+	}
+}
+
+func checkCaller(t *testing.T, g *gatewayTest, api *openAPI, host, header string, allowed bool) {
+	t.Helper()
+	answer := g.raw("POST /wxa/x HTTP/1.1\r\nHost: " + host + "\r\n" + header + "Content-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+	resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	seen := api.seen()
+	if resp.Header.Get("X-Openapi-Seqid") == "" {
+		t.Errorf("headers %v", resp.Header)
+	}
+	if allowed {
+		if resp.StatusCode != 200 || len(seen) != 1 {
+			t.Errorf("%d %s", resp.StatusCode, body)
+		}
+		return
+	}
+	wantCode(t, host, resp.StatusCode, string(body), "caller_not_allowed", 403)
+	if len(seen) != 0 {
+		t.Errorf("WeChat saw %+v", seen)
+	}
+}
+
+// The gateway asks for answers that it can read, and hands out none that has the
+// token in it or leads elsewhere (G2).
+func TestG2AnswersOfWeChatAreRead(t *testing.T) {
+	g, api := newAPI(t, "wechat_api")
+	token := wechattest.AccessToken(testApp, 0)
+	api.answerWith(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</early?access_token="+token+">")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		w.Header().Set("X-Openapi-Seqid", "theirs")
+		w.Header().Set("X-Gateway-Error", "theirs")
+		w.Header().Set("X-WeChat-Gateway", "theirs")
+		w.Header().Set("X-Url", r.URL.String())
+		w.Header().Set("Trailer", "X-Last")
+		io.WriteString(w, `{"url":"`+r.URL.String()+`"}`)
+		w.Header().Set("X-Last", token)
+	})
+	answer := g.raw("GET /wxa/x?a=1 HTTP/1.1\r\nHost: " + g.addr + "\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\r\n")
+	if strings.Contains(answer, token) || strings.Contains(answer, "theirs") || !strings.HasPrefix(answer, "HTTP/1.1 200") || !strings.Contains(answer, `"url":"/wxa/x?a=1`) {
+		t.Errorf("the app gets %s", answer)
+	}
+	if seen := api.seen(); len(seen) != 1 || seen[0].Header.Get("Accept-Encoding") != "identity" {
+		t.Errorf("WeChat saw %+v", seen)
+	}
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		api.answerWith(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "https://x.example"+r.URL.String())
+			w.WriteHeader(status)
+		})
+		resp, body := g.post("/wxa/x", `{}`)
+		wantCode(t, "redirect", resp.StatusCode, body, "wechat_error", 502)
+		if resp.Header.Get("Location") != "" {
+			t.Errorf("headers %v", resp.Header)
+		}
+	}
+	api.seen()
+	calls := 0
+	api.answerWith(func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls > 1 {
+			io.WriteString(w, `{"errcode":0}`)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		zip := gzip.NewWriter(w)
+		io.WriteString(zip, `{"errcode":"40001"}`)
+		zip.Close()
+	})
+	if resp, body := g.post("/wxa/x", `{}`); resp.StatusCode != 200 || body != `{"errcode":0}` || len(api.seen()) != 2 {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	api.answerWith(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, "cut off")
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	if resp, err := testClient.Get(g.url("/wxa/x")); err == nil {
+		if _, err := io.ReadAll(resp.Body); err == nil {
+			t.Error("half an answer looks whole")
+		}
+		resp.Body.Close()
+	}
+}
+
+// Bodies that never end hold memory: all of them together only so much, and each
+// for so long (G4).
+func TestG4UnfinishedBodiesAreBounded(t *testing.T) {
+	g, api := newAPI(t, "wechat_api")
+	answers := make(chan string, 5)
+	for range 5 { // each could keep 16 MiB
+		conn, err := net.Dial("tcp", g.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go func() { // ends when the gateway has had enough, or with the test
+			fmt.Fprintf(conn, "POST /wxa/x HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n", g.addr)
+			io.WriteString(conn, "f00000\r\n"+strings.Repeat("x", 0xf00000)+"\r\n")
+		}()
+		go func() {
+			buf := make([]byte, 4<<10)
+			n, _ := conn.Read(buf)
+			answers <- string(buf[:n])
+		}()
+	}
+	refused := <-answers // or the test hangs, if all are kept
+	if !strings.Contains(refused, "503") || !strings.Contains(refused, "gateway_busy") || !strings.Contains(refused, "Retry-After") {
+		t.Errorf("refused with %s", refused)
+	}
+	if resp, body := g.post("/wxa/x", `{}`); resp.StatusCode != 200 || len(api.seen()) != 1 {
+		t.Errorf("an ordinary call beside them: %d %s", resp.StatusCode, body)
 	}
 }
 

@@ -34,20 +34,20 @@ const OtherPath = "other"
 
 // Paths says which paths apps may call.
 type Paths struct {
-	allowed  []string // folded; nil: all but tokenPaths
-	patterns []string // as configured
+	patterns []urlpath.Pattern // none: all but tokenPaths
 }
 
-// NewPaths returns the paths that match one of the patterns: exact paths, and
-// /prefix/* for all below one. Without patterns all but those that hand out
-// credentials are allowed.
+// NewPaths returns the paths that match one of the patterns, in exactly this
+// spelling: paths, and /prefix/* for all below one but what hands out
+// credentials. Without patterns all but those are allowed.
 func NewPaths(patterns []string) (Paths, error) {
-	p := Paths{patterns: patterns}
+	var p Paths
 	for _, text := range patterns {
-		if _, err := urlpath.ParsePattern(text); err != nil {
+		pattern, err := urlpath.ParsePattern(text)
+		if err != nil {
 			return p, err
 		}
-		p.allowed = append(p.allowed, urlpath.Fold(text))
+		p.patterns = append(p.patterns, pattern)
 	}
 	return p, nil
 }
@@ -67,21 +67,24 @@ func (p Paths) judge(u *url.URL) (verdict, string) {
 	if !urlpath.Canonical(path) { // what some server reads as another path
 		return denied, OtherPath
 	}
-	path = strings.TrimSuffix(urlpath.Fold(path), "/")
-	if covers(internalPaths, path) >= 0 {
+	folded := urlpath.Fold(path)
+	if covers(internalPaths, folded) >= 0 {
 		return unsupported, OtherPath
 	}
-	if p.allowed == nil {
-		if covers(tokenPaths, path) >= 0 {
+	handsOut := covers(tokenPaths, folded) >= 0
+	if p.patterns == nil {
+		if handsOut {
 			return denied, OtherPath
 		}
-		if i := covers(wellKnown, path); i >= 0 {
+		if i := covers(wellKnown, folded); i >= 0 {
 			return allowed, wellKnown[i]
 		}
 		return allowed, OtherPath
 	}
-	if i := covers(p.allowed, path); i >= 0 {
-		return allowed, p.patterns[i]
+	for _, pattern := range p.patterns {
+		if pattern.Match(path) && (!handsOut || pattern.String() == path) {
+			return allowed, pattern.String()
+		}
 	}
 	return denied, OtherPath
 }

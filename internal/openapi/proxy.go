@@ -1,18 +1,16 @@
 package openapi
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io"
-	"maps"
 	"net/http"
-	"net/textproto"
-	"strings"
+	"net/http/httputil"
+	"sync"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
@@ -25,25 +23,26 @@ var (
 	ErrUnsupported = errors.New("path exists in Cloud Hosting only")
 	// ErrUnknownApp: from_appid names an app that cannot be called for.
 	ErrUnknownApp = errors.New("unknown app")
-	// ErrBody: the body cannot be read, or it is too large to find out its length.
+	// ErrBody: the body cannot be read.
 	ErrBody = errors.New("body cannot be read")
+	// ErrSlowBody: the body did not arrive in time.
+	ErrSlowBody = errors.New("body did not arrive in time")
 	// ErrTooLarge: a body without Content-Length is longer than MaxBuffered.
 	ErrTooLarge = errors.New("body too large")
+	// ErrBusy: the bodies of other calls fill the buffers.
+	ErrBusy = errors.New("no room for the body")
 	// ErrTokenRefused: WeChat refuses the token that it has just handed out.
 	ErrTokenRefused = errors.New("WeChat refuses the access_token twice")
 )
 
 const (
-	// MaxBuffered is the largest body without Content-Length.
-	MaxBuffered = 16 << 20
-	// maxRepeatable is the largest body that is kept for a second try.
-	maxRepeatable = 64 << 10
-	// maxPeeked is the longest answer that is looked into for an errcode.
-	maxPeeked = 4 << 10
-
 	// SeqHeader is the answer header that names the call, as Cloud Hosting's.
 	SeqHeader = "X-Openapi-Seqid"
-	seqBytes  = 16
+	// ErrorHeader is the answer header that tells an answer of the gateway from
+	// one of WeChat.
+	ErrorHeader = "X-Gateway-Error"
+
+	seqBytes = 16
 )
 
 // Relayer sends requests to WeChat.
@@ -59,6 +58,10 @@ type Proxy struct {
 	Owners  map[string]*Owner
 	Default string
 	WeChat  Relayer
+	Buffers *Buffers
+	// BodyTime is how long a body that is kept may take to arrive, and how long
+	// one that is passed on while it comes may pause.
+	BodyTime time.Duration
 }
 
 // Call is what became of a request, for logs and metrics.
@@ -73,42 +76,53 @@ type Call struct {
 	Took time.Duration
 }
 
-// Serve forwards a request and writes the answer, or returns an error before
-// anything but headers of the answer is written.
-func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request) (Call, error) {
-	call := Call{Seq: newSeq(), AppID: p.Default, Path: OtherPath}
+// NewCall returns a call that nothing is known of yet, and names it in the answer.
+func (p *Proxy) NewCall(w http.ResponseWriter) *Call {
+	var seq [seqBytes]byte
+	rand.Read(seq[:]) // never fails since Go 1.24
+	call := &Call{Seq: hex.EncodeToString(seq[:]), AppID: p.Default, Path: OtherPath}
 	w.Header().Set(SeqHeader, call.Seq)
+	return call
+}
+
+// Serve forwards a request and writes the answer, or returns an error before
+// anything but headers of the answer is written. When either side is cut off in
+// the middle of an answer, it panics with http.ErrAbortHandler.
+func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error {
 	var v verdict
 	switch v, call.Path = p.Paths.judge(r.URL); v {
 	case denied:
-		return call, ErrPath
+		return ErrPath
 	case unsupported:
-		return call, ErrUnsupported
+		return ErrUnsupported
 	}
 	owner, err := p.owner(r)
 	if err != nil {
-		return call, err
+		return err
 	}
 	call.AppID = owner.AppID()
-	body, err := readBody(r)
+	used := &loan{from: p.Buffers}
+	defer used.giveBack()
+	body, err := p.readBody(w, r, used)
 	if err != nil {
-		return call, err
+		return err
 	}
-	start := time.Now()
-	resp, err := p.send(r, owner, body, &call)
-	call.Took = time.Since(start)
-	if err != nil {
-		return call, err
+	var failed error
+	proxy := httputil.ReverseProxy{
+		Rewrite:       rewrite,
+		Transport:     &trip{proxy: p, in: r, owner: owner, body: body, used: used, call: call},
+		FlushInterval: -1,
+		BufferPool:    copyBuffers{},
+		ModifyResponse: func(resp *http.Response) error {
+			for name := range resp.Header { // or it would be added to what Caddy has set
+				delete(w.Header(), name)
+			}
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
 	}
-	defer func() { _ = resp.Body.Close() }()
-	copyAnswer(w, resp)
-	return call, nil
-}
-
-func newSeq() string {
-	var seq [seqBytes]byte
-	rand.Read(seq[:]) // never fails since Go 1.24
-	return hex.EncodeToString(seq[:])
+	proxy.ServeHTTP(w, r)
+	return failed
 }
 
 // owner returns whose token to use: that of the app that the caller names, as
@@ -128,179 +142,87 @@ func (p *Proxy) owner(r *http.Request) (*Owner, error) {
 	return owner, nil
 }
 
-// content is the body of a request.
-type content struct {
-	stream io.Reader
-	kept   []byte // of a body that can be sent again
-	length int64
+// rewrite removes what is between the app and the gateway only.
+func rewrite(r *httputil.ProxyRequest) {
+	h := r.Out.Header
+	for _, name := range []string{"Connection", "Upgrade", "Http2-Settings", "Te", "Expect", "Content-Length", "Host"} {
+		delete(h, name)
+	}
+	// The gateway has to read the answer.
+	h["Accept-Encoding"] = []string{"identity"}
+	if _, set := h["User-Agent"]; !set {
+		h["User-Agent"] = []string{"caddy-wechat"} // or net/http would set its own
+	}
 }
 
-func (c content) repeatable() bool { return c.stream == nil }
-
-func (c content) reader() io.Reader {
-	if c.stream != nil {
-		return c.stream
-	}
-	return bytes.NewReader(c.kept)
+// trip sends one call to WeChat, and once more with another token if the first
+// one is refused and the body can be sent again.
+type trip struct {
+	proxy *Proxy
+	in    *http.Request
+	owner *Owner
+	body  content
+	used  *loan
+	call  *Call
 }
 
-// readBody keeps a short body, and one whose length is not known. A long one is
-// passed on while it comes.
-func readBody(r *http.Request) (content, error) {
-	if r.ContentLength > maxRepeatable {
-		return content{stream: r.Body, length: r.ContentLength}, nil
-	}
-	if r.Body == nil || r.ContentLength == 0 {
-		return content{}, nil
-	}
-	kept, err := io.ReadAll(io.LimitReader(r.Body, MaxBuffered+1))
-	switch {
-	case err != nil:
-		return content{}, ErrBody
-	case len(kept) > MaxBuffered:
-		return content{}, ErrTooLarge
-	}
-	return content{kept: kept, length: int64(len(kept))}, nil
-}
-
-// send asks WeChat, and once more with another token if it refuses the first one
-// and the body can be sent again.
-func (p *Proxy) send(r *http.Request, owner *Owner, body content, call *Call) (*http.Response, error) {
-	header := outgoing(r.Header)
+// RoundTrip implements http.RoundTripper.
+func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
+	start := time.Now()
+	defer func() { t.call.Took = time.Since(start) }()
+	// Not the context of out: it passes interim answers on, as they come.
+	ctx := t.in.Context()
 	for try := 0; ; try++ {
-		token, err := owner.Token(r.Context())
+		token, err := t.owner.Token(ctx)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := p.relay(r, token, header, body)
+		answered, err := t.ask(ctx, out.Header, token)
 		if err != nil {
 			return nil, err
 		}
-		call.Errcode = peekErrcode(resp)
-		if !refusesToken(call.Errcode) {
-			return resp, nil
+		t.call.Errcode = answered.found.errcode()
+		if !refusesToken(t.call.Errcode) {
+			return answered.Response, nil
 		}
-		fresh := owner.Drop(r.Context(), token)
-		if !body.repeatable() {
-			return resp, nil // with WeChat's own words; the next call has another token
+		fresh := t.owner.Drop(ctx, token)
+		if !t.body.repeatable() {
+			return answered.Response, nil // with WeChat's own words; the next call has another token
 		}
-		_ = resp.Body.Close()
+		_ = answered.Body.Close()
 		if !fresh || try > 0 {
 			return nil, ErrTokenRefused
 		}
 	}
 }
 
-func (p *Proxy) relay(r *http.Request, token secret.String, header http.Header, body content) (*http.Response, error) {
-	return p.WeChat.Relay(r.Context(), wechat.Relayed{
-		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: withToken(r.URL.RawQuery, token.Reveal()),
-		Header: header, Body: body.reader(), Length: body.length, Hidden: []string{token.Reveal()},
+func (t *trip) ask(ctx context.Context, header http.Header, token secret.String) (answer, error) {
+	resp, err := t.proxy.WeChat.Relay(ctx, wechat.Relayed{
+		Method: t.in.Method, Path: t.in.URL.EscapedPath(), RawQuery: withToken(t.in.URL.RawQuery, token.Reveal()),
+		Header: header, Body: t.body.reader(), Length: t.body.length, Hidden: []string{token.Reveal()},
 	})
-}
-
-// refusesToken reports whether an errcode is about the access_token
-// ("接口调用凭据", access_token 使用说明).
-func refusesToken(errcode int) bool {
-	return errcode == 40001 || errcode == 40014 || errcode == 42001
-}
-
-// peekErrcode looks for an errcode in an answer that is short enough to be one,
-// and leaves the answer whole.
-func peekErrcode(resp *http.Response) int {
-	kind := resp.Header.Get("Content-Type")
-	if resp.ContentLength > maxPeeked || !strings.Contains(kind, "json") && !strings.HasPrefix(kind, "text/plain") {
-		return 0
-	}
-	start, err := io.ReadAll(io.LimitReader(resp.Body, maxPeeked+1))
-	rest := io.Reader(resp.Body)
 	if err != nil {
-		rest = failing{err}
+		return answer{}, err
 	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
-	if err != nil || len(start) > maxPeeked || !mayHaveErrcode(start) {
-		return 0
+	answered, err := openAnswer(resp, token, t.used, func() { t.owner.Drop(context.WithoutCancel(ctx), token) })
+	if err != nil {
+		_ = resp.Body.Close()
+		return answer{}, err
 	}
-	return wechat.Errcode(start)
+	// Names of ours mean what we say.
+	delete(answered.Header, ErrorHeader)
+	delete(answered.Header, identity.VerdictHeader)
+	answered.Header[SeqHeader] = []string{t.call.Seq}
+	return answered, nil
 }
 
-// mayHaveErrcode reports whether it is worth to parse the answer, which costs as
-// much as a twentieth of the whole call: usually the errcode is absent or 0.
-func mayHaveErrcode(answer []byte) bool {
-	_, after, found := bytes.Cut(answer, []byte(`"errcode"`))
-	if !found {
-		return false
-	}
-	after = bytes.TrimLeft(after, " \t\r\n:")
-	return len(after) == 0 || after[0] != '0' || bytes.Contains(after, []byte(`"errcode"`))
-}
+// copyBuffers spares each call the memory to copy its answer.
+type copyBuffers struct{}
 
-type failing struct{ err error }
+var copyPool = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+// Get implements httputil.BufferPool.
+func (copyBuffers) Get() []byte { return copyPool.Get().(*[32 << 10]byte)[:] }
 
-// perHop are headers that say something about one connection (RFC 9110 section
-// 7.6.1), and Host.
-var perHop = []string{
-	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings", "Expect", "Content-Length", "Host",
-}
-
-// outgoing returns the headers for WeChat.
-func outgoing(h http.Header) http.Header {
-	out := maps.Clone(h)
-	removePerHop(out)
-	if _, set := out["User-Agent"]; !set {
-		out["User-Agent"] = []string{"caddy-wechat"} // or net/http would set its own
-	}
-	return out
-}
-
-func removePerHop(h http.Header) {
-	for _, value := range h["Connection"] {
-		for name := range strings.SplitSeq(value, ",") {
-			delete(h, textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t")))
-		}
-	}
-	for _, name := range perHop {
-		delete(h, name)
-	}
-}
-
-// copyAnswer writes WeChat's answer as it comes.
-func copyAnswer(w http.ResponseWriter, resp *http.Response) {
-	length := resp.Header["Content-Length"]
-	removePerHop(resp.Header)
-	maps.Copy(w.Header(), resp.Header)
-	if length != nil {
-		w.Header()["Content-Length"] = length
-	}
-	w.WriteHeader(resp.StatusCode)
-	if resp.ContentLength >= 0 {
-		_, _ = io.Copy(w, resp.Body) // either side may leave; the other one notices
-		return
-	}
-	flushing(w, resp.Body)
-}
-
-// flushing copies an answer of unknown length piece by piece.
-func flushing(w http.ResponseWriter, body io.Reader) {
-	control := http.NewResponseController(w)
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := body.Read(buf)
-		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
-				return
-			}
-			if control.Flush() != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
+// Put implements httputil.BufferPool.
+func (copyBuffers) Put(b []byte) { copyPool.Put((*[32 << 10]byte)(b)) }

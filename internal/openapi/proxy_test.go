@@ -1,54 +1,9 @@
 package openapi
 
 import (
-	"errors"
-	"io"
-	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 )
-
-func TestErrcodeIsFoundAndTheAnswerStaysWhole(t *testing.T) {
-	long := `{"errcode":40001,"errmsg":"` + strings.Repeat("x", maxPeeked) + `"}`
-	for name, tc := range map[string]struct {
-		kind, body string
-		want       int
-	}{
-		"an error":            {"application/json; encoding=utf-8", `{"errcode":40001,"errmsg":"x"}`, 40001},
-		"as text":             {"text/plain", `{ "errcode" : -1 }`, -1},
-		"success":             {"application/json", `{"errcode":0,"errmsg":"ok"}`, 0},
-		"no errcode":          {"application/json", `{"list":[]}`, 0},
-		"below":               {"application/json", `{"data":{"errcode":40001}}`, 0},
-		"in a text":           {"application/json", `{"text":"\"errcode\":40001"}`, 0},
-		"below, then on top":  {"application/json", `{"data":{"errcode":0},"errcode":42001}`, 42001},
-		"not an object":       {"application/json", `["errcode",40001]`, 0},
-		"no JSON":             {"application/json", `"errcode":40001`, 0},
-		"an image":            {"image/jpeg", `{"errcode":40001}`, 0},
-		"longer than errors":  {"application/json", long, 0},
-		"a string for number": {"application/json", `{"errcode":"40001"}`, 40001},
-		"a byte order mark":   {"application/json", "\xef\xbb\xbf" + `{"errcode":40001}`, 40001},
-		"null":                {"application/json", `{"errcode":null}`, 0},
-		"empty":               {"application/json", ``, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			resp := &http.Response{Header: http.Header{"Content-Type": {tc.kind}}, Body: io.NopCloser(strings.NewReader(tc.body)), ContentLength: -1}
-			if got := peekErrcode(resp); got != tc.want {
-				t.Errorf("errcode %d, want %d", got, tc.want)
-			}
-			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != tc.body {
-				t.Errorf("the answer became %q, %v", rest, err)
-			}
-		})
-	}
-	broken := &http.Response{Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"err`), failing{io.ErrUnexpectedEOF})), ContentLength: -1}
-	if got := peekErrcode(broken); got != 0 {
-		t.Errorf("errcode %d of half an answer", got)
-	}
-	if rest, err := io.ReadAll(broken.Body); string(rest) != `{"err` || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("half an answer became %q, %v", rest, err)
-	}
-}
 
 func TestCredentialsInQueriesAreReplaced(t *testing.T) {
 	for raw, want := range map[string]string{
@@ -71,6 +26,10 @@ func TestPathsAreJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	below, err := NewPaths([]string{"/cgi-bin/*", "/cgi-bin/stable_token"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		paths Paths
 		path  string
@@ -88,6 +47,14 @@ func TestPathsAreJudged(t *testing.T) {
 		{Paths{}, "/a/./b", denied, OtherPath},
 		{Paths{}, "/cgi-bin%2Ftoken", denied, OtherPath},
 		{Paths{}, "/_/pay/x", unsupported, OtherPath},
+		{Paths{}, "/WXA/Msg_Sec_Check/", allowed, "/wxa/msg_sec_check"},
+		{some, "/cgi-bin/message/custom/send/", denied, OtherPath},
+		{some, "/CGI-BIN/message/custom/send", denied, OtherPath},
+		{some, "/WXA/x", denied, OtherPath},
+		{below, "/cgi-bin/x", allowed, "/cgi-bin/*"},
+		{below, "/cgi-bin/token", denied, OtherPath},
+		{below, "/cgi-bin/Token/", denied, OtherPath},
+		{below, "/cgi-bin/stable_token", allowed, "/cgi-bin/stable_token"},
 		{some, "/wxa/x/y", allowed, "/wxa/*"},
 		{some, "/wxa", denied, OtherPath},
 		{some, "/wxax", denied, OtherPath},

@@ -67,14 +67,3 @@ func (a answer) errcode() error {
 	errmsg, _ := a.text("errmsg")
 	return newAPIError(int(code), errmsg)
 }
-
-// Errcode returns the errcode of an answer of any call, 0 if it has none or is no
-// JSON object.
-func Errcode(body []byte) int {
-	members, err := readAnswer(body)
-	if err != nil {
-		return 0
-	}
-	code, _ := members.number("errcode")
-	return int(code)
-}
