@@ -21,6 +21,12 @@ var (
 	ErrInvalidRequest = errors.New("invalid request")
 	// ErrCodeUsed: the code was seen before.
 	ErrCodeUsed = errors.New("code was used before")
+	// ErrStateUsed: a browser finished this login before, and what came of it is not
+	// known or over.
+	ErrStateUsed = errors.New("the login of this state is over")
+	// ErrSnapshot: WeChat shows somebody a snapshot of the page, with an invented
+	// user who must never have a session.
+	ErrSnapshot = errors.New("the user sees a snapshot of the page")
 	// ErrUserDenied: an operator lets the user not log in for a time.
 	ErrUserDenied = errors.New("user is denied by the operator")
 	// ErrRateLimited: too many logins from one address, or waiting for WeChat.

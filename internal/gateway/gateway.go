@@ -19,6 +19,20 @@ type CodeExchanger interface {
 	Code2Session(ctx context.Context, app wechat.App, code string) (wechat.User, error)
 }
 
+// Visitor is who came back from WeChat to a page.
+type Visitor struct {
+	OpenID, UnionID string
+	// Silent says that the login could not tell a unionid.
+	Silent bool
+	// Snapshot says that the user is an invented one.
+	Snapshot bool
+}
+
+// BrowserExchanger asks WeChat who came back with a code to a page.
+type BrowserExchanger interface {
+	Visitor(ctx context.Context, app wechat.App, code, scope string) (Visitor, error)
+}
+
 // Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
 // are required.
 type Config struct {
@@ -35,8 +49,9 @@ type Config struct {
 	// Zero: none pass.
 	Grace time.Duration
 
-	WeChat CodeExchanger
-	Store  session.Store
+	WeChat   CodeExchanger
+	Browsers BrowserExchanger
+	Store    session.Store
 	// Keys returns the key ring of the moment; it may change at any time.
 	Keys func() *token.Ring
 	// State outlives the Gateway, see State.

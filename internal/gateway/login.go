@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
 	"github.com/caddy-wechat/gateway/internal/wechat"
@@ -169,36 +170,59 @@ func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim
 // exchange asks WeChat and begins the session.
 func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Grant, error) {
 	var user wechat.User
-	change, err := g.State.gate(app.ID).do(ctx, func() (err error) {
+	err := g.ask(ctx, app.ID, func() (err error) {
 		user, err = g.WeChat.Code2Session(ctx, app, code)
 		return err
 	})
-	if change != unchanged {
-		g.Observer.BreakerChanged(app.ID, change == opened)
-	}
-	if errors.Is(err, ErrRateLimited) {
-		g.Observer.LoginLimited(app.ID)
-	}
 	if err != nil {
 		return Grant{}, err
 	}
+	return g.begin(ctx, entrance{
+		user: identity.User{AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime,
+	})
+}
+
+// ask calls WeChat through the gate of an app.
+func (g *Gateway) ask(ctx context.Context, appID string, call func() error) error {
+	change, err := g.State.gate(appID).do(ctx, call)
+	if change != unchanged {
+		g.Observer.BreakerChanged(appID, change == opened)
+	}
+	if errors.Is(err, ErrRateLimited) {
+		g.Observer.LoginLimited(appID)
+	}
+	return err
+}
+
+// entrance is a user who may come in, as WeChat told, and for how long.
+type entrance struct {
+	user       identity.User // without a session id
+	sessionKey secret.String
+	lifetime   time.Duration
+	kind       kind
+	// silent says that this kind of login cannot tell a unionid.
+	silent bool
+}
+
+// begin begins the session and returns its first token.
+func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
+	e.user.SessionID = newSessionID()
 	login := session.Login{
-		Ref:        session.Ref{AppID: app.ID, OpenID: user.OpenID, SessionID: newSessionID()},
-		UnionID:    user.UnionID,
-		SessionKey: user.SessionKey,
-		Ends:       time.Now().Truncate(time.Second).Add(g.MaxLifetime),
+		Ref: ref(e.user), UnionID: e.user.UnionID, KeepUnionID: e.silent, SessionKey: e.sessionKey,
+		Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
 	}
 	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
 	switch {
 	case errors.Is(err, session.ErrDenied):
-		return Grant{AppID: app.ID, UserHash: g.Keys().UserHash(app.ID, user.OpenID)}, ErrUserDenied
+		return Grant{AppID: e.user.AppID, UserHash: g.Keys().UserHash(e.user.AppID, e.user.OpenID)}, ErrUserDenied
 	case err != nil:
-		return Grant{}, g.storeError(app.ID, err)
+		return Grant{}, g.storeError(e.user.AppID, err)
 	}
-	grant, err := g.grant(token.Claims{User: identity.User{
-		AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID, SessionID: login.SessionID,
-	}}, login.Ends)
-	grant.UnionIDChanged = before != "" && before != user.UnionID
+	if e.silent && e.user.UnionID == "" {
+		e.user.UnionID = before
+	}
+	grant, err := g.grant(token.Claims{User: e.user, Browser: e.kind == inCookie}, login.Ends)
+	grant.UnionIDChanged = before != "" && before != e.user.UnionID
 	return grant, err
 }
 
@@ -227,6 +251,7 @@ var refusals = map[string]error{
 	"misconfigured": wechat.ErrMisconfigured,
 	"bad_answer":    wechat.ErrBadAnswer,
 	"denied":        ErrUserDenied,
+	"snapshot":      ErrSnapshot,
 }
 
 func encodeOutcome(grant Grant, err error) []byte {

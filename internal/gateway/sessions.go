@@ -39,12 +39,12 @@ func issueTime(renewed time.Time) time.Time {
 }
 
 // grant mints a token for the user of the claims that ends with the session at
-// the latest.
+// the latest; one in a browser's cookie exactly then, because nobody renews it.
 func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 	ring := g.Keys()
 	claims.IssuedAt = issueTime(claims.IssuedAt)
 	claims.Expires = claims.IssuedAt.Add(g.TokenLifetime)
-	if ends.Before(claims.Expires) {
+	if claims.Browser || ends.Before(claims.Expires) {
 		claims.Expires = ends.Truncate(time.Second)
 	}
 	if !claims.Expires.After(claims.IssuedAt) {

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// BrowserLogin is what a browser brings back from WeChat. What it says about the
+// account comes from the state that the browser kept, never from an address.
+type BrowserLogin struct {
+	AppID string
+	// Scope that was asked for.
+	Scope string
+	// State is the browser's own: whoever has it gets the same answer again.
+	State string
+	Code  string
+	// Client is the address that the login limit counts.
+	Client netip.Addr
+	// Lifetime of the session and its cookie, in whole seconds.
+	Lifetime time.Duration
+}
+
+// LoginBrowser finishes a login in a browser and returns the token for its cookie.
+// One state makes at most one session and one call of WeChat, whatever codes come
+// with it and at which nodes: callbacks are loaded twice, also with two codes.
+// Within session.ReplyLifetime the same state has the same answer again, as long as
+// the session lives.
+//
+// Errors are ErrStateUsed, ErrSnapshot and those of Login.
+func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, error) {
+	if !isToken(req.Code, 1, maxCodeLength) {
+		return Grant{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)
+	}
+	if _, known := g.Apps[req.AppID]; !known {
+		return Grant{}, ErrStateUsed // of a configuration that is over
+	}
+	if g.LoginLimit.Events > 0 {
+		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
+			g.Observer.LoginLimited(req.AppID)
+			return Grant{}, retryAfter(ErrRateLimited, wait)
+		}
+	}
+	key := stateKey(req.AppID, req.State)
+	first := false
+	result := g.State.logins.DoChan(string(key.Hash[:]), func() (grant any, err error) {
+		first = true
+		defer func() {
+			if p := recover(); p != nil { // in a goroutine of its own, a panic would end the process
+				err = fmt.Errorf("panic during login: %v", p)
+			}
+		}()
+		return g.finishOnce(context.WithoutCancel(ctx), key, req)
+	})
+	select {
+	case <-ctx.Done():
+		return Grant{}, ctx.Err()
+	case r := <-result:
+		if !first {
+			g.Observer.CodeRepeated(req.AppID)
+		}
+		grant, _ := r.Val.(Grant)
+		return grant, r.Err
+	}
+}
+
+// stateKey names a state among the codes of an app; no code has this key.
+func stateKey(appID, state string) session.CodeKey {
+	h := sha256.New()
+	h.Write([]byte("state of a browser\x00"))
+	h.Write([]byte(appID))
+	h.Write([]byte{0})
+	h.Write([]byte(state))
+	return session.CodeKey{AppID: appID, Hash: [32]byte(h.Sum(nil))}
+}
+
+// finishOnce runs once at a time for a state on this node; the store sees to the
+// other nodes and to the time after.
+func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req BrowserLogin) (Grant, error) {
+	claim, reply, err := g.claim(ctx, key)
+	if err != nil {
+		return Grant{}, g.storeError(req.AppID, err)
+	}
+	if claim != session.ClaimGranted {
+		g.Observer.CodeRepeated(req.AppID)
+		return g.finishedBefore(ctx, reply, req)
+	}
+	grant, err := g.finish(ctx, req)
+	if neverLeft(err) || errors.Is(err, errUnclaimed) {
+		if releaseErr := g.Store.ReleaseCode(ctx, key); releaseErr != nil {
+			return Grant{}, fmt.Errorf("%w; releasing the state: %w", err, releaseErr)
+		}
+		return Grant{}, err
+	}
+	settled := session.Reply{Nonce: req.State, Body: encodeOutcome(grant, err)}
+	if settleErr := g.Store.SettleCode(ctx, key, settled); settleErr != nil && err == nil {
+		return grant, nil // as in exchangeOnce
+	}
+	return grant, err
+}
+
+// finishedBefore answers a state that was used: with the same session, if it
+// still lives. One that was logged out meanwhile starts nothing.
+func (g *Gateway) finishedBefore(ctx context.Context, reply *session.Reply, req BrowserLogin) (Grant, error) {
+	grant, err := replay(reply, req.State)
+	switch {
+	case errors.Is(err, ErrCodeUsed):
+		return Grant{}, ErrStateUsed
+	case err != nil:
+		return Grant{}, err
+	}
+	switch _, err := g.AuthenticateCookie(ctx, grant.Token, Apps{req.AppID}); {
+	case errors.Is(err, ErrStoreUnavailable):
+		return Grant{}, err
+	case err != nil:
+		return Grant{}, ErrStateUsed
+	}
+	return grant, nil
+}
+
+// errUnclaimed marks errors before the code was spent.
+var errUnclaimed = errors.New("the code is not spent")
+
+// finish claims the code, too, asks WeChat and begins the session.
+func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
+	code := codeKey(req.AppID, req.Code)
+	claim, _, err := g.claim(ctx, code)
+	if err != nil {
+		return Grant{}, fmt.Errorf("%w: %w", errUnclaimed, g.storeError(req.AppID, err))
+	}
+	if claim != session.ClaimGranted {
+		g.Observer.CodeRepeated(req.AppID)
+		return Grant{}, ErrCodeUsed
+	}
+	var who Visitor
+	err = g.ask(ctx, req.AppID, func() (err error) {
+		who, err = g.Browsers.Visitor(ctx, g.Apps[req.AppID], req.Code, req.Scope)
+		return err
+	})
+	if neverLeft(err) {
+		if releaseErr := g.Store.ReleaseCode(ctx, code); releaseErr != nil {
+			return Grant{}, fmt.Errorf("%w; releasing the code: %w", err, releaseErr)
+		}
+		return Grant{}, err
+	}
+	// The state gives the answer again; the code alone gives nobody anything.
+	_ = g.Store.SettleCode(ctx, code, session.Reply{})
+	switch {
+	case err != nil:
+		return Grant{}, err
+	case who.Snapshot:
+		return Grant{}, ErrSnapshot
+	}
+	return g.begin(ctx, entrance{
+		user:     identity.User{AppID: req.AppID, OpenID: who.OpenID, UnionID: who.UnionID},
+		lifetime: req.Lifetime, kind: inCookie, silent: who.Silent,
+	})
+}
