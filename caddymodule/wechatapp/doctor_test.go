@@ -367,11 +367,11 @@ func TestDoctorLeavesARunningGatewayAlone(t *testing.T) {
 
 func memorySessions(t *testing.T) (sessions, users int) {
 	t.Helper()
-	value, _, err := pool.LoadOrNew(memoryKey, func() (caddy.Destructor, error) { return nil, errors.New("no store") })
+	value, _, err := pool.LoadOrNew(memoryKey(), func() (caddy.Destructor, error) { return nil, errors.New("no store") })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _, _ = pool.Delete(memoryKey) }()
+	defer func() { _, _ = pool.Delete(memoryKey()) }()
 	return value.(pooledMemory).Len()
 }
 

@@ -146,7 +146,7 @@ func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
 		t.Errorf("before the start: %d", resp.StatusCode)
 	}
 	cancel()
-	if refs, _ := pool.References(memoryKey); refs != 0 {
+	if refs, _ := pool.References(memoryKey()); refs != 0 {
 		t.Errorf("the store is still in use %d times", refs)
 	}
 }

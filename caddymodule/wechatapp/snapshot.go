@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime/debug"
 	"time"
 
@@ -24,11 +23,15 @@ const (
 	storageTime = 30 * time.Second
 )
 
-// keep writes the sessions to storage, encrypted.
+// keep writes the sessions to storage, encrypted, unless another store has begun
+// there meanwhile.
 func (m *MemoryStore) keep() {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
 	defer cancel()
 	err := func() error {
+		if err := m.store.stillOwns(ctx, m.env.storage); err != nil {
+			return err
+		}
 		data, err := m.store.Snapshot()
 		if err != nil {
 			return err
@@ -37,12 +40,16 @@ func (m *MemoryStore) keep() {
 		if err != nil {
 			return err
 		}
-		if err := m.env.storage.Store(ctx, snapshotKey, box.Seal(data, snapshotUse)); err != nil {
+		if err := m.env.storage.Store(ctx, snapshotKey, m.store.label(box.Seal(data, snapshotUse))); err != nil {
 			return fmt.Errorf("writing to storage: %w", err)
 		}
 		return nil
 	}()
-	if err != nil {
+	switch {
+	case errors.Is(err, errOutOfDate):
+		m.env.logger.Info("sessions are not kept; their users log in again", zap.Error(err))
+		return
+	case err != nil:
 		m.env.logger.Error("sessions cannot be kept for the next start; their users log in again", zap.Error(err))
 		return
 	}
@@ -55,15 +62,15 @@ func (m *MemoryStore) keep() {
 func (m *MemoryStore) takeBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
 	defer cancel()
-	sealed, err := m.env.storage.Load(ctx, snapshotKey)
-	if errors.Is(err, fs.ErrNotExist) {
+	sealed, err := m.store.own(ctx, m.env.storage)
+	switch {
+	case errors.Is(err, errOutOfDate):
+		m.env.logger.Info("kept sessions do not count; their users log in again", zap.Error(err))
 		return
-	}
-	if err == nil {
-		err = m.env.storage.Delete(ctx, snapshotKey)
-	}
-	if err != nil {
+	case err != nil:
 		m.env.logger.Error("kept sessions cannot be read; their users log in again", zap.Error(err))
+		return
+	case sealed == nil:
 		return
 	}
 	restored, err := m.restore(sealed)

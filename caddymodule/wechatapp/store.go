@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -72,6 +73,7 @@ type MemoryStore struct {
 
 	env     storeEnv
 	store   pooledMemory
+	key     string // of the store in the pool
 	started bool
 }
 
@@ -80,15 +82,20 @@ func (MemoryStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "wechat.stores.memory", New: func() caddy.Module { return new(MemoryStore) }}
 }
 
-const (
-	memoryKey     = "memory"
-	sweepInterval = time.Minute
-)
+const sweepInterval = time.Minute
+
+// memoryTurn counts how often another store has begun in this process. What memory
+// held before that is out of date, also if a configuration that used it has not
+// ended yet: the next one begins with an empty store.
+var memoryTurn atomic.Uint64
+
+func memoryKey() string { return fmt.Sprint("memory ", memoryTurn.Load()) }
 
 // pooledMemory is the store of this process, and whether it has taken back what
 // the process before it kept.
 type pooledMemory struct {
 	*memory.Store
+	owner
 	takenBack *sync.Once
 }
 
@@ -101,12 +108,14 @@ func (m *MemoryStore) open(env storeEnv) error {
 	if err := maxSessionsBounds.check("max_sessions", m.MaxSessions); err != nil {
 		return err
 	}
-	value, _, err := pool.LoadOrNew(memoryKey, func() (caddy.Destructor, error) {
-		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), new(sync.Once)}, nil
+	key := memoryKey()
+	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), newOwner(), new(sync.Once)}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("opening memory store: %w", err)
 	}
+	m.key = key
 	m.store = value.(pooledMemory)
 	return nil
 }
@@ -117,10 +126,10 @@ func (m *MemoryStore) Cleanup() error {
 	if m.store.Store == nil {
 		return nil
 	}
-	if refs, _ := pool.References(memoryKey); refs == 1 && m.started {
+	if refs, _ := pool.References(m.key); refs == 1 && m.started {
 		m.keep()
 	}
-	_, err := pool.Delete(memoryKey)
+	_, err := pool.Delete(m.key)
 	return err
 }
 

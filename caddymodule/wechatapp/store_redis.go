@@ -2,6 +2,7 @@ package wechatapp
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -212,8 +213,20 @@ func (s *RedisStore) Cleanup() error {
 }
 
 func (s *RedisStore) sessions() session.Store { return s.store }
-func (s *RedisStore) start()                  {}
 func (s *RedisStore) tend()                   {}
+
+// start makes whatever memory held before this, here or in a snapshot, not count
+// any more: a session that ends in Redis must not come back from there.
+func (s *RedisStore) start() {
+	memoryTurn.Add(1)
+	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	defer cancel()
+	if _, err := newOwner().own(ctx, s.env.storage); err != nil && !errors.Is(err, errOutOfDate) {
+		s.env.logger.Warn("storage cannot be told that sessions are in Redis now; "+
+			"before `store memory` is used again, remove the snapshot from it",
+			zap.String("storage_key", snapshotKey), zap.Error(err))
+	}
+}
 
 func (s *RedisStore) grace() time.Duration {
 	if s.OnFailure == nil {
