@@ -347,7 +347,10 @@ func (a *Admin) dropKey(w http.ResponseWriter, r *http.Request, kid string) erro
 
 // explanationBody is the answer about a token.
 type explanationBody struct {
-	Verdict  string           `json:"verdict"`
+	Verdict string `json:"verdict"`
+	// Answer is the code of the error that a request with the token gets; absent if
+	// it passes.
+	Answer   string           `json:"answer,omitempty"`
 	KeyID    string           `json:"kid,omitempty"`
 	Signs    bool             `json:"key_signs"`
 	UserHash string           `json:"user_hash,omitempty"`
@@ -371,6 +374,9 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request) error {
 	var answer explanationBody
 	e := a.app.gateway.Explain(r.Context(), body.Token)
 	answer.Verdict, answer.KeyID, answer.Signs = e.Verdict, e.Claims.KeyID, e.Signs
+	if e.Err != nil {
+		answer.Answer = refusalFor(e.Err).code
+	}
 	if u := e.Claims.User; u.OpenID != "" {
 		answer.Claims = &explainedClaims{u.AppID, u.OpenID, u.UnionID, u.SessionID, e.Claims.IssuedAt.UTC(), e.Claims.Expires.UTC()}
 		answer.UserHash = a.app.gateway.UserHash(gateway.Target{AppID: u.AppID, OpenID: u.OpenID})

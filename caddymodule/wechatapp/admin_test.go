@@ -294,7 +294,7 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	if out, err = run(sessionsCommand(), openIDA, "deny", "--app", testApp, "--for", "1h", address); err != nil || !strings.Contains(out, "denied_until") {
 		t.Errorf("deny: %v\n%s", err, out)
 	}
-	if out, err = run(tokenCommand(), token, address, "--json"); err == nil || !strings.Contains(out, `"verdict": "ended"`) {
+	if out, err = run(tokenCommand(), token, address, "--json"); err == nil || !strings.Contains(out, `"verdict": "ended"`) || !strings.Contains(out, `"answer": "session_ended"`) {
 		t.Errorf("token of a denied user: %v\n%s", err, out)
 	}
 	if out, err = run(sessionsCommand(), openIDA, "allow", "--app", testApp, address); err != nil {
@@ -329,5 +329,27 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 		if out, err := cmd(); err == nil {
 			t.Errorf("%s: no error\n%s", name, out)
 		}
+	}
+}
+
+// Tokens and openids are pasted where they do not belong. What a command says about
+// that is read by others.
+func TestCommandsDoNotRepeatTheirArguments(t *testing.T) {
+	const pasted = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvQUFBQSJ9.c2lnbmF0dXJl"
+	for _, args := range [][]string{
+		{pasted}, {"token", pasted}, {"token", "--" + pasted}, {"token", "-" + pasted}, {"token", "--token=" + pasted}, {"token", "--json=" + pasted},
+		{"status", pasted}, {"doctor", pasted}, {"doctor", "--" + pasted}, {"drop-key", pasted}, {"drop-key", "0123456789abcdef", pasted}, {"drop-key"},
+		{"sessions", pasted}, {"sessions", "list", pasted}, {"sessions", "deny", "--for", pasted}, {"sessions", "deny", "--for=" + pasted + "\""},
+	} {
+		status, out, errout := wechatCommand(t, args...)
+		if status != exitUsage || errout == "" {
+			t.Errorf("%v: status %d, said %q", args, status, errout)
+		}
+		if strings.Contains(out+errout, pasted[:12]) {
+			t.Errorf("%v: repeated in %q %q", args, out, errout)
+		}
+	}
+	if _, _, errout := wechatCommand(t, "sessions", "deny", "--for", "soon"); !strings.Contains(errout, "--for") {
+		t.Errorf("which flag is wrong is not said: %q", errout)
 	}
 }

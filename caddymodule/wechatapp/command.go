@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -24,7 +27,8 @@ standard input and never in an argument, which other users of the machine and th
 history of the shell could show.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Args = noArgs
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			cmd.RunE = showHelp
+			cmd.SetFlagErrorFunc(flagError) // of its subcommands, too
 			cmd.AddCommand(doctorCommand(), statusCommand(), sessionsCommand(), tokenCommand(), dropKeyCommand())
 		},
 	})
@@ -96,7 +100,7 @@ func printJSON(cmd *cobra.Command, answer any) error {
 func statusCommand() *cobra.Command {
 	var client adminClient
 	cmd := &cobra.Command{
-		Use: "status", Short: "Shows apps, sessions, breakers, store and keys as JSON", Args: cobra.NoArgs,
+		Use: "status", Short: "Shows apps, sessions, breakers, store and keys as JSON", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var answer map[string]any
 			if err := client.call(http.MethodGet, "/wechat/status", nil, &answer); err != nil {
@@ -112,16 +116,13 @@ func statusCommand() *cobra.Command {
 func dropKeyCommand() *cobra.Command {
 	var client adminClient
 	cmd := &cobra.Command{
-		Use: "drop-key <kid>", Short: "Makes all tokens of a signing key not count any more", Args: cobra.ExactArgs(1),
+		Use: "drop-key <kid>", Short: "Makes all tokens of a signing key not count any more", Args: oneKey,
 		Long: `
 Makes all tokens of a signing key not count any more, on every node, and shows
 the keys that are left. Sessions live on, but their users log in again, which
 they do not notice. With signing_key in the configuration, remove the key there,
 too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if args[0] == "" || bytes.ContainsAny([]byte(args[0]), "/?#%") {
-				return errors.New("that is not the kid of a key; `caddy wechat status` lists them")
-			}
 			var answer map[string]any
 			if err := client.call(http.MethodDelete, "/wechat/keys/"+args[0], nil, &answer); err != nil {
 				return err
@@ -133,12 +134,41 @@ too.`,
 	return cmd
 }
 
-// noArgs is for commands that take flags only.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return exitWith(cmd, exitUsage, err)
+// showHelp is what a command does that only has others below it.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// errArguments names no argument: it may be a token or an openid, and errors end up
+// in logs and tickets.
+var errArguments = errors.New("takes no such argument; tokens and openids are read from standard input")
+
+// kidPattern fits no token, whose parts are joined by dots.
+var kidPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// oneKey is for a command whose argument is the kid of a key.
+func oneKey(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 || !kidPattern.MatchString(args[0]) {
+		return exitWith(cmd, exitUsage, fmt.Errorf("%s takes the kid of one key; `caddy wechat status` lists them", cmd.CommandPath()))
 	}
 	return nil
+}
+
+// noArgs is for commands that take flags only.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return exitWith(cmd, exitUsage, fmt.Errorf("%s %w", cmd.CommandPath(), errArguments))
+	}
+	return nil
+}
+
+// flagError says which flag has a wrong value, but not the value, nor what is no
+// flag at all.
+func flagError(cmd *cobra.Command, err error) error {
+	text := "unknown flag, or one without its value"
+	var invalid interface{ GetValue() string }
+	if errors.As(err, &invalid) && invalid.GetValue() != "" {
+		text = strings.ReplaceAll(err.Error(), strconv.Quote(invalid.GetValue()), "given")
+	}
+	return exitWith(cmd, exitUsage, fmt.Errorf("%s: %s; --help lists the flags", cmd.CommandPath(), text))
 }
 
 // The statuses that commands exit with.

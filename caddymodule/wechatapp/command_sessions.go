@@ -11,7 +11,7 @@ import (
 
 func sessionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "sessions", Short: "Lists and ends sessions, keeps users out",
+		Use: "sessions", Short: "Lists and ends sessions, keeps users out", Args: noArgs, RunE: showHelp,
 		Long: `
 Lists and ends sessions and keeps users out. The openid of the user is read from
 standard input:
@@ -59,7 +59,7 @@ func userCommand(name, short, path string, options func(*cobra.Command, map[stri
 	var appID string
 	var everybody bool
 	body := make(map[string]any)
-	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: name, Short: short, Args: noArgs}
 	client.addFlags(cmd)
 	cmd.Flags().StringVar(&appID, "app", "", "The AppID of the Mini Program")
 	if name == "end" {
@@ -96,7 +96,7 @@ func userCommand(name, short, path string, options func(*cobra.Command, map[stri
 // verdictWords say what each verdict means and what to do.
 var verdictWords = map[string]string{
 	"live":              "it counts: requests with it pass",
-	"expired":           "it is past its end; the Mini Program has to log in again",
+	"expired":           "it, or its session, is past its end; the Mini Program must log in again",
 	"ended":             "its session was logged out, replaced by newer ones or ended by an operator",
 	"unknown_app":       "it is for an app that the configuration does not have",
 	"unknown_key":       "its key is not known here: made by another installation, or the key was dropped or rotated out",
@@ -112,7 +112,7 @@ func tokenCommand() *cobra.Command {
 	var client adminClient
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "token", Short: "Explains the token on standard input", Args: cobra.NoArgs,
+		Use: "token", Short: "Explains the token on standard input", Args: noArgs,
 		Long: `
 Explains the token on standard input: whether it counts, for whom it was made and
 with which key. The exit status is 0 if requests with it pass. Sites may still
@@ -131,7 +131,7 @@ refuse it if they do not list its app.`,
 			} else {
 				answer.print(cmd)
 			}
-			if err == nil && answer.Verdict != "live" {
+			if err == nil && answer.Answer != "" {
 				err = errNotLive
 			}
 			return err
@@ -147,6 +147,9 @@ func (e explanationBody) print(cmd *cobra.Command) {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("verdict", "%s: %s", e.Verdict, verdictWords[e.Verdict])
+	if e.Answer != "" {
+		line("answer", "%s", e.Answer)
+	}
 	if e.KeyID != "" {
 		line("key", "%s%s", e.KeyID, map[bool]string{true: " (signs new tokens)"}[e.Signs])
 	}

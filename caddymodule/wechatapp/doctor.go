@@ -51,7 +51,6 @@ if it is used wrongly or the configuration cannot be read.`,
 			return exitWith(cmd, status, err)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
 	cmd.Flags().StringVarP(&o.config, "config", "c", "", "Configuration file (default: Caddyfile in the current directory)")
 	cmd.Flags().StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter")
 	cmd.Flags().BoolVar(&o.offline, "offline", false, "Do not call WeChat")

@@ -76,33 +76,53 @@ func (g *Gateway) verify(text string, k kind, apps Apps, now time.Time) (knownTo
 // session returns the live session of a verified token.
 func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
 	live, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Place: claims.place})
-	switch {
-	case err == nil:
+	if err == nil {
 		if live.Place != claims.place {
 			g.State.verified.place(claims.sum, live.Place)
 		}
 		return live, nil
-	case errors.Is(err, session.ErrNotFound) && !now.Before(claims.Expires):
-		// Tokens end with their session at the latest: in the leeway of the
-		// token the session can only have run out.
-		return session.Session{}, ErrSessionExpired
-	case errors.Is(err, session.ErrNotFound):
-		return session.Session{}, ErrSessionEnded
-	case g.Grace > 0 && now.Sub(claims.IssuedAt) <= g.Grace:
+	}
+	switch err := g.judge(err, claims.Claims, now); {
+	case err == nil:
 		g.Observer.StoreFailed(claims.User.AppID)
 		g.Observer.GracePassed(claims.User.AppID)
 		return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
+	case errors.Is(err, ErrStoreUnavailable):
+		g.Observer.StoreFailed(claims.User.AppID)
+		return session.Session{}, err
+	default:
+		return session.Session{}, err
 	}
-	return session.Session{}, g.storeError(claims.User.AppID, err)
+}
+
+// judge says what a good token is worth whose session the store did not return:
+// nil if it passes by Config.Grace.
+func (g *Gateway) judge(storeErr error, claims token.Claims, now time.Time) error {
+	switch {
+	case errors.Is(storeErr, session.ErrNotFound) && !now.Before(claims.Expires):
+		// Tokens end with their session at the latest: in the leeway of the
+		// token the session can only have run out.
+		return ErrSessionExpired
+	case errors.Is(storeErr, session.ErrNotFound):
+		return ErrSessionEnded
+	case g.Grace > 0 && now.Sub(claims.IssuedAt) <= g.Grace:
+		return nil
+	}
+	return unavailable(storeErr)
 }
 
 func ref(u identity.User) session.Ref {
 	return session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: u.SessionID}
 }
 
-// storeError keeps the cause for the log. A store that cannot tell is never
-// taken for one that says no.
+// storeError counts a failure of the store and keeps its cause for the log.
 func (g *Gateway) storeError(appID string, err error) error {
 	g.Observer.StoreFailed(appID)
+	return unavailable(err)
+}
+
+// unavailable wraps the error of a store that cannot tell, which is never taken for
+// one that says no.
+func unavailable(err error) error {
 	return retryAfter(fmt.Errorf("%w: %w", ErrStoreUnavailable, err), time.Second)
 }

@@ -137,6 +137,9 @@ const (
 type Explanation struct {
 	// Verdict is one of the constants above.
 	Verdict string
+	// Err is what Authenticate would return to a site that lists the app; nil if a
+	// request passes.
+	Err error
 	// Claims, of a token with a good signature. KeyID also of others, if they
 	// name a key.
 	Claims token.Claims
@@ -155,21 +158,29 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 	ring := g.Keys()
 	now := time.Now()
 	claims, problem := ring.Examine(text, now, g.longestLifetime())
-	e := Explanation{Verdict: verdicts[problem], Claims: claims, Signs: claims.KeyID == ring.Signer().ID()}
-	if problem != token.NoProblem {
+	e := Explanation{Verdict: verdicts[problem], Err: ErrLoginRequired, Claims: claims, Signs: claims.KeyID == ring.Signer().ID()}
+	if problem != token.NoProblem && problem != token.Expired {
 		return e
 	}
 	if _, known := g.Apps[claims.User.AppID]; !known {
 		e.Verdict = VerdictUnknownApp
 		return e
 	}
+	if problem == token.Expired {
+		e.Err = ErrSessionExpired
+		return e
+	}
 	_, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), Now: now})
-	switch {
-	case err == nil:
-		e.Verdict = VerdictLive
-	case errors.Is(err, session.ErrNotFound):
+	if err == nil {
+		e.Verdict, e.Err = VerdictLive, nil
+		return e
+	}
+	switch e.Err = g.judge(err, claims, now); {
+	case errors.Is(e.Err, ErrSessionExpired):
+		e.Verdict = VerdictExpired
+	case errors.Is(e.Err, ErrSessionEnded):
 		e.Verdict = VerdictEnded
-	default:
+	default: // it may pass by grace
 		e.Verdict = VerdictUnavailable
 	}
 	return e

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -157,7 +158,10 @@ func TestOperationsNameTheirTarget(t *testing.T) {
 func TestExplainTellsWhatATokenIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ring := testRing(t, 1)
-		w := newWorld(t, func(c *Config) { c.Keys = func() *token.Ring { return ring } })
+		w := newWorld(t, func(c *Config) {
+			c.Keys = func() *token.Ring { return ring }
+			c.MaxLifetime, c.Grace = 3*time.Hour, 10*time.Minute
+		})
 		grant, ended := w.login(t, "code"), w.login(t, "other")
 		if _, err := w.Logout(t.Context(), ended.Token, sites); err != nil {
 			t.Fatal(err)
@@ -172,9 +176,12 @@ func TestExplainTellsWhatATokenIs(t *testing.T) {
 			if e.Verdict != want {
 				t.Errorf("verdict %q, want %q", e.Verdict, want)
 			}
-			good := slices.Contains([]string{VerdictLive, VerdictEnded, VerdictExpired, VerdictUnknownApp}, want)
+			good := slices.Contains([]string{VerdictLive, VerdictEnded, VerdictExpired, VerdictUnknownApp, VerdictUnavailable}, want)
 			if (e.Claims.User.OpenID != "") != good || e.Signs != (e.Claims.KeyID == ring.Signer().ID()) {
 				t.Errorf("%s: %+v", want, e)
+			}
+			if _, err := w.Authenticate(t.Context(), text, Apps{appA, appB}); fmt.Sprint(err) != fmt.Sprint(e.Err) {
+				t.Errorf("%s: a request gets %v, Explain says %v", want, err, e.Err)
 			}
 		}
 		verdict(grant.Token, VerdictLive)
@@ -182,6 +189,17 @@ func TestExplainTellsWhatATokenIs(t *testing.T) {
 		verdict(foreign, VerdictUnknownApp)
 		verdict(grant.Token[:len(grant.Token)-4]+"AAAA", VerdictForged)
 		verdict("hello", VerdictMalformed)
+		time.Sleep(90 * time.Minute)
+		if grant, err = w.Renew(t.Context(), grant.Token, sites); err != nil {
+			t.Fatal(err)
+		}
+		w.store.broken.Store(true)
+		verdict(grant.Token, VerdictUnavailable) // and it passes by grace
+		time.Sleep(time.Hour)
+		verdict(grant.Token, VerdictUnavailable)
+		w.store.broken.Store(false)
+		time.Sleep(30*time.Minute + time.Second)
+		verdict(grant.Token, VerdictExpired) // its session is over; the token has its leeway
 		time.Sleep(3 * time.Hour)
 		verdict(grant.Token, VerdictExpired)
 		ring = testRing(t, 2)
