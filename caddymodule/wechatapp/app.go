@@ -64,7 +64,8 @@ type App struct {
 
 	// The URL of an http, https or socks5 proxy for calls of WeChat, for when
 	// WeChat's IP whitelist asks for a fixed address. The proxy variables of the
-	// environment are ignored.
+	// environment are ignored. A password belongs into a placeholder: either the
+	// whole URL, `{env.WECHAT_PROXY}`, or the password in it, percent-encoded.
 	// Default: none
 	APIProxy string `json:"api_proxy,omitempty"`
 
@@ -174,11 +175,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.resolveApps(); err != nil {
 		return err
 	}
-	client, err := wechat.New(wechat.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout), Proxy: a.APIProxy})
+	client, err := a.newClient()
 	if err != nil {
 		return err
 	}
 	a.client = client
+	settingAPIProxy.warnIfWrittenOut(a.logger, a.APIProxy)
 	inspected := inspectionOf(ctx)
 	inspected.note(a)
 	if a.keys, err = a.openKeys(ctx); err != nil {
@@ -299,18 +301,31 @@ func (a *App) resolveApps() error {
 		if _, taken := a.apps[id]; taken {
 			return fmt.Errorf("app %s is configured twice%s", id, position("app", m.AppID))
 		}
-		secret, literal, err := resolveSecret(m.Secret)
+		secret, err := settingAppSecret.resolve(m.Secret)
 		if err != nil {
-			return fmt.Errorf("app %s: secret: %w%s", id, err, position("app", m.AppID))
+			return fmt.Errorf("app %s: the secret %w%s", id, err, position("app", m.AppID))
 		}
-		if literal {
-			a.logger.Warn("the AppSecret is written out in the configuration; use a placeholder such as {env.WECHAT_SECRET} or {file./path}",
-				zap.String("app", id))
+		settingAppSecret.warnIfWrittenOut(a.logger, m.Secret, zap.String("app", id))
+		if oddAppSecret(secret) {
+			a.logger.Warn("the AppSecret is not 32 hex digits, as WeChat makes them; look whether it was copied whole", zap.String("app", id))
 		}
 		a.apps[id] = wechat.App{ID: id, Secret: secret}
 		a.order = append(a.order, id)
 	}
 	return nil
+}
+
+// newClient returns a client of WeChat as the settings have it.
+func (a *App) newClient() (*wechat.Client, error) {
+	options := wechat.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout)}
+	if a.APIProxy != "" {
+		proxy, err := settingAPIProxy.resolve(a.APIProxy)
+		if err != nil {
+			return nil, fmt.Errorf("api_proxy: %w%s", err, position("api_proxy", a.APIProxy))
+		}
+		options.Proxy = proxy.Reveal()
+	}
+	return wechat.New(options)
 }
 
 func (l *LoginLimit) limit() gateway.Limit {

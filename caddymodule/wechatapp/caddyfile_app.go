@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-wechat/gateway/internal/token"
 	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
@@ -89,13 +88,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "api_timeout":
 		return parseDuration(d, &a.APITimeout, apiTimeoutBounds)
 	case "api_proxy":
-		if err := parseString(d, &a.APIProxy); err != nil {
-			return err
-		}
-		if err := wechat.CheckProxy(a.APIProxy); err != nil {
-			return d.WrapErr(err)
-		}
-		return nil
+		return parseSecret(d, settingAPIProxy, &a.APIProxy)
 	case "login_limit":
 		a.LoginLimit = new(LoginLimit)
 		return a.LoginLimit.unmarshalCaddyfile(d)
@@ -112,10 +105,12 @@ func (a *App) unmarshalMiniProgram(d *caddyfile.Dispenser) error {
 	switch {
 	case m.AppID == "":
 		return d.Err("app: the AppID is empty")
+	case checkAppIDText(m.AppID) != nil:
+		return d.Errf("app: the AppID %v", checkAppIDText(m.AppID))
 	case m.Secret == "":
 		return d.Errf("app %s: the secret is empty", m.AppID)
-	case !isPlaceholder(m.AppID) && !appIDPattern.MatchString(m.AppID):
-		return d.Errf("app: %q is not an AppID", m.AppID)
+	case settingAppSecret.checkText(m.Secret) != nil:
+		return d.Errf("app %s: the secret %v", m.AppID, settingAppSecret.checkText(m.Secret))
 	}
 	for _, other := range a.Apps {
 		if other.AppID == m.AppID {
@@ -165,13 +160,10 @@ func (a *App) unmarshalSigningKeys(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for i, text := range a.SigningKeys {
-		rememberPosition(d, "signing_key", text)
-		if isPlaceholder(text) {
-			continue
-		}
-		if _, err := token.ParseKey(text); err != nil {
+		if err := settingSigningKey.checkText(text); err != nil {
 			return d.Errf("signing_key: number %d: %v", i+1, err)
 		}
+		rememberPosition(d, "signing_key", text)
 	}
 	return nil
 }

@@ -125,8 +125,8 @@ func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for i, id := range h.Apps {
-		if !isPlaceholder(id) && !appIDPattern.MatchString(id) {
-			return d.Errf("app: %q is not an AppID", id)
+		if err := checkAppIDText(id); err != nil {
+			return d.Errf("app: the AppID %v", err)
 		}
 		if slices.Contains(h.Apps[:i], id) {
 			return d.Errf("app: %s is listed twice", id)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -206,14 +206,19 @@ func (a *App) checkSecrets() ([]wechat.App, []doctor.Finding) {
 			continue
 		}
 		f.Subject = id
-		secret, literal, err := resolveSecret(m.Secret)
+		secret, err := settingAppSecret.resolve(m.Secret)
 		switch {
+		case errors.Is(err, errSwapped), errors.Is(err, errNotExpanded):
+			f.Message = fmt.Sprintf("the AppSecret %v%s", err, position("app", m.AppID))
 		case err != nil:
 			f.Message = fmt.Sprintf("the AppSecret is missing: %v%s", err, position("app", m.AppID))
-			f.Action = "set the variable in the environment of the service, or mend the file; run this command with the same environment and as the same user"
-		case literal:
+			f.Action = "set the variable in the environment of the service, or fix the file; run this command with the same environment and as the same user"
+		case settingAppSecret.writtenOut(m.Secret):
 			f.Status, f.Message = doctor.Warn, "the AppSecret is written out in the configuration, and so in every copy of it"
 			f.Action = "use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again"
+		case oddAppSecret(secret):
+			f.Status, f.Message = doctor.Warn, "the AppSecret is not 32 hex digits, as WeChat makes them"
+			f.Action = "look whether it was copied whole, and whether it is this app's"
 		default:
 			f.Status, f.Message, f.Action = doctor.OK, "the AppSecret is there", ""
 		}
@@ -222,7 +227,31 @@ func (a *App) checkSecrets() ([]wechat.App, []doctor.Finding) {
 			apps = append(apps, wechat.App{ID: id, Secret: secret})
 		}
 	}
+	for _, setting := range a.otherSecretsWrittenOut() {
+		findings = append(findings, doctor.Finding{
+			Check: checkSecret, Subject: setting.name, Status: doctor.Warn,
+			Message: "it is written out in the configuration, and so in every copy of it", Action: "use a placeholder such as {env.NAME} or {file./path}",
+		})
+	}
 	return apps, findings
+}
+
+// otherSecretsWrittenOut are the settings besides the apps' own.
+func (a *App) otherSecretsWrittenOut() (found []*secretSetting) {
+	var store struct {
+		Password string `json:"password"`
+		Secret   string `json:"secret"`
+	}
+	_ = json.Unmarshal(a.StoreRaw, &store) // another store has others, or none
+	texts := map[*secretSetting][]string{
+		settingSigningKey: a.SigningKeys, settingAPIProxy: {a.APIProxy}, settingRedisPass: {store.Password}, settingRedisSecret: {store.Secret},
+	}
+	for _, setting := range secretSettings {
+		if slices.ContainsFunc(texts[setting], setting.writtenOut) {
+			found = append(found, setting)
+		}
+	}
+	return found
 }
 
 // askWeChat makes the checks that need WeChat.
@@ -230,7 +259,7 @@ func (a *App) askWeChat(ctx context.Context, apps []wechat.App, offline bool) []
 	if offline {
 		return skipped("not tested, because of --offline", doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
 	}
-	client, err := wechat.New(wechat.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout), Proxy: a.APIProxy})
+	client, err := a.newClient()
 	if err != nil {
 		return skipped("not tested: "+err.Error(), doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
 	}

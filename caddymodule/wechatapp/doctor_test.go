@@ -35,6 +35,7 @@ type patient struct {
 func newPatient(t *testing.T, options ...func(*gatewayTest)) *patient {
 	t.Helper()
 	t.Setenv("WECHAT_TEST_SECRET", testSecret)
+	t.Setenv("WECHAT_TEST_KEY", testKey)
 	p := &patient{gatewayTest: &gatewayTest{
 		t: t, scheme: "http", addr: "127.0.0.1:8080", storage: t.TempDir(), wechat: wechattest.New(testApp, testSecret),
 	}}
@@ -133,9 +134,9 @@ func wantFinding(t *testing.T, name string, findings []doctor.Finding, check str
 
 func TestDoctorFindsNothingWrong(t *testing.T) {
 	for name, p := range map[string]*patient{
-		"memory":      newPatient(t, withGlobal("signing_key "+testKey)),
-		"https":       newPatient(t, withGlobal("signing_key "+testKey), func(g *gatewayTest) { g.scheme, g.addr = "https", "example.com" }),
-		"token query": newPatient(t, withGlobal("signing_key "+testKey), withSite("wechat_auth {\ntoken query t\n}\nreverse_proxy 127.0.0.1:1")),
+		"memory":      newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}")),
+		"https":       newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), func(g *gatewayTest) { g.scheme, g.addr = "https", "example.com" }),
+		"token query": newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), withSite("wechat_auth {\ntoken query t\n}\nreverse_proxy 127.0.0.1:1")),
 	} {
 		status, findings := p.examine()
 		if status != exitFine {
@@ -297,7 +298,7 @@ func TestDoctorOnStores(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, findings = newPatient(t, withGlobal("signing_key "+testKey), func(g *gatewayTest) { g.storage = filepath.Join(file, "storage") }).examine()
+	_, findings = newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), func(g *gatewayTest) { g.storage = filepath.Join(file, "storage") }).examine()
 	wantFinding(t, "storage that cannot be", findings, checkStore, doctor.Fail, "memory", "storage")
 }
 
@@ -380,7 +381,7 @@ func TestDoctorAsAProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPatient(t, withGlobal("signing_key "+testKey))
+	p := newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"))
 	run := func(args ...string) (int, string, string) {
 		var out, errout bytes.Buffer
 		cmd := exec.Command(binary, append([]string{"wechat", "doctor"}, args...)...)

@@ -165,9 +165,9 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 	}
 	var apps gateway.Apps
 	for _, text := range h.Apps {
-		id, err := resolveAppID(text)
+		id, err := resolveAppID("wechat_auth app", text)
 		if err != nil {
-			return nil, fmt.Errorf("wechat_auth: %w", err)
+			return nil, err
 		}
 		if _, known := h.app.apps[id]; !known {
 			return nil, fmt.Errorf("wechat_auth: app %q is not in the global option wechat, which has: %s%s",

@@ -77,8 +77,8 @@ func (s *Headers) cloudHosting() (*identity.CloudHosting, error) {
 			return nil, fmt.Errorf("headers: %s: %q cannot be a header's value here", name, value)
 		}
 	}
-	if s.Reuse != "" && !appIDPattern.MatchString(s.Reuse) {
-		return nil, fmt.Errorf("headers: reuse: %q is not an AppID", s.Reuse)
+	if s.Reuse != "" && checkAppID(s.Reuse) != nil {
+		return nil, fmt.Errorf("headers: reuse: the AppID %w", checkAppID(s.Reuse))
 	}
 	preset := &identity.CloudHosting{EnvID: s.EnvID, Source: s.Source, Owner: s.Reuse, Service: s.Service, Region: s.Region}
 	setDefault(&preset.Source, identity.DefaultSource)

@@ -13,11 +13,131 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/wechat"
 )
+
+// secretSetting is a setting that can hold a secret. All of them take placeholders
+// and are warned about when they are written out, and none is in an error or a log.
+type secretSetting struct {
+	// name is what an operator knows it by.
+	name string
+	// check returns what is wrong with the shape of a value, and never the value.
+	check func(plain string) error
+	// writtenOut reports whether the text as configured has a secret in it.
+	writtenOut func(text string) bool
+}
+
+// The settings that can hold a secret.
+var (
+	settingAppSecret   = &secretSetting{name: "AppSecret", check: checkAppSecret, writtenOut: noPlaceholder}
+	settingSigningKey  = &secretSetting{name: "signing_key", check: checkKey, writtenOut: noPlaceholder}
+	settingRedisPass   = &secretSetting{name: "password", check: anySecret, writtenOut: noPlaceholder}
+	settingRedisSecret = &secretSetting{name: "secret", check: checkKey, writtenOut: noPlaceholder}
+	settingAPIProxy    = &secretSetting{name: "api_proxy", check: wechat.CheckProxy, writtenOut: passwordInURL}
+
+	secretSettings = []*secretSetting{settingAppSecret, settingSigningKey, settingRedisPass, settingRedisSecret, settingAPIProxy}
+)
+
+// resolve returns the value of the setting with its placeholders expanded.
+func (s *secretSetting) resolve(text string) (secret.String, error) {
+	plain, _, err := resolve(text)
+	if err == nil {
+		err = s.check(plain)
+	}
+	if err != nil {
+		return secret.String{}, err
+	}
+	return secret.New(plain), nil
+}
+
+// checkText finds what is wrong with a text before its placeholders are known.
+func (s *secretSetting) checkText(text string) error {
+	if isPlaceholder(text) {
+		return nil
+	}
+	return s.check(text)
+}
+
+// warnIfWrittenOut says that a secret is in every copy of the configuration.
+func (s *secretSetting) warnIfWrittenOut(logger *zap.Logger, text string, fields ...zap.Field) {
+	if s.writtenOut(text) {
+		logger.Warn("a secret is "+writtenOut, append(fields, zap.String("setting", s.name))...)
+	}
+}
+
+const writtenOut = "written out in the configuration, and so in every copy of it; use a placeholder such as {env.NAME} or {file./path}"
+
+func noPlaceholder(text string) bool { return text != "" && !isPlaceholder(text) }
+
+// passwordInURL reports whether a URL has a password that is no placeholder.
+func passwordInURL(text string) bool {
+	_, rest, _ := strings.Cut(text, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	end := strings.LastIndexByte(authority, '@')
+	if end < 0 {
+		return false
+	}
+	_, password, _ := strings.Cut(authority[:end], ":")
+	return password != "" && !isPlaceholder(password)
+}
+
+func anySecret(string) error { return nil }
+
+func checkKey(plain string) error {
+	_, err := token.ParseKey(plain)
+	return err
+}
+
+var (
+	appIDPattern     = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+	appSecretPattern = regexp.MustCompile(`^[0-9A-Fa-f]{32}$`)
+
+	errSwapped     = errors.New("is an AppID, and not a secret: the AppID comes first, then the secret")
+	errNotExpanded = errors.New("begins with $, which nothing expands: write {env.NAME} for the variable NAME")
+	errNotAppID    = errors.New("is not an AppID, which is wx and 16 hex digits in lower case")
+)
+
+// checkAppSecret refuses what is certainly no AppSecret. That one has 32 hex digits
+// is observed and not specified, so only [oddAppSecret] looks for them.
+func checkAppSecret(plain string) error {
+	switch {
+	case appIDPattern.MatchString(strings.ToLower(plain)):
+		return errSwapped
+	case strings.HasPrefix(plain, "$"):
+		return errNotExpanded
+	}
+	return nil
+}
+
+// oddAppSecret reports whether WeChat has probably not made the AppSecret.
+func oddAppSecret(plain secret.String) bool { return !appSecretPattern.MatchString(plain.Reveal()) }
+
+// checkAppID looks at the shape of an AppID. The error does not have the text, which
+// may be a secret.
+func checkAppID(text string) error {
+	switch {
+	case appIDPattern.MatchString(text):
+		return nil
+	case strings.HasPrefix(text, "$"):
+		return errNotExpanded
+	case appSecretPattern.MatchString(text):
+		return fmt.Errorf("%w; this looks like an AppSecret, which comes second", errNotAppID)
+	}
+	return errNotAppID
+}
+
+// checkAppIDText is checkAppID for a text that may be a placeholder.
+func checkAppIDText(text string) error {
+	if isPlaceholder(text) {
+		return nil
+	}
+	return checkAppID(text)
+}
 
 // resolve expands the placeholders of a setting. Empty and unknown ones are
 // errors that name the placeholder, never its value.
@@ -45,24 +165,16 @@ func literalBraces(text string) bool {
 	return strings.HasPrefix(text, "{") && strings.Index(text, "}") == len(text)-1
 }
 
-func resolveSecret(text string) (value secret.String, literal bool, err error) {
-	plain, literal, err := resolve(text)
-	return secret.New(plain), literal, err
-}
+func (m *MiniProgram) appID() (string, error) { return resolveAppID("app", m.AppID) }
 
-// appIDPattern is wider than what WeChat hands out today (`wx` and 16 hex
-// digits), which is observed and not specified.
-var appIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-func (m *MiniProgram) appID() (string, error) { return resolveAppID(m.AppID) }
-
-func resolveAppID(text string) (string, error) {
+// resolveAppID returns the AppID that a setting names.
+func resolveAppID(setting, text string) (string, error) {
 	id, _, err := resolve(text)
-	if err != nil {
-		return "", fmt.Errorf("app: AppID %w%s", err, position("app", text))
+	if err == nil {
+		err = checkAppID(id)
 	}
-	if !appIDPattern.MatchString(id) {
-		return "", fmt.Errorf("app: %q is not an AppID%s", id, position("app", text))
+	if err != nil {
+		return "", fmt.Errorf("%s: the AppID %w%s", setting, err, position(setting, text))
 	}
 	return id, nil
 }
@@ -74,13 +186,14 @@ func (a *App) openKeys(ctx caddy.Context) (*keyring.Ring, error) {
 	}
 	keys := make([]token.Key, len(a.SigningKeys))
 	for i, text := range a.SigningKeys {
-		plain, _, err := resolve(text)
+		plain, err := settingSigningKey.resolve(text)
 		if err == nil {
-			keys[i], err = token.ParseKey(plain)
+			keys[i], err = token.ParseKey(plain.Reveal())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("signing_key: number %d: %w%s", i+1, err, position("signing_key", text))
 		}
+		settingSigningKey.warnIfWrittenOut(a.logger, text)
 	}
 	ring, err := token.NewRing(keys...)
 	if err != nil {
@@ -128,15 +241,34 @@ func checkPermissions(storage certmagic.Storage, key string) error {
 // process does without.
 var positions sync.Map // [2]string{setting, text} → "file:line"
 
+// rememberPosition remembers placeholders and AppIDs. Secrets that are written out
+// are checked at once, and must not stay here for as long as the process lives.
 func rememberPosition(d *caddyfile.Dispenser, setting, text string) {
-	positions.Store([2]string{setting, text}, fmt.Sprintf("%s:%d", d.File(), d.Line()))
+	if literalBraces(text) || appIDPattern.MatchString(text) {
+		positions.Store([2]string{setting, text}, fmt.Sprintf("%s:%d", d.File(), d.Line()))
+	}
 }
 
-// position returns " (file:line)" of a setting if it is known.
+// position returns ", at file:line" of a setting if it is known.
 func position(setting, text string) string {
 	where, known := positions.Load([2]string{setting, text})
 	if !known {
 		return ""
 	}
 	return fmt.Sprintf(", at %s", where)
+}
+
+// parseSecret reads the only argument of an option that can hold a secret. Caddy's
+// own errors would repeat it.
+func parseSecret(d *caddyfile.Dispenser, setting *secretSetting, into *string) error {
+	args := d.RemainingArgs()
+	if len(args) != 1 || args[0] == "" {
+		return d.Errf("%s: needs one argument, in quotes if it has a space in it", setting.name)
+	}
+	if err := setting.checkText(args[0]); err != nil {
+		return d.Errf("%s: %v", setting.name, err)
+	}
+	rememberPosition(d, setting.name, args[0])
+	*into = args[0]
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -148,6 +149,9 @@ func (s *RedisStore) check() error {
 }
 
 func checkAddress(address string) error {
+	if strings.ContainsAny(address, "@/") { // it may have a password in it
+		return errors.New("redis: an address is host:port and no URL; user, password and database are options of their own")
+	}
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
 		return fmt.Errorf("redis: address %q is not host:port", address)
 	}
@@ -161,7 +165,8 @@ func (s *RedisStore) options() (redis.Options, error) {
 		KeyPrefix: s.KeyPrefix, Timeout: time.Duration(s.Timeout),
 	}
 	if s.Password != "" {
-		password, _, err := resolveSecret(s.Password)
+		password, err := settingRedisPass.resolve(s.Password)
+		settingRedisPass.warnIfWrittenOut(s.env.logger, s.Password)
 		if err != nil {
 			return o, fmt.Errorf("redis: password: %w%s", err, position("password", s.Password))
 		}
@@ -169,10 +174,11 @@ func (s *RedisStore) options() (redis.Options, error) {
 	}
 	key := s.env.key
 	if s.Secret != "" {
-		text, _, err := resolve(s.Secret)
+		text, err := settingRedisSecret.resolve(s.Secret)
+		settingRedisSecret.warnIfWrittenOut(s.env.logger, s.Secret)
 		var own token.Key
 		if err == nil {
-			own, err = token.ParseKey(text)
+			own, err = token.ParseKey(text.Reveal())
 		}
 		if err != nil {
 			return o, fmt.Errorf("redis: secret: %w%s", err, position("secret", s.Secret))
@@ -275,18 +281,10 @@ func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) erro
 	switch option {
 	case "username":
 		return parseString(d, &s.Username)
-	case "password", "secret":
-		into := map[string]*string{"password": &s.Password, "secret": &s.Secret}[option]
-		if err := parseString(d, into); err != nil {
-			return err
-		}
-		rememberPosition(d, option, *into)
-		if option == "secret" && !isPlaceholder(*into) {
-			if _, err := token.ParseKey(*into); err != nil {
-				return d.Errf("secret: %v", err)
-			}
-		}
-		return nil
+	case "password":
+		return parseSecret(d, settingRedisPass, &s.Password)
+	case "secret":
+		return parseSecret(d, settingRedisSecret, &s.Secret)
 	case "db":
 		return parseNumber(d, &s.DB, redisDBBounds)
 	case "tls":

@@ -148,9 +148,9 @@ func (a *API) resolveApps() ([]string, error) {
 	}
 	var ids []string
 	for _, text := range a.AppIDs {
-		id, err := resolveAppID(text)
+		id, err := resolveAppID("wechat_api", text)
 		if err != nil {
-			return nil, fmt.Errorf("wechat_api: %w", err)
+			return nil, err
 		}
 		if _, known := a.app.apps[id]; !known {
 			return nil, fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.order, " "))
@@ -298,9 +298,10 @@ func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	a.AppIDs = d.RemainingArgs()
 	for i, id := range a.AppIDs {
-		if !isPlaceholder(id) && !appIDPattern.MatchString(id) {
-			return d.Errf("wechat_api: %q is not an AppID", id)
+		if err := checkAppIDText(id); err != nil {
+			return d.Errf("wechat_api: the AppID %v", err)
 		}
+		rememberPosition(d, "wechat_api", id)
 		if slices.Contains(a.AppIDs[:i], id) {
 			return d.Errf("wechat_api: app %s is named twice", id)
 		}

@@ -100,7 +100,7 @@ func New(o Options) (*Client, error) {
 	if o.Proxy != "" {
 		proxy, err := parseProxy(o.Proxy)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("api_proxy: %w", err)
 		}
 		c.transport.Proxy = http.ProxyURL(proxy)
 	}
@@ -129,6 +129,8 @@ func CheckBase(raw string) error {
 func parseBase(raw string) (*url.URL, error) {
 	base, err := url.Parse(raw)
 	switch {
+	case strings.Contains(raw, "@") && (err != nil || base.User == nil):
+		return nil, errors.New("api: not a URL such as https://api.weixin.qq.com") // may have a password in it
 	case err != nil || base.Host == "" || base.Hostname() == "":
 		return nil, fmt.Errorf("api: %q is not a URL such as https://api.weixin.qq.com", raw)
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
@@ -143,7 +145,8 @@ func parseBase(raw string) (*url.URL, error) {
 	return nil, fmt.Errorf("api: %q: only https is supported", raw)
 }
 
-// CheckProxy returns an error unless raw can be the URL of a proxy.
+// CheckProxy returns an error unless raw can be the URL of a proxy. The error does
+// not have the URL, which may have a password in it.
 func CheckProxy(raw string) error {
 	_, err := parseProxy(raw)
 	return err
@@ -152,13 +155,13 @@ func CheckProxy(raw string) error {
 func parseProxy(raw string) (*url.URL, error) {
 	proxy, err := url.Parse(raw)
 	if err != nil || proxy.Host == "" {
-		return nil, errors.New("api_proxy: not a URL such as http://127.0.0.1:3128") // may have a password in it
+		return nil, errors.New("not a URL such as http://127.0.0.1:3128")
 	}
 	switch proxy.Scheme {
 	case "http", "https", "socks5", "socks5h":
 		return proxy, nil
 	}
-	return nil, fmt.Errorf("api_proxy: scheme %q is not http, https or socks5", proxy.Scheme)
+	return nil, errors.New("the scheme must be http, https or socks5")
 }
 
 // call is one request to the API.
