@@ -1,71 +1,143 @@
-/** The options of a wx call, by its own names, and what the client adds. */
-export interface CallOptions {
-  /** A path that begins with `/`, or a URL that begins with `baseURL`. */
-  url: string
-  header?: Record<string, string>
-  /** Send without a token and without logging in, for what guests may see. */
-  guest?: boolean
+// The client's types need no other types. Where a platform is given as `wx`,
+// calls take its option types, and sockets are its sockets.
+
+/** What a login, renewal, logout, socket or session call was refused with. */
+export interface GatewayError extends Error {
+  errMsg: string
+  /** The gateway's code, as `code_rejected` or `wechat_unavailable`. */
+  error?: string
+  statusCode?: number
+  /** Seconds that the gateway asks to wait. */
+  retryAfter?: number
+  data?: any
+  header?: Record<string, any>
+}
+
+// Platforms differ in what their results have besides.
+interface Callbacks {
   success?: (res: any) => void
   fail?: (err: any) => void
   complete?: (res: any) => void
-  /** Every other option of wx.request, wx.uploadFile, … is passed on. */
-  [option: string]: any
 }
 
-/** A promise for the result, with the methods of wx's RequestTask. */
-export interface Call<T> extends Promise<T> {
-  abort(): void
-  onHeadersReceived(listener: (res: any) => void): void
-  offHeadersReceived(listener?: (res: any) => void): void
-  onChunkReceived(listener: (res: any) => void): void
-  offChunkReceived(listener?: (res: any) => void): void
-  onProgressUpdate(listener: (res: any) => void): void
-  offProgressUpdate(listener?: (res: any) => void): void
+interface CommonOptions {
+  /** A path that begins with `/`, or a URL that begins with `baseURL`. */
+  url: string
+  /** Sent with the call. The client sets `Authorization`. */
+  header?: Record<string, any>
+  /** Ends the whole call, its login included, in ms. Default: that of the client, for each time that it is sent. */
+  timeout?: number
+  /** Send without a token and without logging in, for what guests may see. */
+  guest?: boolean
 }
 
-export interface RequestResult<T = any> {
-  data: T
-  statusCode: number
-  header: Record<string, string>
-  cookies?: string[]
-  errMsg: string
+/** The options of wx.request, uni.request and Taro.request. */
+export interface RequestOptions extends CommonOptions, Callbacks {
+  data?: any
+  method?: 'OPTIONS' | 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'TRACE' | 'CONNECT'
+  dataType?: string
+  responseType?: string
+  enableCache?: boolean
+  enableHttp2?: boolean
+  enableQuic?: boolean
+  enableHttpDNS?: boolean
+  httpDNSServiceId?: string
+  httpDNSTimeout?: number
+  enableChunked?: boolean
+  enableProfile?: boolean
+  forceCellularNetwork?: boolean
+  redirect?: 'follow' | 'manual' | 'error'
+  useHighPerformanceMode?: boolean
+  sslVerify?: boolean
+  withCredentials?: boolean
+  firstIpv4?: boolean
+  enableCookie?: boolean
+  cloudCache?: object | boolean
+  defer?: boolean
+  mode?: string
+  credentials?: string
+  cache?: string
+  retryTimes?: number
+  jsonp?: boolean | string
+  jsonpCache?: boolean
+  tls?: any
 }
 
-export interface UploadResult {
-  data: string
-  statusCode: number
-  header?: Record<string, string>
-  errMsg: string
-}
-
-export interface DownloadResult {
-  tempFilePath: string
+/** The options of wx.uploadFile and its kin. */
+export interface UploadOptions extends CommonOptions, Callbacks {
   filePath?: string
-  statusCode: number
-  header?: Record<string, string>
-  errMsg: string
+  name?: string
+  fileName?: string
+  formData?: Record<string, any>
+  enableHttp2?: boolean
+  enableProfile?: boolean
+  enableQuic?: boolean
+  useHighPerformanceMode?: boolean
+  enableHttpDNS?: boolean
+  httpDNSServiceId?: string
+  withCredentials?: boolean
+  fileType?: 'image' | 'video' | 'audio'
+  file?: any
+  files?: any[]
+}
+
+/** The options of wx.downloadFile and its kin. */
+export interface DownloadOptions extends CommonOptions, Callbacks {
+  filePath?: string
+  enableHttp2?: boolean
+  enableProfile?: boolean
+  enableQuic?: boolean
+  useHighPerformanceMode?: boolean
+  enableHttpDNS?: boolean
+  httpDNSServiceId?: string
+  withCredentials?: boolean
+}
+
+/** The options of wx.connectSocket and its kin. */
+export interface SocketOptions extends CommonOptions, Callbacks {
+  protocols?: string[]
+  method?: string
+  tcpNoDelay?: boolean
+  perMessageDeflate?: boolean
+  forceCellularNetwork?: boolean
+  multiple?: boolean
 }
 
 /** The options of wx.cloud.callContainer. */
-export interface ContainerOptions {
+export interface ContainerOptions extends Omit<RequestOptions, 'url' | 'redirect'> {
   /** A path; `/` in front is added if it is missing. */
   path: string
-  method?: string
-  /** `X-WX-SERVICE` and `X-WX-EXCLUDE-CREDENTIALS` mean what they mean there. */
-  header?: Record<string, string>
-  data?: any
-  dataType?: string
-  responseType?: string
-  timeout?: number
   followRedirect?: boolean
   /** As the header `X-WX-SERVICE`. */
   service?: string
   /** Accepted and not needed: the gateway is named in `baseURL`. */
   config?: { env?: string; [option: string]: any }
-  success?: (res: ContainerResult) => void
-  fail?: (err: any) => void
-  complete?: (res: any) => void
-  [option: string]: any
+  verbose?: boolean
+}
+
+interface Result {
+  statusCode: number
+  header: Record<string, any>
+  cookies?: string[]
+  /** What the platform measured, if it was asked to. */
+  profile?: any
+  errMsg: string
+  /** What else the platform gives. */
+  [detail: string]: any
+}
+
+export interface RequestResult<T = any> extends Result {
+  data: T
+}
+
+export interface UploadResult extends Result {
+  data: string
+}
+
+/** A refusal of the gateway has no file. */
+export interface DownloadResult extends Result {
+  tempFilePath: string
+  filePath?: string
 }
 
 export interface ContainerResult<T = any> extends RequestResult<T> {
@@ -74,40 +146,80 @@ export interface ContainerResult<T = any> extends RequestResult<T> {
   callID: string
 }
 
-/** What a login, renewal, logout or session call was refused with. */
-export interface GatewayError extends Error {
-  errMsg: string
-  /** The gateway's code, as `code_rejected` or `wechat_unavailable`. */
-  error?: string
-  statusCode?: number
-  /** Seconds the gateway asks to wait. */
-  retryAfter?: number
-  data?: any
-  header?: Record<string, string>
+type Listener = (res: any) => void
+
+/**
+ * A promise for the result, with the methods of wx's task. Their events are
+ * those of the answer that the promise gives.
+ */
+export interface Call<T> extends Promise<T> {
+  /** Ends the call now. */
+  abort(): void
+  onHeadersReceived(listener: Listener): void
+  offHeadersReceived(listener?: Listener): void
+  onChunkReceived(listener: Listener): void
+  offChunkReceived(listener?: Listener): void
+  onProgressUpdate(listener: Listener): void
+  offProgressUpdate(listener?: Listener): void
 }
 
-export interface ClientOptions {
+/** wx's SocketTask. */
+export interface SocketTask {
+  send(options: { data: string | ArrayBuffer } & Callbacks): void
+  close(options?: { code?: number; reason?: string } & Callbacks): void
+  onOpen(listener: Listener): void
+  onClose(listener: Listener): void
+  onError(listener: Listener): void
+  onMessage(listener: Listener): void
+}
+
+/** What a platform must have: `wx`, `uni` and `Taro` do. */
+export interface Platform {
+  login: Function
+  request: Function
+  uploadFile?: Function
+  downloadFile?: Function
+  connectSocket?: Function
+  getStorageSync?: Function
+  setStorageSync?: Function
+  getEnterOptionsSync?: Function
+  getLaunchOptionsSync?: Function
+  getFileSystemManager?: Function
+}
+
+/** The sockets of a platform. */
+type SocketOf<P> = P extends { connectSocket(options: any): infer R }
+  ? [R] extends [PromiseLike<infer S>]
+    ? S
+    : R
+  : SocketTask
+
+export interface ClientOptions<P = Platform> {
   /** Where the gateway is, as `https://example.com`. */
   baseURL: string
   /** Where the gateway's routes are. Default: `/wechat` */
   prefix?: string
   /** The platform: `wx`, `uni` or `Taro`. Default: the global `wx` */
-  wx?: any
+  wx?: P
   /** The Mini Program's AppID; needed only if the site serves several. */
   appid?: string
   /** The longest `Retry-After` that is waited for, in seconds. Default: 10 */
   maxRetryAfter?: number
+  /** Ends what has no `timeout` of its own, each time that it is sent, in ms. Default: 60000, as with wx */
+  timeout?: number
+  /** Keep the cookies of the app's answers and send them again, as browsers do. Default: false */
+  cookies?: boolean
 }
 
-export interface Client {
+export interface Client<Socket = SocketTask> {
   /** wx.request as the logged-in user. Every status is a result, as with wx. */
-  request<T = any>(options: CallOptions): Call<RequestResult<T>>
+  request<T = any>(options: RequestOptions): Call<RequestResult<T>>
   /** wx.cloud.callContainer, for apps that leave Cloud Hosting. With callbacks it returns nothing. */
   callContainer<T = any>(options: ContainerOptions): Promise<ContainerResult<T>>
-  uploadFile(options: CallOptions & { filePath: string; name: string }): Call<UploadResult>
-  downloadFile(options: CallOptions): Call<DownloadResult>
-  /** Gives wx's SocketTask; the token is tried on the gateway first. */
-  connectSocket(options: CallOptions): Promise<any>
+  uploadFile(options: UploadOptions): Call<UploadResult>
+  downloadFile(options: DownloadOptions): Call<DownloadResult>
+  /** Gives the platform's SocketTask; the token is tried on the gateway first. */
+  connectSocket(options: SocketOptions): Promise<Socket>
   /** Logs in anew. Requests do so by themselves; this ends what logout began. */
   login(): Promise<{ token: string; expires_in: number }>
   /** Ends the session. Until login(), requests are sent as a guest's. */
@@ -116,7 +228,11 @@ export interface Client {
   session(): Promise<{ appid: string; expires_in: number; session_expires_in: number }>
 }
 
-export function createClient(options: ClientOptions): Client
+export function createClient(options: ClientOptions & { wx?: undefined }): Client
+export function createClient<P extends Platform>(options: ClientOptions<P>): Client<SocketOf<P>>
 
 /** A header of a result; platforms spell names in upper or lower case. */
-export function getHeader(res: { header?: Record<string, string> }, name: string): string | undefined
+export function getHeader(res: { header?: any }, name: string): string | undefined
+
+declare const api: { createClient: typeof createClient; getHeader: typeof getHeader }
+export default api

@@ -1,465 +1,1124 @@
 // caddy-wechat client: logs a WeChat Mini Program in at the gateway and sends
-// its requests with the token. One file, no dependencies, no build step.
-// It is also read by browsers as a plain script, for the playground.
-(function (root, api) {
-  if (typeof module === 'object' && module.exports) module.exports = api
-  else root.caddyWechat = api
-})(typeof globalThis === 'object' ? globalThis : this, (function () {
-  'use strict'
+// its requests with the token. One file, no dependencies. Made from src/ of
+// client/ by build.js; change it there.
+;(function (root) {
+'use strict'
 
-  const SINGLE_PAGE = 1154 // scene of a page shown in Moments: no wx.login there
-  const TIMEOUT = 10000 // of login, renew and logout; the gateway gives WeChat 5 s
-  const REPEATS = [500, 2000] // pauses before a login whose answer was lost is sent again, ms
-  const RENEW_AGAIN = 60000 // after a renewal that failed, ms
-  const MAX_REFUSED = 3600 // a longer Retry-After is not believed, s
-  // wx runs 10 of a kind at once. Two places stay free for login and renew, or
-  // slow requests could keep out the login that others wait for.
-  const PLACES = { request: 8, uploadFile: 10, downloadFile: 10 }
-  const TASK_METHODS = ['onHeadersReceived', 'offHeadersReceived', 'onChunkReceived', 'offChunkReceived', 'onProgressUpdate', 'offProgressUpdate']
-  const NEEDS_LOGIN = ['login_required', 'session_expired', 'session_ended']
-  const TRY_LATER = ['rate_limited', 'wechat_unavailable', 'store_unavailable']
-  const SAFE_TO_REPEAT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']
+const MARK = 'x-wechat-gateway'
+const NEEDS_LOGIN = ['login_required', 'session_expired', 'session_ended']
 
-  // getHeader reads a header of a result; platforms spell names differently.
-  function getHeader(res, name) {
-    const header = (res && res.header) || {}
-    const found = Object.keys(header).find((key) => key.toLowerCase() === name.toLowerCase())
-    return found === undefined ? undefined : String(header[found])
+function headersOf(given) {
+  let header = given
+  if (typeof header === 'string') header = parseHeaders(header)
+  if (!header || typeof header !== 'object') return null
+  const names = Object.keys(header)
+  if (!names.length) return null
+  const all = {}
+  names.forEach((name) => {
+    if (header[name] !== undefined && header[name] !== null) all[name.toLowerCase()] = String(header[name])
+  })
+  return all
+}
+
+function parseHeaders(text) {
+  const parsed = parseJSON(text)
+  if (parsed) return parsed
+  const all = {}
+  text.split(/\r?\n/).forEach((line) => {
+    const colon = line.indexOf(':')
+    if (colon > 0) all[line.slice(0, colon).trim()] = line.slice(colon + 1).trim()
+  })
+  return all
+}
+
+function parseJSON(text) {
+  try {
+    return JSON.parse(text)
+  } catch (e) {
+    return undefined
+  }
+}
+
+function getHeader(res, name) {
+  const header = headersOf(res && res.header)
+  return header ? header[name.toLowerCase()] : undefined
+}
+
+class Answer {
+  constructor(res, eventHeader) {
+    const early = headersOf(eventHeader)
+    const late = headersOf(res.header)
+    this.res = res
+    this.header = early || late ? Object.assign({}, early, late) : null
+    this.status = Number(res.statusCode)
+    this.code = (this.header && this.header[MARK]) || undefined
   }
 
-  // errorCode is the gateway's word for what went wrong, if it was the gateway.
-  function errorCode(res) {
-    let data = res.data
-    try {
-      if (typeof ArrayBuffer === 'function' && data instanceof ArrayBuffer && data.byteLength < 4096) {
-        data = String.fromCharCode.apply(null, new Uint8Array(data))
-      }
-      if (typeof data === 'string') data = JSON.parse(data)
-    } catch (e) {
-      return undefined
+  result() {
+    const res = this.res
+    const shows = headersOf(res.header) || !this.header
+    const refused = this.code !== undefined && (res.tempFilePath !== undefined || res.filePath !== undefined)
+    if (shows && !refused) return res
+    const copy = Object.assign({}, res)
+    if (!shows) copy.header = this.header
+    if (refused) {
+      delete copy.tempFilePath
+      delete copy.filePath
     }
-    return data && typeof data.error === 'string' ? data.error : undefined
+    return copy
   }
 
-  // refusesToken tells the gateway's 401 from one of the app behind it. Answers
-  // to HEAD and to downloads have no body to look at.
-  function refusesToken(res) {
-    if (res.statusCode !== 401) return false
-    const code = errorCode(res)
-    if (code !== undefined) return NEEDS_LOGIN.indexOf(code) >= 0
-    const bodiless = res.data === undefined || res.data === null || res.data === ''
-    return bodiless && /^bearer\b/i.test(getHeader(res, 'www-authenticate') || '')
+  refusesToken() {
+    return NEEDS_LOGIN.indexOf(this.code) >= 0
   }
 
-  // retryAfter is how many seconds a 429 or 503 asks to wait.
-  function retryAfter(res) {
-    if (res.statusCode !== 429 && res.statusCode !== 503) return undefined
-    const value = getHeader(res, 'retry-after')
-    if (value === undefined) return undefined
+  retryAfter() {
+    const asks = isNaN(this.status) || this.status === 429 || this.status === 503
+    const value = this.header && this.header['retry-after']
+    if (!asks || !value) return undefined
     const seconds = /^\s*\d+\s*$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000)
     return isNaN(seconds) ? undefined : Math.max(0, seconds)
   }
+}
 
-  function failure(text, fields) {
-    return Object.assign(new Error(text), { errMsg: text }, fields)
+function bodyCode(res) {
+  let data = res.data
+  if (typeof ArrayBuffer === 'function' && data instanceof ArrayBuffer && data.byteLength < 4096) {
+    data = String.fromCharCode.apply(null, new Uint8Array(data))
+  }
+  if (typeof data === 'string') data = parseJSON(data)
+  return data && typeof data.error === 'string' ? data.error : undefined
+}
+
+function failure(text, fields) {
+  return Object.assign(new Error(text), { errMsg: text }, fields)
+}
+
+function refusal(what, answer) {
+  const code = answer.code || bodyCode(answer.res)
+  return failure(what + ':fail ' + (code || 'HTTP ' + answer.res.statusCode), {
+    error: code,
+    statusCode: answer.res.statusCode,
+    retryAfter: answer.retryAfter(),
+    data: answer.res.data,
+    header: answer.res.header
+  })
+}
+
+const MAX_DELAY = 0x7fffffff // setTimeout takes no more
+const SINGLE_PAGE = 1154 // scene of a page shown in Moments: no wx.login there
+
+function later(ms, run) {
+  return setTimeout(run, Math.min(ms, MAX_DELAY))
+}
+
+function pause(ms) {
+  return new Promise((resolve) => later(ms, resolve))
+}
+
+function within(promise, ms, giveUp) {
+  return new Promise((resolve, reject) => {
+    const timer = later(ms, () => reject(giveUp()))
+    const done = (settle) => (value) => {
+      clearTimeout(timer)
+      settle(value)
+    }
+    promise.then(done(resolve), done(reject))
+  })
+}
+
+function invoke(platform, name, options, limit, watch) {
+  let cancel
+  const promise = new Promise((resolve, reject) => {
+    let over = false
+    let task = null
+    const settle = (how, value) => {
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      how(value)
+    }
+    const abort = () => {
+      try {
+        if (task && typeof task.abort === 'function') task.abort()
+      } catch (e) {
+      }
+    }
+    const take = (value) => {
+      if (!value || (typeof value !== 'object' && typeof value !== 'function')) return
+      task = value
+      if (over) abort()
+      else if (watch) watch(task)
+    }
+    cancel = (err) => {
+      if (over) return
+      settle(reject, err)
+      abort()
+    }
+    const timer = later(limit, () => cancel({ errMsg: name + ':fail timeout' }))
+    const success = (res) => settle(resolve, res || {})
+    const fail = (err) => settle(reject, asError(name, err))
+    try {
+      take(platform[name](Object.assign({}, options, { success, fail })))
+    } catch (err) {
+      fail(err)
+    }
+    if (!task || typeof task.then !== 'function') return
+    task.then((value) => {
+      if (!value || typeof value !== 'object') return // an interceptor's own; the callbacks come
+      if (typeof value.abort === 'function') {
+        if (!over) take(value) // uni-app's asynchronous interceptors give the task late
+      } else if ('statusCode' in value || 'code' in value) success(value)
+    }, fail)
+  })
+  return { promise, cancel }
+}
+
+function asError(name, err) {
+  if (err instanceof Error) return err.errMsg ? err : Object.assign(err, { errMsg: name + ':fail ' + err.message })
+  if (err && typeof err === 'object') return err
+  return failure(name + ':fail ' + (err === undefined ? 'not sent' : String(err)))
+}
+
+function entryScene(platform) {
+  const get = platform.getEnterOptionsSync || platform.getLaunchOptionsSync
+  try {
+    return get ? get.call(platform).scene : undefined
+  } catch (e) {
+    return undefined
+  }
+}
+
+function isSinglePage(platform) {
+  return entryScene(platform) === SINGLE_PAGE
+}
+
+class Record {
+  constructor(platform, key) {
+    this.platform = platform
+    this.key = key
   }
 
-  // refusal is the error for an answer that is not what was asked for.
-  function refusal(what, res) {
-    const code = errorCode(res)
-    return failure(what + ':fail ' + (code || 'HTTP ' + res.statusCode), {
-      error: code, statusCode: res.statusCode, retryAfter: retryAfter(res), data: res.data, header: res.header
+  read() {
+    try {
+      const value = this.platform.getStorageSync(this.key)
+      return value && typeof value === 'object' ? value : null
+    } catch (e) {
+      return null
+    }
+  }
+
+  write(value) {
+    try {
+      this.platform.setStorageSync(this.key, value)
+    } catch (e) {
+    }
+  }
+}
+
+function removeFile(platform, filePath) {
+  if (!filePath) return
+  const ignore = () => {}
+  try {
+    const files = platform.getFileSystemManager()
+    if (typeof files.unlinkSync === 'function') files.unlinkSync(filePath)
+    else files.unlink({ filePath, success: ignore, fail: ignore })
+  } catch (e) {
+  }
+}
+
+class Queue {
+  constructor(places) {
+    this.free = places
+    this.waiting = []
+  }
+
+  enter(start) {
+    this.waiting.push(start)
+    this.next()
+    return () => {
+      this.waiting = this.waiting.filter((other) => other !== start)
+    }
+  }
+
+  next() {
+    while (this.free > 0 && this.waiting.length) {
+      let taken = true
+      const leave = () => {
+        if (!taken) return
+        taken = false
+        this.free++
+        this.next()
+      }
+      this.free--
+      this.waiting.shift()(leave)
+    }
+  }
+}
+
+const GATEWAY_TIMEOUT = 10000 // of login, renew and logout; the gateway gives WeChat 5 s
+
+class Gateway {
+  constructor(platform, base, prefix) {
+    this.platform = platform
+    this.base = base
+    this.prefix = prefix
+  }
+
+  send(method, path, data, token) {
+    const header = { 'content-type': 'application/json' }
+    if (token) header.Authorization = 'Bearer ' + token
+    const url = this.base + this.prefix + path
+    const options = { url, method, data, header, timeout: GATEWAY_TIMEOUT, dataType: 'json' }
+    return invoke(this.platform, 'request', options, GATEWAY_TIMEOUT).promise.then((res) => new Answer(res))
+  }
+
+  persist(method, path, data, token, pauses, wanted) {
+    return this.send(method, path, data, token).catch((lost) => {
+      if (!pauses.length || !wanted()) throw lost
+      return pause(pauses[0]).then(() => {
+        if (!wanted()) throw lost
+        return this.persist(method, path, data, token, pauses.slice(1), wanted)
+      })
+    })
+  }
+}
+
+const LOGIN_LIMIT = 60000 // of all that belongs to one login, ms
+const REPEATS = [500, 2000] // pauses before a login whose answer was lost is sent again, ms
+const RENEW_AGAIN = 60000 // after a renewal that failed, ms
+const MAX_REFUSED = 3600 // a longer Retry-After is not believed, s
+const REFUSED_FIRST = 10000 // after a login refused without Retry-After, ms; doubled each time
+const REFUSED_LAST = 300000
+
+class Session {
+  constructor(platform, gateway, record, options) {
+    this.platform = platform
+    this.gateway = gateway
+    this.record = record
+    this.appid = options.appid
+    this.maxWait = options.maxWait
+    this.onLogout = options.onLogout
+    this.current = null // { id, token, since, renewAt, expiresAt }
+    this.loggedOut = false // by logout(), until login()
+    this.epoch = 0 // counts logouts, of any copy: what began before one must not log in after it
+    this.seq = -1 // counts what was written to storage, by any copy of the client
+    this.login = null // the login under way
+    this.renewing = null // the token that is being renewed
+    this.refused = null // { since, until, error, asked }: the gateway wants no login for now
+    this.refusals = 0 // since the last login
+    this.sync()
+  }
+
+  sync() {
+    const saved = this.record.read()
+    if (!saved) return
+    const seq = Number(saved.seq) || 0
+    if (seq <= this.seq) return
+    this.seq = seq
+    const valid = typeof saved.token === 'string' && saved.token && saved.expiresAt > 0
+    this.current = valid
+      ? { id: saved.id, token: saved.token, since: saved.since, renewAt: saved.renewAt, expiresAt: saved.expiresAt }
+      : null
+    this.loggedOut = saved.loggedOut === true
+    if (saved.epoch > this.epoch) {
+      this.epoch = saved.epoch
+      this.login = null
+      this.onLogout(false)
+    }
+  }
+
+  save() {
+    this.seq++
+    this.record.write(Object.assign({ seq: this.seq, epoch: this.epoch, loggedOut: this.loggedOut }, this.current))
+  }
+
+  keep(data, before) {
+    const since = Date.now()
+    const life = Math.max(0, Number(data.expires_in) || 0) * 1000
+    const expiresAt = since + life
+    const last = before && expiresAt <= before.expiresAt
+    const id = before ? before.id : this.seq + 1 // tokens of one login share their end
+    this.current = { id, token: data.token, since, expiresAt, renewAt: last ? expiresAt : since + life / 2 }
+    this.save()
+    return this.current
+  }
+
+  forget() {
+    this.current = null
+    this.save()
+  }
+
+  newCode() {
+    return invoke(this.platform, 'login', { timeout: GATEWAY_TIMEOUT }, GATEWAY_TIMEOUT).promise.then((res) => {
+      if (res.code) return res.code
+      throw failure('login:fail no code', { data: res })
     })
   }
 
-  function pause(ms) {
-    return new Promise((resolve) => setTimeout(resolve, ms))
-  }
-
-  // makeNonce lets the gateway know the repeated login as ours. The code beside
-  // it is what keeps strangers out, so Math.random will do where nothing better
-  // is to be had.
-  function makeNonce() {
-    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-    const bytes = new Uint8Array(32)
-    if (typeof crypto === 'object' && crypto.getRandomValues) crypto.getRandomValues(bytes)
-    else for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(Math.random() * 256)
-    return Array.from(bytes, (b) => alphabet[b & 63]).join('')
-  }
-
-  function createClient(options) {
-    const wx = options.wx || root().wx
-    const base = String(options.baseURL).replace(/\/+$/, '')
-    const prefix = options.prefix === undefined ? '/wechat' : String(options.prefix).replace(/\/+$/, '')
-    const maxWait = options.maxRetryAfter === undefined ? 10 : options.maxRetryAfter // seconds
-    const storageKey = 'caddy-wechat ' + (options.appid || '') + ' ' + base + prefix
-    if (!wx) throw new TypeError('no wx: pass it to createClient')
-    if (!/^https?:\/\/[^/?#@\\\s]+(\/[^?#\\\s]*)?$/i.test(base)) throw new TypeError('baseURL has to be like https://example.com')
-    if (prefix.charAt(0) !== '/') throw new TypeError('prefix has to begin with /')
-
-    let current = null // the session: { id, token, since, renewAt, expiresAt }
-    let loggedOut = false // by logout(), until login()
-    let epoch = 0 // counts logouts: what began before one must not log in after it
-    let ids = 0 // counts logins: tokens of one login share their end
-    let login = null // the login under way
-    let renewing = null // the session that is being renewed
-    let refused = null // { since, until, error }: the gateway wants no login for now
-    load()
-
-    // ---- the session, in memory and in storage
-
-    function load() {
-      let saved
-      try { saved = wx.getStorageSync(storageKey) } catch (e) { /* then without */ }
-      if (!saved) return
-      loggedOut = saved.loggedOut === true
-      if (typeof saved.token === 'string' && saved.token && saved.expiresAt > 0) current = Object.assign({}, saved, { id: ++ids })
-    }
-
-    function save() {
-      try {
-        if (current || loggedOut) wx.setStorageSync(storageKey, loggedOut ? { loggedOut } : current)
-        else wx.removeStorageSync(storageKey)
-      } catch (e) { /* storage may be full or denied; memory has it */ }
-    }
-
-    // keep takes a token. A renewed one that lives no longer than the one before
-    // is the session's last, so it is not renewed again.
-    function keep(answer, before) {
-      const since = Date.now()
-      const life = Math.max(0, Number(answer.expires_in) || 0) * 1000
-      const expiresAt = since + life
-      const last = before && expiresAt <= before.expiresAt
-      current = { id: before ? before.id : ++ids, token: answer.token, since, expiresAt, renewAt: last ? expiresAt : since + life / 2 }
-      save()
-      return current
-    }
-
-    function forget() {
-      current = null
-      save()
-    }
-
-    // ---- talking to the gateway
-
-    function gateway(method, path, data, token) {
-      return new Promise((success, fail) => {
-        const header = { 'content-type': 'application/json' }
-        if (token) header.Authorization = 'Bearer ' + token
-        quiet(wx.request({ url: base + prefix + path, method, data, header, timeout: TIMEOUT, dataType: 'json', success, fail }))
-      })
-    }
-
-    // persist repeats a call whose answer was lost.
-    function persist(send, pauses) {
-      return send().catch((lost) => {
-        if (!pauses.length) throw lost
-        return pause(pauses[0]).then(() => persist(send, pauses.slice(1)))
-      })
-    }
-
-    function newCode() {
-      return new Promise((resolve, fail) => {
-        quiet(wx.login({
-          timeout: TIMEOUT,
-          success: (res) => res.code ? resolve(res.code) : fail(failure('login:fail no code', { data: res })),
-          fail
-        }))
-      })
-    }
-
-    // exchange turns a code of wx.login into a token. It takes at most one fresh
-    // code and waits at most once.
-    function exchange(began, may) {
-      if (began !== epoch) return Promise.reject(failure('login:fail logged out'))
-      if (refused && Date.now() >= refused.since && Date.now() < refused.until) return Promise.reject(refused.error)
-      return newCode().then((code) => {
+  exchange(attempt) {
+    const wanted = () => attempt.epoch === this.epoch && !attempt.over
+    if (!wanted()) return Promise.reject(loggedOut())
+    if (this.isRefused()) return Promise.reject(this.refused.error)
+    return this.newCode()
+      .then((code) => {
         const body = { code, nonce: makeNonce() }
-        if (options.appid) body.appid = options.appid
-        return persist(() => gateway('POST', '/login', body), REPEATS)
-      }).then((res) => {
-        if (res.statusCode === 200 && res.data && typeof res.data.token === 'string' && res.data.token) return res.data
-        const error = refusal('login', res)
-        if ((error.error === 'code_used' || error.error === 'code_rejected') && may.freshCode) {
-          may.freshCode = false
-          return exchange(began, may)
+        if (this.appid) body.appid = this.appid
+        return this.gateway.persist('POST', '/login', body, undefined, REPEATS, wanted)
+      })
+      .then((answer) => {
+        if (hasToken(answer)) return answer.res.data
+        const error = refusal('login', answer)
+        if ((error.error === 'code_used' || error.error === 'code_rejected') && attempt.freshCode) {
+          attempt.freshCode = false
+          return this.exchange(attempt)
         }
-        if (error.retryAfter !== undefined) {
-          if (may.wait && error.retryAfter <= maxWait) {
-            may.wait = false
-            return pause(error.retryAfter * 1000).then(() => exchange(began, may))
-          }
-          const since = Date.now()
-          refused = { since, until: since + Math.min(error.retryAfter, MAX_REFUSED) * 1000, error }
+        if (attempt.wait && error.retryAfter <= this.maxWait) {
+          attempt.wait = false
+          return pause(error.retryAfter * 1000).then(() => this.exchange(attempt))
         }
+        this.refuse(error)
         throw error
       })
-    }
-
-    // logIn starts a login, or joins the one under way.
-    function logIn() {
-      if (login) return login
-      const began = epoch
-      const run = exchange(began, { freshCode: true, wait: true }).then((answer) => {
-        if (began === epoch) return keep(answer)
-        const error = failure('login:fail logged out') // meanwhile; so end what has come of it
-        return end(answer.token).then(() => { throw error }, () => { throw error })
-      })
-      const over = () => { if (login === run) login = null }
-      login = run
-      run.then(over, over)
-      return run
-    }
-
-    function isSinglePage() {
-      const get = wx.getEnterOptionsSync || wx.getLaunchOptionsSync
-      try { return !!get && get.call(wx).scene === SINGLE_PAGE } catch (e) { return false }
-    }
-
-    // ready gives the session to send a request with: null for none.
-    function ready() {
-      if (current && Date.now() < current.expiresAt) {
-        renew(current)
-        return Promise.resolve(current)
-      }
-      if (loggedOut || isSinglePage()) return Promise.resolve(null)
-      return logIn()
-    }
-
-    // renew runs beside the requests; none waits for it.
-    function renew(session) {
-      if (renewing === session || login || Date.now() < session.renewAt) return
-      renewing = session
-      gateway('POST', '/renew', undefined, session.token).then((res) => {
-        if (current !== session) return // a login was faster; its token is newer
-        if (res.statusCode === 200 && res.data && res.data.token) keep(res.data, session)
-        else if (refusesToken(res)) forget()
-        else session.renewAt = Date.now() + Math.max(RENEW_AGAIN, Math.min(retryAfter(res) || 0, MAX_REFUSED) * 1000)
-      }, () => { session.renewAt = Date.now() + RENEW_AGAIN }).then(() => {
-        if (renewing === session) renewing = null
-      })
-    }
-
-    // replace finds another session than the one that was refused; null if the
-    // refusal is to reach the caller.
-    function replace(used, res, began, may) {
-      if (began !== epoch || loggedOut) return Promise.resolve(null)
-      const ended = errorCode(res) === 'session_ended' && current && current.id === used.id
-      if (current && current.token !== used.token && !ended) { // somebody else was here already
-        if (!may.newer) may.login = false
-        may.newer = false
-        return Promise.resolve(current)
-      }
-      may.login = false
-      if (current) forget()
-      return isSinglePage() ? Promise.resolve(null) : logIn()
-    }
-
-    function end(token) {
-      return persist(() => gateway('POST', '/logout', undefined, token), REPEATS.slice(0, 1)).then((res) => {
-        // A 401 is as good as a 204: the token was worth nothing any more.
-        if (res.statusCode >= 300 && res.statusCode !== 401) throw refusal('logout', res)
-      })
-    }
-
-    // ---- calls of the app
-
-    function target(url) {
-      if (typeof url === 'string' && url.charAt(0) === '/') return base + url
-      if (url === base || (typeof url === 'string' && (url.indexOf(base + '/') === 0 || url.indexOf(base + '?') === 0))) return url
-      // Another server must not get the token.
-      throw new TypeError('url has to begin with / or with baseURL')
-    }
-
-    function withToken(header, session) {
-      const all = Object.assign({}, header)
-      if (!session) return all
-      Object.keys(all).forEach((name) => { if (name.toLowerCase() === 'authorization') delete all[name] })
-      all.Authorization = 'Bearer ' + session.token
-      return all
-    }
-
-    const waiting = { request: [], uploadFile: [], downloadFile: [] }
-    const running = { request: 0, uploadFile: 0, downloadFile: 0 }
-
-    // inTurn runs a function that returns a promise when there is a free place.
-    function inTurn(name, work) {
-      return new Promise((resolve, reject) => {
-        waiting[name].push(() => work().then(resolve, reject))
-        next(name)
-      })
-    }
-
-    function next(name) {
-      while (running[name] < PLACES[name] && waiting[name].length) {
-        const free = () => { running[name]--; next(name) }
-        running[name]++
-        waiting[name].shift()().then(free, free)
-      }
-    }
-
-    function call(name, given) {
-      const settings = Object.assign({}, given)
-      const { success, fail, complete, guest } = settings;
-      ['success', 'fail', 'complete', 'guest'].forEach((key) => delete settings[key])
-      const began = epoch
-      const may = { login: true, newer: true, wait: true }
-      const listeners = []
-      let native = null
-      let aborted = false
-
-      const transmit = (session) => inTurn(name, () => new Promise((resolve, reject) => {
-        if (aborted) return reject({ errMsg: name + ':fail abort' })
-        native = wx[name](Object.assign({}, settings, { header: withToken(settings.header, session), success: resolve, fail: reject }))
-        listeners.forEach(([method, listener]) => { if (native && native[method]) native[method](listener) })
-        quiet(native)
-      }))
-      const send = (session) => transmit(session).then((res) => {
-        const seconds = retryAfter(res)
-        if (seconds !== undefined && seconds <= maxWait && may.wait && mayRepeat(name, settings, res)) {
-          may.wait = false
-          return pause(seconds * 1000).then(start).then(send)
-        }
-        if (!session || !may.login || !refusesToken(res)) return res
-        return replace(session, res, began, may).then((other) => other ? send(other) : res)
-      })
-      const start = () => guest ? null : ready()
-
-      let drop
-      const promise = new Promise((resolve, reject) => {
-        drop = reject
-        settings.url = target(settings.url)
-        Promise.resolve(start()).then(resolve, reject)
-      }).then(send)
-      tell(promise, success, fail, complete)
-      promise.abort = () => {
-        aborted = true
-        drop({ errMsg: name + ':fail abort' }) // if it still waits for a login
-        if (native && native.abort) native.abort()
-      }
-      TASK_METHODS.forEach((method) => {
-        promise[method] = (listener) => {
-          listeners.push([method, listener])
-          if (native && native[method]) native[method](listener)
-        }
-      })
-      return promise
-    }
-
-    // A 401 at a handshake does not show everywhere as one, so the token is
-    // tried on the gateway before the socket is opened with it.
-    function connectSocket(given) {
-      const settings = Object.assign({}, given)
-      const { success, fail, complete, guest } = settings
-      delete settings.guest
-      return new Promise((resolve) => {
-        settings.url = target(String(settings.url).replace(/^ws(s?:)/i, 'http$1')).replace(/^http/i, 'ws')
-        resolve(guest ? null : ready())
-      }).then((session) => {
-        if (!session) return null
-        return call('request', { url: prefix + '/session' }).then((res) => {
-          if (res.statusCode !== 200) throw refusal('connectSocket', res)
-          return current
-        })
-      }).catch((err) => {
-        if (fail) fail(err)
-        if (complete) complete(err)
-        throw err
-      }).then((session) => wx.connectSocket(Object.assign({}, settings, {
-        header: withToken(settings.header, session),
-        success: success || (() => {}) // uni-app returns the task only if there is a callback
-      })))
-    }
-
-    // callContainer has the options and results of wx.cloud.callContainer
-    // (微信云托管), so that a front end changes one import. What names the
-    // environment there names nothing here.
-    function callContainer(given) {
-      const settings = Object.assign({}, given)
-      const { path, success, fail, complete } = settings;
-      ['path', 'config', 'service', 'verbose', 'followRedirect', 'success', 'fail', 'complete'].forEach((key) => delete settings[key])
-      if (given.followRedirect === false) settings.redirect = 'manual'
-      settings.url = String(path).charAt(0) === '/' ? path : '/' + path
-      if (given.service) settings.header = Object.assign({ 'X-WX-SERVICE': given.service }, settings.header)
-      const promise = call('request', settings).then((res) => Object.assign({}, res, {
-        errMsg: 'cloud.callContainer:ok',
-        cookies: res.cookies || [],
-        callID: getHeader(res, 'x-wx-call-id') || getHeader(res, 'x-request-id') || ''
-      }), (err) => {
-        throw failure('cloud.callContainer:fail ' + String((err && err.errMsg) || err).replace(/^\w+:fail /, ''), Object.assign({ errCode: -1 }, plain(err)))
-      })
-      if (!tell(promise, success, fail, complete)) return promise
-      return undefined // as there: callbacks or a promise
-    }
-
-    return {
-      request: (given) => call('request', given),
-      callContainer,
-      uploadFile: (given) => call('uploadFile', given),
-      downloadFile: (given) => call('downloadFile', given),
-      connectSocket,
-      session() {
-        return call('request', { url: prefix + '/session' }).then((res) => {
-          if (res.statusCode !== 200) throw refusal('session', res)
-          return res.data
-        })
-      },
-      login() {
-        if (isSinglePage()) return Promise.reject(failure('login:fail not in single-page mode'))
-        if (loggedOut) {
-          loggedOut = false
-          save()
-        }
-        return logIn().then((session) => ({ token: session.token, expires_in: Math.round((session.expiresAt - session.since) / 1000) }))
-      },
-      logout() {
-        const underWay = login
-        const token = current && current.token
-        epoch++
-        login = null
-        current = null
-        loggedOut = true
-        save()
-        return Promise.resolve(underWay).catch(() => {}).then(() => token ? end(token) : undefined)
-      }
-    }
   }
 
-  function mayRepeat(name, settings, res) {
-    const method = name === 'uploadFile' ? 'POST' : String(settings.method || 'GET').toUpperCase()
-    // The gateway's own refusals never reached the app.
-    return SAFE_TO_REPEAT.indexOf(method) >= 0 || TRY_LATER.indexOf(errorCode(res)) >= 0
+  refuse(error) {
+    const since = Date.now()
+    const asked = error.retryAfter !== undefined
+    const growing = Math.min(REFUSED_FIRST * Math.pow(2, this.refusals), REFUSED_LAST)
+    const ms = asked ? Math.min(error.retryAfter, MAX_REFUSED) * 1000 : growing
+    if (!asked) this.refusals++
+    this.refused = { since, until: since + ms, error, asked }
   }
 
-  // tell calls wx's callbacks, and says whether there are any.
-  function tell(promise, success, fail, complete) {
-    if (!success && !fail && !complete) return false
-    promise.then((res) => {
-      if (success) success(res)
-      if (complete) complete(res)
-    }, (err) => {
-      if (fail) fail(err)
-      if (complete) complete(err)
+  isRefused() {
+    const now = Date.now()
+    return this.refused !== null && now >= this.refused.since && now < this.refused.until
+  }
+
+  logIn() {
+    if (this.login) return this.login
+    const attempt = { epoch: this.epoch, freshCode: true, wait: true, over: false }
+    const exchanged = this.exchange(attempt).then((data) => {
+      this.sync()
+      if (attempt.over) throw timeout()
+      if (attempt.epoch === this.epoch) {
+        this.refused = null
+        this.refusals = 0
+        return this.keep(data)
+      }
+      const thrown = () => {
+        throw loggedOut() // meanwhile; so what has come of it is ended
+      }
+      return this.end(data.token).then(thrown, thrown)
     })
+    const run = within(exchanged, LOGIN_LIMIT, () => {
+      attempt.over = true
+      return timeout()
+    })
+    const done = () => {
+      if (this.login === run) this.login = null
+    }
+    this.login = run
+    run.then(done, done)
+    return run
+  }
+
+  begin() {
+    if (isSinglePage(this.platform)) return Promise.reject(failure('login:fail not in single-page mode'))
+    this.sync()
+    if (this.refused && !this.refused.asked) this.refused = null
+    if (this.loggedOut) {
+      this.loggedOut = false
+      this.save()
+    }
+    return this.logIn()
+  }
+
+  ready() {
+    this.sync()
+    if (this.current && Date.now() < this.current.expiresAt) {
+      this.renew(this.current)
+      return Promise.resolve(this.current)
+    }
+    if (this.loggedOut || isSinglePage(this.platform)) return Promise.resolve(null)
+    return this.logIn()
+  }
+
+  renew(session) {
+    if (this.renewing === session.token || this.login || Date.now() < session.renewAt) return
+    this.renewing = session.token
+    const failed = (seconds) => {
+      session.renewAt = Date.now() + Math.max(RENEW_AGAIN, Math.min(seconds || 0, MAX_REFUSED) * 1000)
+    }
+    this.gateway
+      .send('POST', '/renew', undefined, session.token)
+      .then(
+        (answer) => {
+          this.sync()
+          if (!this.current || this.current.token !== session.token) return // a login was faster; its token is newer
+          if (hasToken(answer)) this.keep(answer.res.data, session)
+          else if (answer.refusesToken()) this.forget()
+          else failed(answer.retryAfter())
+        },
+        () => failed()
+      )
+      .then(() => {
+        if (this.renewing === session.token) this.renewing = null
+      })
+  }
+
+  replace(used, code, epoch, may) {
+    this.sync()
+    if (epoch !== this.epoch || this.loggedOut) return Promise.resolve(null)
+    const ended = code === 'session_ended' && this.current && this.current.id === used.id
+    if (this.current && this.current.token !== used.token && !ended) {
+      if (!may.newer) may.login = false
+      may.newer = false
+      return Promise.resolve(this.current)
+    }
+    may.login = false
+    if (this.current) this.forget()
+    return isSinglePage(this.platform) ? Promise.resolve(null) : this.logIn()
+  }
+
+  refuses(session) {
+    return this.gateway.send('GET', '/session', undefined, session.token).then(
+      (answer) => (answer.refusesToken() ? answer.code : undefined),
+      () => undefined
+    )
+  }
+
+  end(token) {
+    const always = () => true
+    return this.gateway.persist('POST', '/logout', undefined, token, REPEATS.slice(0, 1), always).then((answer) => {
+      if (answer.status >= 300 && answer.status !== 401) throw refusal('logout', answer)
+    })
+  }
+
+  logout() {
+    this.sync()
+    const underWay = this.login
+    const token = this.current && this.current.token
+    this.epoch++
+    this.login = null
+    this.current = null
+    this.loggedOut = true
+    this.save()
+    this.onLogout(true)
+    return Promise.resolve(underWay)
+      .catch(() => {})
+      .then(() => (token ? this.end(token) : undefined))
+  }
+}
+
+function hasToken(answer) {
+  const data = answer.res.data
+  return answer.status === 200 && data && typeof data.token === 'string' && data.token !== ''
+}
+
+function loggedOut() {
+  return failure('login:fail logged out')
+}
+
+function timeout() {
+  return failure('login:fail timeout')
+}
+
+function makeNonce() {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const bytes = new Uint8Array(32)
+  if (typeof crypto === 'object' && crypto.getRandomValues) crypto.getRandomValues(bytes)
+  else for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(Math.random() * 256)
+  return Array.from(bytes, (b) => alphabet[b & 63]).join('')
+}
+
+const EVENTS = ['HeadersReceived', 'ChunkReceived', 'ProgressUpdate']
+
+class Listeners {
+  constructor() {
+    this.of = { HeadersReceived: [], ChunkReceived: [], ProgressUpdate: [] }
+    this.onFirst = () => {} // is told of an event that somebody listens to now
+  }
+
+  has(event) {
+    return this.of[event].length > 0
+  }
+
+  offer(promise) {
+    EVENTS.forEach((event) => {
+      promise['on' + event] = (listener) => {
+        this.of[event].push(listener)
+        this.onFirst(event)
+      }
+      promise['off' + event] = (listener) => {
+        this.of[event] = listener ? this.of[event].filter((other) => other !== listener) : []
+      }
+    })
+  }
+
+  tell(event, res) {
+    this.of[event].slice().forEach((listener) => {
+      try {
+        listener(res)
+      } catch (err) {
+        later(0, () => {
+          throw err
+        })
+      }
+    })
+  }
+}
+
+class Attempt {
+  constructor(kind, listeners, isFinal) {
+    this.kind = kind
+    this.listeners = listeners
+    this.isFinal = isFinal // says whether an answer with these headers reaches the caller
+    this.header = undefined // from an event
+    this.task = null
+    this.heard = {}
+    this.held = []
+    this.open = false
+    this.closed = false
+  }
+
+  watch(task) {
+    this.task = task
+    this.heard = {}
+    if (this.kind !== 'request') this.hear('HeadersReceived')
+    EVENTS.filter((event) => this.listeners.has(event)).forEach((event) => this.hear(event))
+  }
+
+  hear(event) {
+    if (event !== 'HeadersReceived') this.hear('HeadersReceived') // to know whose events they are
+    const on = this.task && this.task['on' + event]
+    if (this.heard[event] || typeof on !== 'function') return
+    this.heard[event] = true
+    on.call(this.task, (res) => this.take(event, res))
+  }
+
+  take(event, res) {
+    if (this.closed) return
+    if (event === 'HeadersReceived' && res && res.header) this.header = res.header
+    const early = this.kind === 'uploadFile' && event === 'ProgressUpdate'
+    if (this.open || early) return this.listeners.tell(event, res)
+    this.held.push([event, res])
+    if (event === 'HeadersReceived' && res && this.isFinal(new Answer(res))) this.deliver()
+  }
+
+  deliver() {
+    const held = this.held
+    this.open = true
+    this.held = []
+    held.forEach(([event, res]) => this.listeners.tell(event, res))
+  }
+
+  end(refused) {
+    if (refused) this.held = this.held.filter(([event]) => event === 'HeadersReceived')
+    this.deliver()
+    this.drop()
+  }
+
+  drop() {
+    this.closed = true
+    this.held = []
+  }
+}
+
+const MAX_COOKIES = 50 // cookies
+const MAX_COOKIE = 4096 // of a cookie, in characters
+const FOREVER = 8640000000000000 // the last moment that Date knows
+const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
+
+class Jar {
+  constructor(record) {
+    this.record = record
+    this.cookies = []
+    this.count = 0 // of cookies, to know the oldest
+    this.seq = -1 // counts what was written to storage, by any copy of the client
+    this.sync()
+  }
+
+  sync() {
+    const saved = this.record.read()
+    if (!saved || !Array.isArray(saved.cookies) || !(saved.seq > this.seq)) return
+    this.seq = saved.seq
+    this.cookies = this.cookies.filter((cookie) => !cookie.persistent).concat(saved.cookies.filter(isCookie))
+    this.cookies.forEach((cookie) => (this.count = Math.max(this.count, cookie.created)))
+  }
+
+  take(answer, url) {
+    const lines = setCookies(answer)
+    if (!lines.length) return
+    this.sync()
+    lines.forEach((line) => this.set(line, url))
+    this.save()
+  }
+
+  set(line, url) {
+    const place = placeOf(url)
+    const cookie = line.length <= MAX_COOKIE ? parseCookie(line, place) : null
+    if (!cookie) return
+    const same = (c) => c.name === cookie.name && c.path === cookie.path && c.domain === cookie.domain
+    const before = this.cookies.find(same)
+    cookie.created = before ? before.created : ++this.count
+    this.cookies = this.cookies.filter((c) => !same(c) && c.expires > Date.now())
+    if (cookie.expires > Date.now()) this.cookies.push(cookie)
+    while (this.cookies.length > MAX_COOKIES) this.cookies.shift()
+  }
+
+  addTo(header, url) {
+    const own = Object.keys(header).find((name) => name.toLowerCase() === 'cookie')
+    const text = this.header(url)
+    if (!text) return header
+    const all = Object.assign({}, header)
+    if (own) all[own] = header[own] + '; ' + text
+    else all.Cookie = text
+    return all
+  }
+
+  header(url) {
+    this.sync()
+    const place = placeOf(url)
+    return this.cookies
+      .filter((c) => c.expires > Date.now() && (place.secure || !c.secure) && pathMatches(place.path, c.path))
+      .filter((c) => (c.domain ? domainMatches(place.host, c.domain) : c.host === place.host))
+      .sort((a, b) => b.path.length - a.path.length || a.created - b.created)
+      .map((c) => (c.name ? c.name + '=' + c.value : c.value))
+      .join('; ')
+  }
+
+  clear() {
+    this.cookies = []
+    this.save()
+  }
+
+  reload() {
+    this.cookies = []
+    this.seq = -1
+    this.sync()
+  }
+
+  save() {
+    this.seq++
+    this.record.write({ seq: this.seq, cookies: this.cookies.filter((cookie) => cookie.persistent) })
+  }
+}
+
+function isCookie(c) {
+  return c && typeof c.name === 'string' && typeof c.value === 'string' && typeof c.path === 'string' && c.expires > 0
+}
+
+function placeOf(url) {
+  const parts = /^(https?):\/\/([^/?#:]+)(?::\d+)?([^?#]*)/i.exec(url)
+  return { secure: parts[1].toLowerCase() === 'https', host: parts[2].toLowerCase(), path: parts[3] || '/' }
+}
+
+function setCookies(answer) {
+  const header = headersOf(answer.res.header) || answer.header || {}
+  if (Array.isArray(answer.res.cookies) && answer.res.cookies.length) return answer.res.cookies.map(String)
+  return header['set-cookie'] ? header['set-cookie'].split(/,(?=\s*[^\s;,=]+=)|\n/) : []
+}
+
+function parseCookie(line, place) {
+  const [pair, ...attributes] = line.split(';')
+  const equals = pair.indexOf('=')
+  if (equals < 0) return null
+  const name = pair.slice(0, equals).trim()
+  const value = pair.slice(equals + 1).trim()
+  if (!name || /[\x00-\x08\x0a-\x1f\x7f]/.test(name + value)) return null
+  const cookie = {
+    name,
+    value,
+    host: place.host,
+    domain: '',
+    path: '',
+    secure: false,
+    expires: FOREVER,
+    persistent: false
+  }
+  let maxAge
+  attributes.forEach((attribute) => {
+    const [key, text] = splitAttribute(attribute)
+    if (key === 'expires') {
+      const time = parseDate(text)
+      if (time === undefined || maxAge) return
+      cookie.expires = time
+      cookie.persistent = true
+    } else if (key === 'max-age' && /^-?\d+$/.test(text)) {
+      maxAge = true
+      cookie.expires = Number(text) > 0 ? Math.min(Date.now() + Number(text) * 1000, FOREVER) : 0
+      cookie.persistent = true
+    } else if (key === 'domain' && text) cookie.domain = text.replace(/^\./, '').toLowerCase()
+    else if (key === 'path') cookie.path = text.charAt(0) === '/' ? text : ''
+    else if (key === 'secure') cookie.secure = true
+  })
+  if (!cookie.path) cookie.path = place.path.slice(0, Math.max(1, place.path.lastIndexOf('/')))
+  if (cookie.domain && !domainMatches(place.host, cookie.domain)) return null
+  if (cookie.domain && cookie.domain !== place.host && cookie.domain.indexOf('.') < 0) return null // as org
+  if (cookie.secure && !place.secure) return null
+  if (/^__secure-/i.test(name) && !cookie.secure) return null
+  if (/^__host-/i.test(name) && (!cookie.secure || cookie.domain || cookie.path !== '/')) return null
+  return cookie
+}
+
+function splitAttribute(attribute) {
+  const equals = attribute.indexOf('=')
+  const key = equals < 0 ? attribute : attribute.slice(0, equals)
+  return [key.trim().toLowerCase(), equals < 0 ? '' : attribute.slice(equals + 1).trim()]
+}
+
+function domainMatches(host, domain) {
+  if (host === domain) return true
+  return host.slice(-domain.length - 1) === '.' + domain && !/^[\d.]+$/.test(host)
+}
+
+function pathMatches(path, prefix) {
+  if (path === prefix) return true
+  if (path.indexOf(prefix) !== 0) return false
+  return prefix.charAt(prefix.length - 1) === '/' || path.charAt(prefix.length) === '/'
+}
+
+function parseDate(text) {
+  let time, day, month, year
+  text.split(/[\x09\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+/).forEach((token) => {
+    let found
+    if (!time && (found = /^(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\D|$)/.exec(token))) time = found.slice(1).map(Number)
+    else if (day === undefined && (found = /^(\d{1,2})(?:\D|$)/.exec(token))) day = Number(found[1])
+    else if (month === undefined && MONTHS.indexOf(token.slice(0, 3).toLowerCase()) >= 0) {
+      month = MONTHS.indexOf(token.slice(0, 3).toLowerCase())
+    } else if (year === undefined && (found = /^(\d{2,4})(?:\D|$)/.exec(token))) year = Number(found[1])
+  })
+  if (!time || day === undefined || month === undefined || year === undefined) return undefined
+  if (year >= 70 && year <= 99) year += 1900
+  else if (year <= 69) year += 2000
+  if (day < 1 || year < 1601 || time[0] > 23 || time[1] > 59 || time[2] > 59) return undefined
+  const date = new Date(Date.UTC(year, month, day, time[0], time[1], time[2]))
+  return date.getUTCDate() === day ? date.getTime() : undefined
+}
+
+const SAFE_TO_REPEAT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']
+
+class Call {
+  constructor(client, kind, given) {
+    const settings = Object.assign({}, given)
+    const { success, fail, complete } = settings
+    this.client = client
+    this.kind = kind
+    this.guest = settings.guest
+    client.session.sync()
+    this.epoch = client.session.epoch
+    this.may = { login: true, newer: true, wait: true }
+    this.listeners = new Listeners()
+    this.attempt = null // the latest
+    this.refusedFile = null // what a refusal was saved as
+    this.over = false
+    this.cancel = () => {} // ends the step under way
+    this.settings = settings
+    ;['success', 'fail', 'complete', 'guest'].forEach((key) => delete settings[key])
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+    tell(this.promise, success, fail, complete)
+    this.promise.abort = () => this.stop({ errMsg: kind + ':fail abort' })
+    this.listeners.offer(this.promise)
+    this.listeners.onFirst = (event) => this.attempt && this.attempt.hear(event)
+    this.start()
+  }
+
+  start() {
+    const limit = timeLimit(this.settings)
+    this.deadline = limit === undefined ? Infinity : Date.now() + limit
+    if (limit !== undefined) this.timer = later(limit, () => this.stop({ errMsg: this.kind + ':fail timeout' }))
+    new Promise((resolve) => {
+      this.settings.url = target(this.client.base, this.settings.url)
+      resolve(this.session())
+    })
+      .then((session) => this.check(session))
+      .then((session) => this.send(session))
+      .then(
+        (answer) => this.finish(answer),
+        (err) => this.stop(err)
+      )
+  }
+
+  stop(err) {
+    if (!this.close()) return
+    this.cancel(err)
+    if (this.attempt) this.attempt.drop()
+    this.reject(err)
+  }
+
+  finish(answer) {
+    if (!this.close()) return
+    this.attempt.end(answer.code !== undefined)
+    this.resolve(answer.result())
+  }
+
+  close() {
+    if (this.over) return false
+    this.over = true
+    clearTimeout(this.timer)
+    removeFile(this.client.platform, this.refusedFile)
     return true
   }
 
-  // plain are the fields of an error without its text.
-  function plain(err) {
-    const fields = Object.assign({}, err)
-    delete fields.errMsg
-    return fields
+  session() {
+    return this.guest ? null : this.client.session.ready()
   }
 
-  // quiet keeps frameworks that return promises beside the callbacks (Taro) from
-  // complaining about a rejection that the callback has dealt with.
-  function quiet(task) {
-    if (task && typeof task.then === 'function') task.then(() => {}, () => {})
+  check(session) {
+    if (!session || this.over || this.kind !== 'uploadFile' || !this.listeners.has('ProgressUpdate')) return session
+    const probe = new Call(this.client, 'request', { url: this.client.prefix + '/session' })
+    this.cancel = (err) => probe.stop(err)
+    return probe.promise.then(() => this.session())
   }
 
-  function root() {
-    return { wx: typeof wx === 'undefined' ? undefined : wx }
+  send(session) {
+    return this.transmit(session).then((answer) => this.judge(session, answer))
   }
 
-  return { createClient, getHeader }
-})())
+  judge(session, answer) {
+    const seconds = this.waits(answer)
+    if (seconds !== undefined) {
+      this.may.wait = false
+      this.attempt.drop()
+      return this.pause(seconds)
+        .then(() => this.session())
+        .then((other) => this.send(other))
+    }
+    if (!session || !this.may.login || !answer.refusesToken()) return answer
+    return this.client.session.replace(session, answer.code, this.epoch, this.may).then((other) => {
+      if (!other) return answer
+      this.attempt.drop()
+      return this.send(other)
+    })
+  }
+
+  waits(answer) {
+    const seconds = answer.retryAfter()
+    if (seconds === undefined || seconds > this.client.maxWait || !this.may.wait) return undefined
+    if (Date.now() + seconds * 1000 >= this.deadline) return undefined
+    return answer.code !== undefined || SAFE_TO_REPEAT.indexOf(this.method()) >= 0 ? seconds : undefined
+  }
+
+  method() {
+    return this.kind === 'uploadFile' ? 'POST' : String(this.settings.method || 'GET').toUpperCase()
+  }
+
+  pause(seconds) {
+    return new Promise((resolve) => {
+      const timer = later(seconds * 1000, resolve)
+      this.cancel = () => clearTimeout(timer)
+    })
+  }
+
+  transmit(session) {
+    return new Promise((resolve, reject) => {
+      if (this.over) return // nobody waits for it
+      let begun = false
+      const withdraw = this.client.queues[this.kind].enter((leave) => {
+        begun = true
+        const attempt = new Attempt(this.kind, this.listeners, (answer) => this.isFinal(answer))
+        this.attempt = attempt
+        const options = Object.assign({}, this.settings, { header: this.header(session) })
+        const limit = timeLimit(this.settings) || this.client.timeout
+        const sent = invoke(this.client.platform, this.kind, options, limit, (task) => attempt.watch(task))
+        this.cancel = sent.cancel
+        sent.promise.then(leave, leave)
+        sent.promise.then((res) => this.read(res, session)).then(resolve, reject)
+      })
+      if (!begun) this.cancel = withdraw
+    })
+  }
+
+  header(session) {
+    const header = withToken(this.settings.header, session)
+    return this.client.jar ? this.client.jar.addTo(header, this.settings.url) : header
+  }
+
+  read(res, session) {
+    const answer = new Answer(res, this.attempt.header)
+    if (answer.header || answer.status !== 401 || !session) return this.note(answer)
+    return this.client.session.refuses(session).then((code) => {
+      answer.code = code
+      return this.note(answer)
+    })
+  }
+
+  note(answer) {
+    if (this.over) return answer
+    if (answer.code === undefined && this.client.jar) this.client.jar.take(answer, this.settings.url)
+    if (this.kind === 'downloadFile') {
+      this.refusedFile = answer.code === undefined ? null : answer.res.filePath || this.settings.filePath
+      if (answer.code !== undefined) removeFile(this.client.platform, answer.res.tempFilePath)
+    }
+    return answer
+  }
+
+  isFinal(answer) {
+    return answer.code === undefined && this.waits(answer) === undefined
+  }
+}
+
+function timeLimit(settings) {
+  const ms = Number(settings.timeout)
+  return ms > 0 ? ms : undefined
+}
+
+function target(base, url) {
+  if (typeof url === 'string') {
+    if (url.charAt(0) === '/') return base + url
+    if (url === base || url.indexOf(base + '/') === 0 || url.indexOf(base + '?') === 0) return url
+  }
+  throw new TypeError('url must begin with / or with baseURL')
+}
+
+function withToken(header, session) {
+  const all = Object.assign({}, header)
+  if (!session) return all
+  Object.keys(all).forEach((name) => {
+    if (name.toLowerCase() === 'authorization') delete all[name]
+  })
+  all.Authorization = 'Bearer ' + session.token
+  return all
+}
+
+function tell(promise, success, fail, complete) {
+  if (!success && !fail && !complete) return false
+  promise.then(
+    (res) => {
+      if (success) success(res)
+      if (complete) complete(res)
+    },
+    (err) => {
+      if (fail) fail(err)
+      if (complete) complete(err)
+    }
+  )
+  return true
+}
+
+const OTHERS = ['path', 'config', 'service', 'verbose', 'followRedirect', 'success', 'fail', 'complete']
+
+function callContainer(client, given) {
+  const settings = Object.assign({}, given)
+  const { path, success, fail, complete } = settings
+  OTHERS.forEach((key) => delete settings[key])
+  if (given.followRedirect === false) settings.redirect = 'manual'
+  settings.url = String(path).charAt(0) === '/' ? path : '/' + path
+  if (given.service) settings.header = Object.assign({ 'X-WX-SERVICE': given.service }, settings.header)
+  const promise = new Call(client, 'request', settings).promise.then(
+    (res) =>
+      Object.assign({}, res, {
+        errMsg: 'cloud.callContainer:ok',
+        cookies: res.cookies || [],
+        callID: getHeader(res, 'x-wx-call-id') || getHeader(res, 'x-request-id') || ''
+      }),
+    (err) => {
+      const fields = Object.assign({}, err, { errMsg: undefined })
+      delete fields.errMsg
+      const reason = String((err && err.errMsg) || err).replace(/^\w+:fail /, '')
+      throw failure('cloud.callContainer:fail ' + reason, Object.assign({ errCode: -1 }, fields))
+    }
+  )
+  return tell(promise, success, fail, complete) ? undefined : promise
+}
+
+function openSocket(client, given) {
+  const settings = Object.assign({}, given)
+  const { success, fail, complete, guest } = settings
+  const limit = timeLimit(settings)
+  const timeout = () => ({ errMsg: 'connectSocket:fail timeout' })
+  let over = false
+  const failed = (err) => {
+    if (!over && fail) fail(err)
+    if (!over && complete) complete(err)
+    over = true
+    return err
+  }
+  delete settings.guest
+  const opened = new Promise((resolve) => {
+    settings.url = target(client.base, String(settings.url).replace(/^ws(s?:)/i, 'http$1'))
+    resolve(guest ? null : client.session.ready())
+  })
+    .then((session) => {
+      if (!session) return null
+      const check = { url: client.prefix + '/session' }
+      if (limit) check.timeout = limit
+      return new Call(client, 'request', check).promise.then((res) => {
+        if (Number(res.statusCode) !== 200) throw refusal('connectSocket', new Answer(res))
+        return client.session.current
+      })
+    })
+    .catch((err) => {
+      throw failed(err)
+    })
+    .then((session) => {
+      if (over) throw timeout()
+      const header = withToken(settings.header, session)
+      const options = Object.assign({}, settings, {
+        url: settings.url.replace(/^http/i, 'ws'),
+        header: client.jar ? client.jar.addTo(header, settings.url) : header,
+        success: success || (() => {}) // uni-app returns the task only if there is a callback
+      })
+      return within(Promise.resolve(client.platform.connectSocket(options)), client.timeout, timeout)
+    })
+  if (!limit) return opened
+  return within(opened, limit, () => failed(timeout()))
+}
+
+const CALL_TIMEOUT = 60000 // of a call without one of its own, as wx has it
+
+function createClient(options) {
+  const platform = options.wx || (typeof wx === 'undefined' ? undefined : wx)
+  const base = String(options.baseURL).replace(/\/+$/, '')
+  const prefix = options.prefix === undefined ? '/wechat' : String(options.prefix).replace(/\/+$/, '')
+  if (!platform) throw new TypeError('no wx: pass it to createClient')
+  if (!/^https?:\/\/[^/?#@\\\s]+(\/[^?#\\\s]*)?$/i.test(base))
+    throw new TypeError('baseURL must be like https://example.com')
+  if (prefix.charAt(0) !== '/') throw new TypeError('prefix must begin with /')
+
+  const key = 'caddy-wechat ' + (options.appid || '') + ' ' + base + prefix
+  const maxWait = options.maxRetryAfter === undefined ? 10 : options.maxRetryAfter // seconds
+  const jar = options.cookies ? new Jar(new Record(platform, key + ' cookies')) : null
+  const session = new Session(platform, new Gateway(platform, base, prefix), new Record(platform, key), {
+    appid: options.appid,
+    maxWait,
+    onLogout: (own) => jar && (own ? jar.clear() : jar.reload()) // cookies know the user, too
+  })
+  const client = {
+    platform,
+    base,
+    prefix,
+    session,
+    jar,
+    maxWait,
+    timeout: options.timeout > 0 ? options.timeout : CALL_TIMEOUT,
+    queues: { request: new Queue(8), uploadFile: new Queue(10), downloadFile: new Queue(10) }
+  }
+  const call = (kind) => (given) => new Call(client, kind, given).promise
+
+  return {
+    request: call('request'),
+    uploadFile: call('uploadFile'),
+    downloadFile: call('downloadFile'),
+    callContainer: (given) => callContainer(client, given),
+    connectSocket: (given) => openSocket(client, given),
+    session() {
+      return new Call(client, 'request', { url: prefix + '/session' }).promise.then((res) => {
+        if (Number(res.statusCode) !== 200) throw refusal('session', new Answer(res))
+        return res.data
+      })
+    },
+    login: () =>
+      session.begin().then((now) => ({ token: now.token, expires_in: Math.round((now.expiresAt - now.since) / 1000) })),
+    logout: () => session.logout()
+  }
+}
+
+if (typeof module === 'object' && module.exports) module.exports = { createClient, getHeader }
+else root.caddyWechat = { createClient, getHeader }
+})(typeof globalThis === 'object' ? globalThis : this)

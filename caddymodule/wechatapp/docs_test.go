@@ -87,7 +87,7 @@ func TestClientChapterIsTheExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"app.js", "pages/index/index.js"} {
+	for _, file := range []string{"client.js", "pages/index/index.js"} {
 		code, err := os.ReadFile(filepath.Join("../../client/example", file))
 		if err != nil {
 			t.Fatal(err)

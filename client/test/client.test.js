@@ -2,7 +2,7 @@
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const { createClient } = require('..')
-const { Gateway, fakeWx, json, settle } = require('./fake')
+const { Gateway, fakeWx, json, refusal, settle } = require('./fake')
 
 const HOUR = 3600 * 1000
 
@@ -11,14 +11,24 @@ function setUp(t, options) {
   const gateway = new Gateway()
   const wx = fakeWx(gateway)
   const client = createClient(Object.assign({ baseURL: 'https://example.com', wx }, options))
-  const tick = async (ms) => { t.mock.timers.tick(ms); await settle() }
+  const tick = async (ms) => {
+    t.mock.timers.tick(ms)
+    await settle()
+  }
   return { gateway, wx, client, tick }
 }
 
 // track runs beside the test and remembers how a promise ended.
 function track(promise) {
   const end = {}
-  promise.then((res) => { end.res = res }, (err) => { end.err = err })
+  promise.then(
+    (res) => {
+      end.res = res
+    },
+    (err) => {
+      end.err = err
+    }
+  )
   return end
 }
 
@@ -63,7 +73,10 @@ test('slow requests leave room for a login', async (t) => {
   await settle()
   assert.ok(end.res, 'the login waits for slow requests')
   gateway.hold.clear()
-  while (slow.some((s) => !s.res)) { gateway.release('/slow'); await settle() }
+  while (slow.some((s) => !s.res)) {
+    gateway.release('/slow')
+    await settle()
+  }
   assert.ok(wx.most <= 10)
 })
 
@@ -71,7 +84,7 @@ for (const error of ['login_required', 'session_expired', 'session_ended']) {
   test(`401 ${error} makes one login and one retry`, async (t) => {
     const { gateway, client } = setUp(t)
     await client.request({ url: '/a' })
-    gateway.answers['/b'] = [json(401, { error })]
+    gateway.answers['/b'] = [refusal(401, error)]
     const res = await client.request({ url: '/b', method: 'POST', data: { x: 1 } })
     assert.equal(res.statusCode, 200)
     assert.equal(res.data.token, 'token-2')
@@ -82,7 +95,7 @@ for (const error of ['login_required', 'session_expired', 'session_ended']) {
 
   test(`401 ${error} for ever reaches the caller`, async (t) => {
     const { gateway, client } = setUp(t)
-    gateway.answers['/b'] = Array.from({ length: 50 }, () => json(401, { error }))
+    gateway.answers['/b'] = Array.from({ length: 50 }, () => refusal(401, error))
     const res = await client.request({ url: '/b' })
     assert.equal(res.statusCode, 401)
     assert.equal(res.data.error, error)
@@ -91,7 +104,7 @@ for (const error of ['login_required', 'session_expired', 'session_ended']) {
   })
 }
 
-test('a 401 of the app is the app\'s', async (t) => {
+test("a 401 of the app is the app's", async (t) => {
   const { gateway, client } = setUp(t)
   gateway.answers['/b'] = [json(401, { error: 'wrong_pin' }), json(401, 'no'), json(403, { error: 'login_required' })]
   for (const status of [401, 401, 403]) assert.equal((await client.request({ url: '/b' })).statusCode, status)
@@ -151,9 +164,9 @@ test('a 401 during a login joins it', async (t) => {
 test('session_ended of an older token of the same session is believed', async (t) => {
   const { gateway, client, tick } = setUp(t)
   await client.request({ url: '/a' })
-  gateway.answers['/slow'] = [json(401, { error: 'session_ended' })]
+  gateway.answers['/slow'] = [refusal(401, 'session_ended')]
   gateway.hold.add('/slow')
-  const slow = track(client.request({ url: '/slow' }))
+  const slow = track(client.request({ url: '/slow', timeout: 2 * HOUR }))
   await settle()
   await tick(HOUR)
   await client.request({ url: '/b' })
@@ -177,7 +190,10 @@ test('renews at half of expires_in, beside the requests', async (t) => {
   await tick(1)
   gateway.hold.add('/wechat/renew')
   const many = await Promise.all(Array.from({ length: 20 }, () => client.request({ url: '/c' })))
-  assert.ok(many.every((res) => res.data.token === 'token-1'), 'a request waited for the renewal')
+  assert.ok(
+    many.every((res) => res.data.token === 'token-1'),
+    'a request waited for the renewal'
+  )
   assert.equal(gateway.count('/wechat/renew'), 1)
   gateway.hold.clear()
   gateway.release('/wechat/renew')
@@ -216,8 +232,14 @@ test('a renewal that fails is tried again later, and not at every request', asyn
   const { gateway, client, tick } = setUp(t)
   await client.request({ url: '/a' })
   await tick(HOUR)
-  gateway.answers['/wechat/renew'] = [{ lost: 'timeout' }, json(503, { error: 'store_unavailable' }, { 'Retry-After': '300' })]
-  const round = async () => { await client.request({ url: '/b' }); await settle() }
+  gateway.answers['/wechat/renew'] = [
+    { lost: 'timeout' },
+    json(503, { error: 'store_unavailable' }, { 'Retry-After': '300' })
+  ]
+  const round = async () => {
+    await client.request({ url: '/b' })
+    await settle()
+  }
   await round()
   await round()
   assert.equal(gateway.count('/wechat/renew'), 1)
@@ -276,7 +298,12 @@ test('keeps the token in storage', async (t) => {
 
 test('works without storage', async (t) => {
   const { gateway, wx } = setUp(t)
-  wx.getStorageSync = wx.setStorageSync = wx.removeStorageSync = () => { throw new Error('storage denied') }
+  wx.getStorageSync =
+    wx.setStorageSync =
+    wx.removeStorageSync =
+      () => {
+        throw new Error('storage denied')
+      }
   const client = createClient({ baseURL: 'https://example.com', wx })
   await client.request({ url: '/a' })
   await client.request({ url: '/b' })
@@ -315,7 +342,16 @@ test('the token replaces an Authorization of any spelling', async (t) => {
 // Whoever gets the token is the user.
 test('the token goes to the gateway only', async (t) => {
   const { gateway, wx, client } = setUp(t)
-  for (const url of ['https://evil.example/a', 'https://example.com.evil.example/', 'https://example.com@evil.example/', 'http://example.com/a', 'a', '', undefined, null]) {
+  for (const url of [
+    'https://evil.example/a',
+    'https://example.com.evil.example/',
+    'https://example.com@evil.example/',
+    'http://example.com/a',
+    'a',
+    '',
+    undefined,
+    null
+  ]) {
     await assert.rejects(client.request({ url }), TypeError, String(url))
     await assert.rejects(client.connectSocket({ url }), TypeError, String(url))
   }
@@ -369,7 +405,12 @@ test('callbacks are called as wx calls them', async (t) => {
   await settle()
   client.request(Object.assign({ url: '/lost' }, callbacks))
   await settle()
-  assert.deepEqual(calls, ['success request:ok', 'complete request:ok', 'fail request:fail timeout', 'complete request:fail timeout'])
+  assert.deepEqual(calls, [
+    'success request:ok',
+    'complete request:ok',
+    'fail request:fail timeout',
+    'complete request:fail timeout'
+  ])
 })
 
 test('abort works before, while and after a request is sent', async (t) => {

@@ -14,8 +14,12 @@ test('callContainer takes the options of Cloud Hosting and gives its results', a
   const { gateway, client } = setUp()
   gateway.answers['/api/list'] = [json(200, { list: [] }, { 'X-Request-ID': 'abc' })]
   const res = await client.callContainer({
-    config: { env: 'prod-1a2b3c' }, path: '/api/list?page=2', method: 'POST', data: { n: 1 },
-    header: { 'X-WX-SERVICE': 'main', 'X-WX-EXCLUDE-CREDENTIALS': 'unionid' }, timeout: 1234
+    config: { env: 'prod-1a2b3c' },
+    path: '/api/list?page=2',
+    method: 'POST',
+    data: { n: 1 },
+    header: { 'X-WX-SERVICE': 'main', 'X-WX-EXCLUDE-CREDENTIALS': 'unionid' },
+    timeout: 1234
   })
   assert.equal(res.errMsg, 'cloud.callContainer:ok')
   assert.equal(res.statusCode, 200)
@@ -47,11 +51,17 @@ test('callContainer with callbacks returns nothing, and every status is a result
   gateway.answers['/api'] = [json(500, { broken: true })]
   const told = []
   const returned = client.callContainer({
-    path: '/api', success: (res) => told.push(['success', res.statusCode]), fail: () => told.push(['fail']), complete: (res) => told.push(['complete', res.errMsg])
+    path: '/api',
+    success: (res) => told.push(['success', res.statusCode]),
+    fail: () => told.push(['fail']),
+    complete: (res) => told.push(['complete', res.errMsg])
   })
   assert.equal(returned, undefined)
   await settle()
-  assert.deepEqual(told, [['success', 500], ['complete', 'cloud.callContainer:ok']])
+  assert.deepEqual(told, [
+    ['success', 500],
+    ['complete', 'cloud.callContainer:ok']
+  ])
 })
 
 test('callContainer fails in its own name', async () => {

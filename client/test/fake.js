@@ -26,9 +26,12 @@ class Gateway {
     this.hold = new Set() // paths whose requests wait in held
   }
 
-  count(path) { return this.requests.filter((r) => r.path === path).length }
+  count(path) {
+    return this.requests.filter((r) => r.path === path).length
+  }
 
-  end(token) { // the session of the token, with all its tokens
+  end(token) {
+    // the session of the token, with all its tokens
     const session = this.live.get(token)
     for (const [other, s] of this.live) if (s === session) this.live.delete(other)
   }
@@ -52,14 +55,16 @@ class Gateway {
     return res
   }
 
-  release(path) { for (const go of (this.held[path] || []).splice(0)) go() }
+  release(path) {
+    for (const go of (this.held[path] || []).splice(0)) go()
+  }
 
   route(request) {
     const { path, data, token } = request
     if (path === '/wechat/login') {
       const known = this.codes.get(data.code)
-      if (!known) return json(401, { error: 'code_rejected' })
-      if (known.answer) return known.nonce === data.nonce ? known.answer : json(401, { error: 'code_used' })
+      if (!known) return refusal(401, 'code_rejected')
+      if (known.answer) return known.nonce === data.nonce ? known.answer : refusal(401, 'code_used')
       known.nonce = data.nonce
       return (known.answer = this.grant(++this.sessions))
     }
@@ -68,10 +73,11 @@ class Gateway {
       return { statusCode: 204, data: '', header: {} }
     }
     if (path.startsWith('/public')) return json(200, { token })
-    if (!token) return json(401, { error: 'login_required' })
-    if (!this.live.has(token)) return json(401, { error: 'session_ended' })
+    if (!token) return refusal(401, 'login_required')
+    if (!this.live.has(token)) return refusal(401, 'session_ended')
     if (path === '/wechat/renew') return this.grant(this.live.get(token))
-    if (path === '/wechat/session') return json(200, { appid: 'wx1234567890abcdef', expires_in: 7200, session_expires_in: 86400 })
+    if (path === '/wechat/session')
+      return json(200, { appid: 'wx1234567890abcdef', expires_in: 7200, session_expires_in: 86400 })
     return json(200, { path, token })
   }
 }
@@ -80,6 +86,11 @@ function json(statusCode, data, header) {
   // Names arrive in whatever case the platform likes.
   const bearer = statusCode === 401 ? { 'www-authenticate': 'Bearer' } : {}
   return { statusCode, data, header: Object.assign({ 'content-type': 'application/json' }, bearer, header) }
+}
+
+// refusal is an answer of the gateway itself, which no app can give.
+function refusal(statusCode, error, header) {
+  return json(statusCode, { error }, Object.assign({ 'X-Wechat-Gateway': error }, header))
 }
 
 function fakeWx(gateway) {
@@ -91,10 +102,16 @@ function fakeWx(gateway) {
     most: 0,
     scene: 1001,
     getEnterOptionsSync: () => ({ scene: wx.scene }),
-    getStorageSync: (key) => storage.has(key) ? JSON.parse(storage.get(key)) : '',
-    setStorageSync: (key, value) => { storage.set(key, JSON.stringify(value)) },
-    removeStorageSync: (key) => { storage.delete(key) },
-    checkSession: () => { throw new Error('checkSession is not to be relied on') },
+    getStorageSync: (key) => (storage.has(key) ? JSON.parse(storage.get(key)) : ''),
+    setStorageSync: (key, value) => {
+      storage.set(key, JSON.stringify(value))
+    },
+    removeStorageSync: (key) => {
+      storage.delete(key)
+    },
+    checkSession: () => {
+      throw new Error('checkSession is not to be relied on')
+    },
     login({ success, fail }) {
       wx.logins++
       soon(() => {
@@ -122,7 +139,18 @@ function fakeWx(gateway) {
     const name = Object.keys(header).find((key) => key.toLowerCase() === 'authorization')
     const token = name && header[name].replace('Bearer ', '')
     const path = new URL(options.url).pathname
-    const task = { abort() { finish(null, { errMsg: kind + ':fail abort' }) }, listeners: [], onHeadersReceived(f) { task.listeners.push(f) }, offHeadersReceived() { task.listeners = [] } }
+    const task = {
+      abort() {
+        finish(null, { errMsg: kind + ':fail abort' })
+      },
+      listeners: [],
+      onHeadersReceived(f) {
+        task.listeners.push(f)
+      },
+      offHeadersReceived() {
+        task.listeners = []
+      }
+    }
     let finished = false
     wx.running++
     wx.most = Math.max(wx.most, wx.running)
@@ -130,7 +158,9 @@ function fakeWx(gateway) {
       if (finished) return
       finished = true
       wx.running--
-      if (err) { if (options.fail) options.fail(err) } else {
+      if (err) {
+        if (options.fail) options.fail(err)
+      } else {
         task.listeners.forEach((listener) => listener({ header: res.header }))
         if (options.success) options.success(Object.assign({ errMsg: kind + ':ok' }, res))
       }
@@ -139,10 +169,20 @@ function fakeWx(gateway) {
     soon(async () => {
       if (wx.running > 10) return finish(null, { errMsg: kind + ':fail exceeds the concurrency limit' })
       if (!METHODS.includes(method)) return finish(null, { errMsg: kind + ':fail method is invalid' })
-      const res = await gateway.answer({ kind, method, path, url: options.url, data: options.data, header, token, timeout: options.timeout })
+      const res = await gateway.answer({
+        kind,
+        method,
+        path,
+        url: options.url,
+        data: options.data,
+        header,
+        token,
+        timeout: options.timeout
+      })
       if (res.lost) return finish(null, { errMsg: kind + ':fail ' + res.lost })
       if (kind === 'uploadFile') return finish(Object.assign({}, res, { data: JSON.stringify(res.data) }))
-      if (kind === 'downloadFile') return finish({ statusCode: res.statusCode, header: res.header, tempFilePath: 'tmp://1' })
+      if (kind === 'downloadFile')
+        return finish({ statusCode: res.statusCode, header: res.header, tempFilePath: 'tmp://1' })
       finish(res)
     })
     return task
@@ -150,4 +190,4 @@ function fakeWx(gateway) {
   return wx
 }
 
-module.exports = { Gateway, fakeWx, json, settle }
+module.exports = { Gateway, fakeWx, json, refusal, settle }

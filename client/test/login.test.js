@@ -2,14 +2,17 @@
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const { createClient, getHeader } = require('..')
-const { Gateway, fakeWx, json, settle } = require('./fake')
+const { Gateway, fakeWx, json, refusal, settle } = require('./fake')
 
 function setUp(t, options) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1e12 })
   const gateway = new Gateway()
   const wx = fakeWx(gateway)
   const client = createClient(Object.assign({ baseURL: 'https://example.com', wx }, options))
-  const tick = async (ms) => { t.mock.timers.tick(ms); await settle() }
+  const tick = async (ms) => {
+    t.mock.timers.tick(ms)
+    await settle()
+  }
   const path = '/wechat/login'
   const sent = () => gateway.requests.filter((r) => r.path === path).map((r) => r.data)
   return { gateway, wx, client, tick, path, sent }
@@ -17,7 +20,14 @@ function setUp(t, options) {
 
 function track(promise) {
   const end = {}
-  promise.then((res) => { end.res = res }, (err) => { end.err = err })
+  promise.then(
+    (res) => {
+      end.res = res
+    },
+    (err) => {
+      end.err = err
+    }
+  )
   return end
 }
 
@@ -25,7 +35,10 @@ function track(promise) {
 // The same code with the same nonce gets it again; without, the code is lost.
 test('a login whose answer was lost is sent again with its code and nonce', async (t) => {
   const { gateway, wx, client, tick, path, sent } = setUp(t)
-  const lose = (request) => { gateway.route(request); return { lost: 'interrupted' } }
+  const lose = (request) => {
+    gateway.route(request)
+    return { lost: 'interrupted' }
+  }
   gateway.answers[path] = [lose, lose]
   const end = track(client.request({ url: '/a' }))
   await settle()
@@ -35,7 +48,10 @@ test('a login whose answer was lost is sent again with its code and nonce', asyn
   assert.equal(wx.logins, 1)
   assert.equal(gateway.sessions, 1)
   assert.deepEqual(sent(), [sent()[0], sent()[0], sent()[0]])
-  assert.ok(gateway.requests[0].timeout <= 15000, 'three attempts do not fit into the minute that the nonce is good for')
+  assert.ok(
+    gateway.requests[0].timeout <= 15000,
+    'three attempts do not fit into the minute that the nonce is good for'
+  )
 })
 
 test('the nonce of every login is another', async (t) => {
@@ -79,7 +95,13 @@ for (const error of ['code_used', 'code_rejected']) {
 }
 
 test('other refusals reach every waiting caller at once', async (t) => {
-  for (const [status, error] of [[400, 'invalid_request'], [403, 'user_blocked'], [502, 'gateway_misconfigured'], [504, 'wechat_timeout'], [500, undefined]]) {
+  for (const [status, error] of [
+    [400, 'invalid_request'],
+    [403, 'user_blocked'],
+    [502, 'gateway_misconfigured'],
+    [504, 'wechat_timeout'],
+    [500, undefined]
+  ]) {
     await t.test(String(error), async (t) => {
       const { gateway, wx, client, path } = setUp(t)
       gateway.answers[path] = [json(status, error ? { error } : '<html>')]
@@ -151,7 +173,8 @@ test('an absurd Retry-After is not believed for ever', async (t) => {
 })
 
 test('a refused request waits for Retry-After once', async (t) => {
-  const later = (error, after) => json(503, { error }, { 'retry-after': after })
+  const later = (error, after) =>
+    error === 'busy' ? json(503, { error }, { 'retry-after': after }) : refusal(503, error, { 'retry-after': after })
   for (const [name, options, error, after, times] of [
     ['GET', {}, 'busy', '2', 2],
     ['a date', {}, 'busy', new Date(1e12 + 2000).toUTCString(), 2],
@@ -195,7 +218,10 @@ test('logout ends the session, and guests it is until login', async (t) => {
   assert.equal(wx.logins, 1)
   assert.deepEqual(await client.login(), { token: 'token-2', expires_in: 7200 })
   assert.equal((await client.request({ url: '/b' })).data.token, 'token-2')
-  assert.equal((await createClient({ baseURL: 'https://example.com', wx }).request({ url: '/b' })).data.token, 'token-2')
+  assert.equal(
+    (await createClient({ baseURL: 'https://example.com', wx }).request({ url: '/b' })).data.token,
+    'token-2'
+  )
 })
 
 // A poll under way at logout comes back with a 401. Were it to log in, nobody
@@ -203,7 +229,7 @@ test('logout ends the session, and guests it is until login', async (t) => {
 test('a request from before a logout does not log in after it', async (t) => {
   const { gateway, wx, client } = setUp(t)
   await client.request({ url: '/a' })
-  gateway.answers['/slow'] = [json(401, { error: 'session_ended' })]
+  gateway.answers['/slow'] = [refusal(401, 'session_ended')]
   gateway.hold.add('/slow')
   const slow = track(client.request({ url: '/slow' }))
   await settle()
@@ -279,7 +305,7 @@ test('uploads and downloads log in and retry like requests', async (t) => {
   assert.equal(gateway.count('/wechat/login'), 3)
 })
 
-test('a refused download of the app is not taken for the gateway\'s', async (t) => {
+test("a refused download of the app is not taken for the gateway's", async (t) => {
   const { gateway, client } = setUp(t)
   gateway.answers['/down'] = [{ statusCode: 401, header: { 'WWW-Authenticate': 'Basic realm="x"' } }]
   assert.equal((await client.downloadFile({ url: '/down' })).statusCode, 401)
@@ -290,7 +316,7 @@ test('bytes are understood as well', async (t) => {
   const { gateway, client } = setUp(t)
   await client.request({ url: '/a' })
   const bytes = new TextEncoder().encode('{"error":"session_expired"}').buffer
-  gateway.answers['/a'] = [json(401, bytes)]
+  gateway.answers['/a'] = [json(401, bytes, { 'x-wechat-gateway': 'session_expired' })]
   assert.equal((await client.request({ url: '/a', responseType: 'arraybuffer' })).statusCode, 200)
 })
 
@@ -306,7 +332,15 @@ test('a socket is opened with a token that works', async (t) => {
   assert.deepEqual(wx.sockets[1].header, {})
   gateway.answers['/wechat/session'] = [json(500, {})]
   let failed
-  await assert.rejects(client.connectSocket({ url: '/ws', fail: (err) => { failed = err } }), { statusCode: 500 })
+  await assert.rejects(
+    client.connectSocket({
+      url: '/ws',
+      fail: (err) => {
+        failed = err
+      }
+    }),
+    { statusCode: 500 }
+  )
   assert.equal(failed.statusCode, 500)
   assert.equal(wx.sockets.length, 2)
 })

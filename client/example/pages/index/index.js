@@ -1,4 +1,4 @@
-const { client } = getApp()
+const client = require('../../client.js')
 
 Page({
   data: { text: '' },
