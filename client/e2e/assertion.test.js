@@ -18,7 +18,11 @@ test('assertions verify with another library', async (t) => {
   const keys = createRemoteJWKSet(new URL(env.gateway + '/wechat/jwks.json'))
   const text = res.data.headers['x-signed-user']
   const { payload, protectedHeader } = await jwtVerify(text, keys, {
-    issuer: 'caddy-wechat', audience: 'shop', typ: 'wxgw-assertion+jwt', algorithms: ['EdDSA'], requiredClaims: ['sub', 'exp', 'iat']
+    issuer: 'caddy-wechat',
+    audience: 'shop',
+    typ: 'wxgw-assertion+jwt',
+    algorithms: ['EdDSA'],
+    requiredClaims: ['sub', 'exp', 'iat']
   })
   assert.equal(payload.sub, res.data.headers['x-openid'])
   assert.equal(payload.unionid, res.data.headers['x-unionid'])

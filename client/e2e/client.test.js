@@ -35,7 +35,9 @@ test('client and gateway', async (t) => {
 
   await t.test('thirty requests at once are one login', async () => {
     const { wx, client } = await setUp()
-    const all = await Promise.all(Array.from({ length: 30 }, (_, i) => client.request({ url: '/json', method: 'POST', data: { i } })))
+    const all = await Promise.all(
+      Array.from({ length: 30 }, (_, i) => client.request({ url: '/json', method: 'POST', data: { i } }))
+    )
     assert.ok(all.every((res) => res.statusCode === 200))
     assert.equal(wx.logins, 1)
     assert.equal((await env.control('state')).calls['/sns/jscode2session'], 1)
@@ -52,7 +54,12 @@ test('client and gateway', async (t) => {
   await t.test('a session that was ended elsewhere is replaced once', async () => {
     const { wx, client } = await setUp()
     const kicked = await client.request({ url: '/json' })
-    const others = [1, 2].map(() => createClient({ baseURL: env.gateway, wx: Object.assign({}, wx, { getStorageSync: () => '', setStorageSync() {} }) }))
+    const others = [1, 2].map(() =>
+      createClient({
+        baseURL: env.gateway,
+        wx: Object.assign({}, wx, { getStorageSync: () => '', setStorageSync() {} })
+      })
+    )
     for (const other of others) await other.login() // max_per_user is 2
     wx.logins = 0
     const all = await Promise.all(Array.from({ length: 10 }, () => client.request({ url: '/json' })))
@@ -60,12 +67,16 @@ test('client and gateway', async (t) => {
     assert.equal(wx.logins, 1)
   })
 
-  await t.test('WeChat\'s errors reach the caller', async () => {
+  await t.test("WeChat's errors reach the caller", async () => {
     const { wx, client } = await setUp()
     await env.control('answer', { errcode: 40029, times: 1 })
     assert.equal((await client.request({ url: '/json' })).statusCode, 200)
     assert.equal(wx.logins, 2)
-    for (const [errcode, error, statusCode, logins] of [[40029, 'code_rejected', 401, 2], [40226, 'user_blocked', 403, 1], [40125, 'gateway_misconfigured', 502, 1]]) {
+    for (const [errcode, error, statusCode, logins] of [
+      [40029, 'code_rejected', 401, 2],
+      [40226, 'user_blocked', 403, 1],
+      [40125, 'gateway_misconfigured', 502, 1]
+    ]) {
       const another = await setUp()
       await env.control('answer', { errcode, times: 0 })
       await assert.rejects(another.client.request({ url: '/json' }), { error, statusCode })
@@ -86,7 +97,7 @@ test('client and gateway', async (t) => {
     assert.equal((await client.request({ url: '/json', guest: true })).statusCode, 401)
   })
 
-  await t.test('uploads, downloads and sockets arrive as the user\'s', async () => {
+  await t.test("uploads, downloads and sockets arrive as the user's", async () => {
     const { client } = await setUp()
     const file = await client.uploadFile({ url: '/json/up', filePath: 'x'.repeat(1000), name: 'file' })
     assert.ok(JSON.parse(file.data).bytes > 1000)
@@ -96,7 +107,10 @@ test('client and gateway', async (t) => {
     await client.login()
     assert.equal((await client.downloadFile({ url: '/json' })).statusCode, 200)
     const socket = await client.connectSocket({ url: '/ws' })
-    await new Promise((resolve, reject) => { socket.onOpen(resolve); socket.onError((err) => reject(new Error(err.errMsg))) })
+    await new Promise((resolve, reject) => {
+      socket.onOpen(resolve)
+      socket.onError((err) => reject(new Error(err.errMsg)))
+    })
     assert.equal(env.seen.at(-1).method, 'UPGRADE')
     assert.match(Object.fromEntries(env.seen.at(-1).headers)['x-openid'], /^o/)
   })

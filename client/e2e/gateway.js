@@ -49,12 +49,25 @@ async function startApp() {
   })
   app.on('upgrade', (req, socket) => {
     seen.push({ method: 'UPGRADE', url: req.url, headers: Object.entries(req.headers) })
-    const accept = createHash('sha1').update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64')
+    const accept = createHash('sha1')
+      .update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11')
+      .digest('base64')
     socket.on('error', () => {})
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ' + accept + '\r\n\r\n')
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ' +
+        accept +
+        '\r\n\r\n'
+    )
   })
   const port = await listen(app)
-  return { port, seen, close: () => { app.closeAllConnections(); app.close() } }
+  return {
+    port,
+    seen,
+    close: () => {
+      app.closeAllConnections()
+      app.close()
+    }
+  }
 }
 
 // start runs a gateway with a configuration of its own. session is what stands
@@ -62,7 +75,11 @@ async function startApp() {
 async function start(binary, { session = '', site: options = '' } = {}) {
   const app = await startApp()
   const [gateway, simulator] = await freePorts(2)
-  const site = await run(binary, gateway, simulator, `
+  const site = await run(
+    binary,
+    gateway,
+    simulator,
+    `
 	wechat {
 		app ${APPID} simulated-secret
 		api http://127.0.0.1:${simulator}
@@ -90,7 +107,11 @@ async function start(binary, { session = '', site: options = '' } = {}) {
 		gateway http://127.0.0.1:${gateway}
 	}
 }
-`).catch((err) => { app.close(); throw err })
+`
+  ).catch((err) => {
+    app.close()
+    throw err
+  })
   return Object.assign(site, {
     seen: app.seen,
     async stop() {
@@ -104,7 +125,9 @@ async function start(binary, { session = '', site: options = '' } = {}) {
 async function startExample(binary) {
   const [gateway, simulator, app] = await freePorts(3)
   const text = readFileSync(join(__dirname, '..', '..', 'Caddyfile.example'), 'utf8')
-    .replaceAll(':8080', ':' + gateway).replaceAll(':9080', ':' + simulator).replaceAll(':9081', ':' + app)
+    .replaceAll(':8080', ':' + gateway)
+    .replaceAll(':9080', ':' + simulator)
+    .replaceAll(':9081', ':' + app)
   const site = await run(binary, gateway, simulator, text.slice(text.indexOf('\n{\n') + 3))
   return Object.assign(site, { stop: site.end })
 }
@@ -115,13 +138,21 @@ async function run(binary, gateway, simulator, text) {
   const dir = mkdtempSync(join(tmpdir(), 'caddy-wechat-e2e-'))
   const file = join(dir, 'Caddyfile')
   const quiet = text.includes('auto_https off') ? '' : 'auto_https off'
-  writeFileSync(file, `{\nadmin off\npersist_config off\n${quiet}\nstorage file_system ${join(dir, 'storage')}\n${text}`)
+  writeFileSync(
+    file,
+    `{\nadmin off\npersist_config off\n${quiet}\nstorage file_system ${join(dir, 'storage')}\n${text}`
+  )
   const log = []
-  const child = spawn(binary, ['run', '--config', file, '--adapter', 'caddyfile'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(binary, ['run', '--config', file, '--adapter', 'caddyfile'], {
+    stdio: ['ignore', 'ignore', 'pipe']
+  })
   child.stderr.on('data', (line) => log.push(String(line)))
   const ended = new Promise((resolve) => {
     child.once('exit', resolve)
-    child.once('error', (err) => { log.push(err.message); resolve() })
+    child.once('error', (err) => {
+      log.push(err.message)
+      resolve()
+    })
   })
   const end = async () => {
     child.kill('SIGTERM')
@@ -130,7 +161,10 @@ async function run(binary, gateway, simulator, text) {
   }
   const address = `http://127.0.0.1:${simulator}`
   for (let tries = 0; ; tries++) {
-    const answers = await Promise.allSettled([fetch(address + '/simulator/state'), fetch(`http://127.0.0.1:${gateway}/`)])
+    const answers = await Promise.allSettled([
+      fetch(address + '/simulator/state'),
+      fetch(`http://127.0.0.1:${gateway}/`)
+    ])
     if (answers.every((answer) => answer.status === 'fulfilled')) break
     if (child.pid === undefined || child.exitCode !== null || tries === 150) {
       if (child.pid !== undefined) await end()
@@ -139,8 +173,13 @@ async function run(binary, gateway, simulator, text) {
     await sleep(100)
   }
   const control = async (path, body) => {
-    const res = await fetch(address + '/simulator/' + path, body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
-    if (!res.ok) throw new Error(path + ': ' + res.status + ' ' + await res.text())
+    const res = await fetch(
+      address + '/simulator/' + path,
+      body === undefined
+        ? {}
+        : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+    )
+    if (!res.ok) throw new Error(path + ': ' + res.status + ' ' + (await res.text()))
     return res.json()
   }
   return { appID: APPID, gateway: `http://127.0.0.1:${gateway}`, simulator: address, control, end }

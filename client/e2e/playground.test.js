@@ -9,7 +9,15 @@ const { join } = require('node:path')
 const { chromium } = require('playwright-core')
 const { start, startExample, binary } = require('./gateway')
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync'
+]
 // The folder that the README's picture goes to, and others; none unless asked.
 const PICTURES = process.env.PLAYGROUND_PICTURES
 
@@ -19,8 +27,12 @@ test('playground', async (t) => {
   const env = await start(path)
   const profile = mkdtempSync(join(tmpdir(), 'caddy-wechat-chromium-'))
   const browser = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS,
-    viewport: { width: 1280, height: 860 }, locale: 'en-GB', colorScheme: 'light'
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    headless: true,
+    args: FLAGS,
+    viewport: { width: 1280, height: 860 },
+    locale: 'en-GB',
+    colorScheme: 'light'
   })
   t.after(async () => {
     await browser.close()
@@ -30,9 +42,13 @@ test('playground', async (t) => {
   const page = await browser.newPage()
   const complaints = []
   page.on('pageerror', (err) => complaints.push(err.message))
-  page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()) })
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text())
+  })
   const foreign = []
-  page.on('request', (request) => { if (!request.url().startsWith(env.simulator) && !request.url().startsWith('data:')) foreign.push(request.url()) })
+  page.on('request', (request) => {
+    if (!request.url().startsWith(env.simulator) && !request.url().startsWith('data:')) foreign.push(request.url())
+  })
   await page.goto(env.simulator + '/')
   await page.waitForSelector('body[data-ready]')
 
@@ -150,9 +166,14 @@ test('playground', async (t) => {
     await text('#out-call', /without a unionid/)
     await text('#status', /without a unionid/)
     for (const control of await page.locator('button, input, select').all()) {
-      if (!await control.isVisible()) continue
-      const name = await control.evaluate((node) => node.getAttribute('aria-label') || node.textContent.trim() || (node.labels && node.labels[0] && node.labels[0].textContent.trim()))
-      assert.ok(name, 'a control without a name: ' + await control.evaluate((node) => node.outerHTML))
+      if (!(await control.isVisible())) continue
+      const name = await control.evaluate(
+        (node) =>
+          node.getAttribute('aria-label') ||
+          node.textContent.trim() ||
+          (node.labels && node.labels[0] && node.labels[0].textContent.trim())
+      )
+      assert.ok(name, 'a control without a name: ' + (await control.evaluate((node) => node.outerHTML)))
     }
   })
 
@@ -168,10 +189,17 @@ test('playground', async (t) => {
     await page.getByRole('button', { name: 'Spell it with a tilde' }).click()
     await text('#out-tilde', /removed/)
     await page.locator('#trace > li').nth(1).locator('summary').click()
-    await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0) })
+    await page.evaluate(() => {
+      document.activeElement.blur()
+      scrollTo(0, 0)
+    })
     await page.setViewportSize({ width: 1280, height: 1000 })
     await picture('playground')
-    const fits = async () => assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page is wider than the screen')
+    const fits = async () =>
+      assert.ok(
+        await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+        'the page is wider than the screen'
+      )
     await fits()
     await page.setViewportSize({ width: 360, height: 780 })
     await fits()
@@ -194,7 +222,7 @@ test('playground', async (t) => {
     t.after(() => example.stop())
     await page.goto(example.simulator + '/')
     await page.waitForSelector('body[data-ready]')
-    if (await page.locator('html').getAttribute('lang') !== 'en') await page.locator('#lang').click()
+    if ((await page.locator('html').getAttribute('lang')) !== 'en') await page.locator('#lang').click()
     await click('Call')
     await text('#out-call', /The app saw o[A-Za-z0-9_-]{27}, unionid o/)
     await page.getByRole('button', { name: 'Try all' }).click()
