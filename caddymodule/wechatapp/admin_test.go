@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // withAdmin switches the admin endpoint on.

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/openapi"
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 func init() {

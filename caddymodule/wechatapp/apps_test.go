@@ -9,7 +9,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 // pageFile is a file on a page of docs/apps: its name, then its text.

@@ -17,10 +17,10 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 	"github.com/caddy-wechat/gateway/internal/token"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // BenchmarkAuthenticateStripInject is what the gateway adds to a request of a

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 // B12, B4: the check of unsafe requests that a cookie identifies. It must neither miss

@@ -22,8 +22,8 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // patient is a configuration that is not running, and a WeChat for it.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 // Errors of the adapter itself.

@@ -18,7 +18,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-wechat/gateway/caddymodule/simulator"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 const (

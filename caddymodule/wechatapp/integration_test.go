@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 func TestLoginThenAppSeesUser(t *testing.T) {

@@ -22,9 +22,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
-	"github.com/caddy-wechat/gateway/internal/wechat"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // metric returns the value of a line of Caddy's metrics, "" if there is none.

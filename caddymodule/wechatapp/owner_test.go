@@ -9,8 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // use loads g's configuration with other global options, in place of the one that

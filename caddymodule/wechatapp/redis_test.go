@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // caddyBinary builds cmd/caddy once for the tests that need processes.

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/token"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 // secretSetting is a setting that can hold a secret. All of them take placeholders

@@ -21,7 +21,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 // wantRefusal checks a JSON refusal in all its parts.

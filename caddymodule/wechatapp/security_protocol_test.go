@@ -27,7 +27,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 // P1: requests whose end is seen differently by two servers.

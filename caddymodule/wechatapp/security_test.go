@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
 // The tests of this file and of security_*_test.go attack a running gateway

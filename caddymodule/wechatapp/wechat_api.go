@@ -21,7 +21,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/crosssite"
 	"github.com/caddy-wechat/gateway/internal/openapi"
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 func init() {

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 // openAPI is WeChat's server API: it wants an access_token that is still good.

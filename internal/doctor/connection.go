@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 // Kinds of the findings of Connection.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 const (

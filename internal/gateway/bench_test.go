@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/token"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 // BenchmarkAuthenticate is a request with a token: one that is known, one that is

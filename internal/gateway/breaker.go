@@ -7,7 +7,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 const (

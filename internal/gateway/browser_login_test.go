@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 // fakeBrowsers is a BrowserExchanger whose answers a test decides.

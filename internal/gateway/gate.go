@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 const (

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 // CodeExchanger asks WeChat who a login code belongs to.

@@ -11,11 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 	"github.com/caddy-wechat/gateway/internal/token"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 const (

@@ -14,8 +14,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 // maxPeeked is the longest answer that is read to its end before it is passed on.

@@ -15,8 +15,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 const testToken = "80_AbCdEf-0123456789abcdefghijklmnopqrstuvwxyz"

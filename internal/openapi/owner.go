@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 // Fetcher asks WeChat for an access_token.

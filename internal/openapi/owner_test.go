@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 var app = wechat.App{ID: "wx1234567890abcdef", Secret: secret.New("0123456789abcdef")}

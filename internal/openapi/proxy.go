@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat"
 )
 
 // Errors of Serve, besides those of wechat.Client.

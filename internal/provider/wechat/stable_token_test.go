@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/wechat/wechattest"
 )
 
 func TestStableTokenOfAnApp(t *testing.T) {
