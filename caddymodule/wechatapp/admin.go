@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 const (
 	adminPrefix  = "/wechat/"
 	maxAdminBody = 16 << 10
+	// maxAdminTime bounds a change; stores have shorter times of their own.
+	maxAdminTime = time.Minute
 )
 
 // Routes implements caddy.AdminRouter.
@@ -84,6 +87,11 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusNotFound, errors.New("the configuration has no global option wechat"))
 	}
 	a.app.begun()
+	if r.Method != http.MethodGet { // a change that has begun finishes, whoever leaves
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAdminTime)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	return endpoint.serve(w, r)
 }
 

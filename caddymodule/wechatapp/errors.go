@@ -69,7 +69,7 @@ var refusals = []refusal{
 	{wechat.ErrTimeout, http.StatusGatewayTimeout, "wechat_timeout", "WeChat did not answer in time; call wx.login again.", 0},
 	{wechat.ErrUnavailable, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, time.Second},
 	{gateway.ErrStoreUnavailable, http.StatusServiceUnavailable, "store_unavailable", "Sessions cannot be looked up now; keep the token and try again.", time.Second},
-	{context.Canceled, statusClientClosed, "internal_error", internalMessage, 0},
+	{context.Canceled, statusClientClosed, "client_closed", internalMessage, 0},
 }
 
 const (

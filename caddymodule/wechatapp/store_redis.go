@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -70,9 +71,15 @@ type RedisStore struct {
 	// Default: `deny`
 	OnFailure *OnFailure `json:"on_failure,omitempty"`
 
-	env   storeEnv
-	store *redis.Store
+	env      storeEnv
+	store    *redis.Store
+	knownKey string // in the pool; set while Cleanup has something to release
 }
+
+// pooledKnown is what this process has seen of one Redis; it survives reloads.
+type pooledKnown struct{ *redis.Known }
+
+func (pooledKnown) Destruct() error { return nil }
 
 // RedisTLS says how Redis's certificate is checked.
 type RedisTLS struct {
@@ -86,8 +93,10 @@ type RedisTLS struct {
 // OnFailure says what becomes of requests while the store cannot tell whether a
 // session is live.
 type OnFailure struct {
-	// Tokens no older than this pass on their signature alone; at most `15m`. A
-	// logout is not noticed during that time. Zero: all requests are refused with
+	// Tokens no older than this pass on their signature alone while Redis cannot be
+	// reached; at most `15m`. What other nodes end meanwhile is not noticed; what
+	// this one saw end does not pass. Tokens are not renewed, and sites with
+	// `assertion` answer 503. Zero: all requests are refused with
 	// 503 `store_unavailable`, and Caddy does not start while Redis is away.
 	// Default: 0
 	Grace caddy.Duration `json:"grace,omitempty"`
@@ -115,6 +124,12 @@ func (s *RedisStore) open(env storeEnv) error {
 	if err != nil {
 		return err
 	}
+	key := "redis " + options.KeyPrefix + " " + hex.EncodeToString(options.NameKey)
+	known, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return pooledKnown{redis.NewKnown()}, nil })
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	s.knownKey, options.Known = key, known.(pooledKnown).Known
 	if s.store, err = redis.New(options); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
@@ -126,7 +141,7 @@ func (s *RedisStore) open(env storeEnv) error {
 		env.logger.Warn("Redis cannot be used now; young tokens pass, nobody can log in, and it is tried again", zap.Error(err))
 		return nil
 	}
-	return fmt.Errorf("cannot be used, so nobody could log in: %w; mend it, or allow `on_failure grace <duration>`", err)
+	return fmt.Errorf("cannot be used, so nobody could log in: %w; fix it, or allow `on_failure grace <duration>`", err)
 }
 
 func (s *RedisStore) check() error {
@@ -212,10 +227,15 @@ func (t *RedisTLS) config() (*tls.Config, error) {
 
 // Cleanup closes the connections, also after open stopped half-way.
 func (s *RedisStore) Cleanup() error {
-	if s.store == nil {
-		return nil
+	var err error
+	if s.store != nil {
+		err = s.store.Close()
 	}
-	return s.store.Close()
+	if s.knownKey != "" {
+		_, released := pool.Delete(s.knownKey)
+		err = errors.Join(err, released)
+	}
+	return err
 }
 
 func (s *RedisStore) sessions() session.Store { return s.store }

@@ -44,6 +44,32 @@ func (g *Gateway) authenticate(ctx context.Context, text string, k kind, apps Ap
 	return claims.User, nil
 }
 
+// AuthenticateSurely is Authenticate without grace, for whoever hands out
+// something that is believed later: while the store cannot tell, the error is
+// ErrStoreUnavailable.
+func (g *Gateway) AuthenticateSurely(ctx context.Context, text string, apps Apps) (identity.User, error) {
+	claims, live, err := g.surely(ctx, text, carried, apps, time.Now())
+	if err != nil {
+		return claims.User, err
+	}
+	claims.User.UnionID = live.UnionID
+	return claims.User, nil
+}
+
+// surely returns the claims of a token and its session, which the store has just
+// said is live.
+func (g *Gateway) surely(ctx context.Context, text string, k kind, apps Apps, now time.Time) (knownToken, session.Session, error) {
+	claims, err := g.verify(text, k, apps, now)
+	if err != nil {
+		return claims, session.Session{}, err
+	}
+	live, storeErr := g.look(ctx, &claims, now)
+	if storeErr != nil {
+		return claims, session.Session{}, g.counted(ctx, &claims, verdict(storeErr, claims.Claims, now))
+	}
+	return claims, live, nil
+}
+
 // verify finds out whether the token is one of ours that this site accepts in its
 // place and that has not expired; its session is another question. For an expired
 // token the claims are returned together with ErrSessionExpired.
@@ -73,31 +99,42 @@ func (g *Gateway) verify(text string, k kind, apps Apps, now time.Time) (knownTo
 	return knownToken{Claims: claims, sum: sum}, nil
 }
 
-// session returns the live session of a verified token.
+// session returns the live session of a verified token, by grace if need be.
 func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
-	live, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Place: claims.place})
-	if err == nil {
-		if live.Place != claims.place {
-			g.State.verified.place(claims.sum, live.Place)
-		}
+	live, storeErr := g.look(ctx, claims, now)
+	if storeErr == nil {
 		return live, nil
 	}
-	switch err := g.judge(err, claims.Claims, now); {
-	case err == nil:
-		g.Observer.StoreFailed(claims.User.AppID)
-		g.Observer.GracePassed(claims.User.AppID)
-		return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
-	case errors.Is(err, ErrStoreUnavailable):
-		g.Observer.StoreFailed(claims.User.AppID)
-		return session.Session{}, err
-	default:
-		return session.Session{}, err
+	if err := g.judge(storeErr, claims.Claims, now); err != nil || ctx.Err() != nil {
+		return session.Session{}, g.counted(ctx, claims, err)
 	}
+	g.Observer.StoreFailed(claims.User.AppID)
+	g.Observer.GracePassed(claims.User.AppID)
+	return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
+}
+
+// look asks the store; its errors are the store's own.
+func (g *Gateway) look(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
+	live, err := g.Store.Get(ctx, session.Query{
+		Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Issued: claims.IssuedAt, Place: claims.place,
+	})
+	if err == nil && live.Place != claims.place {
+		g.State.verified.place(claims.sum, live.Place)
+	}
+	return live, err
 }
 
 // judge says what a good token is worth whose session the store did not return:
 // nil if it passes by Config.Grace.
 func (g *Gateway) judge(storeErr error, claims token.Claims, now time.Time) error {
+	if g.Grace > 0 && errors.Is(storeErr, session.ErrAway) && now.Sub(claims.IssuedAt) <= g.Grace {
+		return nil
+	}
+	return verdict(storeErr, claims, now)
+}
+
+// verdict is judge without grace.
+func verdict(storeErr error, claims token.Claims, now time.Time) error {
 	switch {
 	case errors.Is(storeErr, session.ErrNotFound) && !now.Before(claims.Expires):
 		// Tokens end with their session at the latest: in the leeway of the
@@ -105,18 +142,33 @@ func (g *Gateway) judge(storeErr error, claims token.Claims, now time.Time) erro
 		return ErrSessionExpired
 	case errors.Is(storeErr, session.ErrNotFound):
 		return ErrSessionEnded
-	case g.Grace > 0 && now.Sub(claims.IssuedAt) <= g.Grace:
-		return nil
 	}
 	return unavailable(storeErr)
+}
+
+// counted counts a failure of the store. If it is the client who has left, nothing
+// is wrong with the store.
+func (g *Gateway) counted(ctx context.Context, claims *knownToken, err error) error {
+	if err != nil && !errors.Is(err, ErrStoreUnavailable) {
+		return err
+	}
+	if left := ctx.Err(); left != nil {
+		return left
+	}
+	g.Observer.StoreFailed(claims.User.AppID)
+	return err
 }
 
 func ref(u identity.User) session.Ref {
 	return session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: u.SessionID}
 }
 
-// storeError counts a failure of the store and keeps its cause for the log.
-func (g *Gateway) storeError(appID string, err error) error {
+// storeError counts a failure of the store and keeps its cause for the log. If it
+// is the client who has left, nothing is wrong with the store.
+func (g *Gateway) storeError(ctx context.Context, appID string, err error) error {
+	if left := ctx.Err(); left != nil {
+		return left
+	}
 	g.Observer.StoreFailed(appID)
 	return unavailable(err)
 }

@@ -85,7 +85,7 @@ func stateKey(appID, state string) session.CodeKey {
 func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req BrowserLogin) (Grant, error) {
 	claim, reply, err := g.claim(ctx, key)
 	if err != nil {
-		return Grant{}, g.storeError(req.AppID, err)
+		return Grant{}, g.storeError(ctx, req.AppID, err)
 	}
 	if claim != session.ClaimGranted {
 		g.Observer.CodeRepeated(req.AppID)
@@ -115,7 +115,7 @@ func (g *Gateway) finishedBefore(ctx context.Context, reply *session.Reply, req 
 	case err != nil:
 		return Grant{}, err
 	}
-	switch _, err := g.AuthenticateCookie(ctx, grant.Token, Apps{req.AppID}); {
+	switch _, _, err := g.surely(ctx, grant.Token, inCookie, Apps{req.AppID}, time.Now()); {
 	case errors.Is(err, ErrStoreUnavailable):
 		return Grant{}, err
 	case err != nil:
@@ -132,7 +132,7 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 	code := codeKey(req.AppID, req.Code)
 	claim, _, err := g.claim(ctx, code)
 	if err != nil {
-		return Grant{}, fmt.Errorf("%w: %w", errUnclaimed, g.storeError(req.AppID, err))
+		return Grant{}, fmt.Errorf("%w: %w", errUnclaimed, g.storeError(ctx, req.AppID, err))
 	}
 	if claim != session.ClaimGranted {
 		g.Observer.CodeRepeated(req.AppID)

@@ -45,8 +45,8 @@ type Config struct {
 	MaxPerUser int
 	// LoginLimit bounds logins per client address. Zero: no limit.
 	LoginLimit Limit
-	// Grace is how old a token may be to pass while the store cannot tell.
-	// Zero: none pass.
+	// Grace is how old a token may be to pass while the store is away
+	// (session.ErrAway). Zero: none pass.
 	Grace time.Duration
 
 	WeChat   CodeExchanger

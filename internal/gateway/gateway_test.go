@@ -50,7 +50,7 @@ type failingStore struct {
 	broken atomic.Bool
 }
 
-var errBroken = errors.New("connection refused")
+var errBroken = fmt.Errorf("%w: connection refused", session.ErrAway)
 
 func (s *failingStore) Get(ctx context.Context, query session.Query) (session.Session, error) {
 	if s.broken.Load() {

@@ -129,7 +129,7 @@ func codeKey(appID, code string) session.CodeKey {
 func (g *Gateway) exchangeOnce(ctx context.Context, app wechat.App, key session.CodeKey, req LoginRequest) (Grant, error) {
 	claim, reply, err := g.claim(ctx, key)
 	if err != nil {
-		return Grant{}, g.storeError(app.ID, err)
+		return Grant{}, g.storeError(ctx, app.ID, err)
 	}
 	if claim != session.ClaimGranted {
 		g.Observer.CodeRepeated(app.ID)
@@ -216,7 +216,7 @@ func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
 	case errors.Is(err, session.ErrDenied):
 		return Grant{AppID: e.user.AppID, UserHash: g.Keys().UserHash(e.user.AppID, e.user.OpenID)}, ErrUserDenied
 	case err != nil:
-		return Grant{}, g.storeError(e.user.AppID, err)
+		return Grant{}, g.storeError(ctx, e.user.AppID, err)
 	}
 	if e.silent && e.user.UnionID == "" {
 		e.user.UnionID = before

@@ -38,13 +38,15 @@ func (g *Gateway) Sessions(ctx context.Context, t Target) (session.Record, error
 	}
 	record, err := g.Store.User(ctx, t.AppID, t.OpenID)
 	if err != nil {
-		return session.Record{}, g.storeError(t.AppID, err)
+		return session.Record{}, g.storeError(ctx, t.AppID, err)
 	}
 	return record, nil
 }
 
-// End ends sessions and returns how many.
+// End ends sessions and returns how many. Like every change it finishes also when
+// whoever asked has left.
 func (g *Gateway) End(ctx context.Context, t Target) (ended int, err error) {
+	ctx = context.WithoutCancel(ctx)
 	if err := g.checkTarget(t, false); err != nil {
 		return 0, err
 	}
@@ -57,7 +59,7 @@ func (g *Gateway) End(ctx context.Context, t Target) (ended int, err error) {
 		ended, err = g.endOne(ctx, t)
 	}
 	if err != nil {
-		return ended, g.storeError(t.AppID, err)
+		return ended, g.storeError(ctx, t.AppID, err)
 	}
 	return ended, nil
 }
@@ -76,6 +78,7 @@ func (g *Gateway) endOne(ctx context.Context, t Target) (int, error) {
 // Deny ends the sessions of a user, lets none begin until the time, and returns
 // how many ended.
 func (g *Gateway) Deny(ctx context.Context, t Target, until time.Time) (int, error) {
+	ctx = context.WithoutCancel(ctx)
 	if err := g.checkTarget(t, true); err != nil {
 		return 0, err
 	}
@@ -84,18 +87,19 @@ func (g *Gateway) Deny(ctx context.Context, t Target, until time.Time) (int, err
 	}
 	ended, err := g.Store.Deny(ctx, t.AppID, t.OpenID, until)
 	if err != nil {
-		return ended, g.storeError(t.AppID, err)
+		return ended, g.storeError(ctx, t.AppID, err)
 	}
 	return ended, nil
 }
 
 // Allow undoes Deny.
 func (g *Gateway) Allow(ctx context.Context, t Target) error {
+	ctx = context.WithoutCancel(ctx)
 	if err := g.checkTarget(t, true); err != nil {
 		return err
 	}
 	if _, err := g.Store.Deny(ctx, t.AppID, t.OpenID, time.Time{}); err != nil {
-		return g.storeError(t.AppID, err)
+		return g.storeError(ctx, t.AppID, err)
 	}
 	return nil
 }
@@ -170,7 +174,7 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 		e.Err = ErrSessionExpired
 		return e
 	}
-	_, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), Now: now})
+	_, err := g.Store.Get(ctx, session.Query{Ref: ref(claims.User), Now: now, Issued: claims.IssuedAt})
 	if err == nil {
 		e.Verdict, e.Err = VerdictLive, nil
 		return e

@@ -12,14 +12,9 @@ import (
 
 // Renew returns a new token of the same session. The old one lives on until
 // its own end, so parallel renewals are harmless. No renewal passes the end of
-// the session. The errors are those of Authenticate.
+// the session. The errors are those of Authenticate; nothing is renewed by grace.
 func (g *Gateway) Renew(ctx context.Context, text string, apps Apps) (Grant, error) {
-	now := time.Now()
-	claims, err := g.verify(text, carried, apps, now)
-	if err != nil {
-		return Grant{}, err
-	}
-	live, err := g.session(ctx, &claims, now)
+	claims, live, err := g.surely(ctx, text, carried, apps, time.Now())
 	if err != nil {
 		return Grant{}, err
 	}
@@ -62,18 +57,20 @@ func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 
 // Logout ends the session of a token and returns whose it was. A token that has expired or whose session
 // is over already is no error: the session is over, which is what was asked
-// for. The error is ErrLoginRequired or ErrStoreUnavailable.
+// for. The error is ErrLoginRequired or ErrStoreUnavailable. It finishes also when
+// its client leaves.
 func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) (identity.User, error) {
 	return g.logout(ctx, text, carried, apps)
 }
 
 func (g *Gateway) logout(ctx context.Context, text string, k kind, apps Apps) (identity.User, error) {
+	ctx = context.WithoutCancel(ctx)
 	claims, err := g.verify(text, k, apps, time.Now())
 	if err != nil && !errors.Is(err, ErrSessionExpired) {
 		return identity.User{}, err
 	}
 	if err := g.Store.Delete(ctx, ref(claims.User)); err != nil {
-		return identity.User{}, g.storeError(claims.User.AppID, err)
+		return identity.User{}, g.storeError(ctx, claims.User.AppID, err)
 	}
 	return claims.User, nil
 }

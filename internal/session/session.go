@@ -5,6 +5,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -17,6 +18,10 @@ var (
 	ErrNotFound = errors.New("no such session")
 	// ErrUnavailable: the store cannot tell.
 	ErrUnavailable = errors.New("session store unavailable")
+	// ErrAway: the store cannot be reached, and that is known: connections fail, or
+	// calls run out of the store's own time, and nothing else gets an answer. It is
+	// an ErrUnavailable, too.
+	ErrAway = fmt.Errorf("%w: it cannot be reached", ErrUnavailable)
 	// ErrDenied: the operator has denied the user until a time that has not come.
 	ErrDenied = errors.New("user is denied")
 	// ErrCursor: a list cannot go on there.
@@ -57,6 +62,9 @@ type Query struct {
 	// Now is what the caller's clock says; one reading is enough for a request.
 	// Zero: the store reads it.
 	Now time.Time
+	// Issued is when the token was made that the caller has; zero if unknown. While
+	// a store is away it tells what the store knows to be over by then.
+	Issued time.Time
 	// Place that the store named the last time, 0 for none. Any number is good: a
 	// store looks there first, and believes nothing but what it sees.
 	Place uint32
@@ -97,7 +105,8 @@ type Login struct {
 
 // Store keeps one record per user (AppID and OpenID) with the newest session
 // key, the newest UnionID and the live sessions. Every method is safe for
-// concurrent use. A context that ends makes a method return ErrUnavailable.
+// concurrent use. What a method waits for is never cut short because of somebody
+// else's context, and a change that has begun finishes whatever becomes of its own.
 type Store interface {
 	// Put begins a session. If the user has more than maxPerUser sessions then,
 	// the oldest end first. It returns the UnionID that the user had until now,

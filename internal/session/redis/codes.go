@@ -26,7 +26,7 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	if err != nil {
 		return 0, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	ctx, cancel := s.own(ctx)
 	defer cancel()
 	stateName, replyName := s.codeNames(key)
 	claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(pending).Nx().
@@ -68,7 +68,7 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	ctx, cancel := s.own(ctx)
 	defer cancel()
 	stateName, replyName := s.codeNames(key)
 	var commands rueidis.Commands
@@ -97,7 +97,7 @@ func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	ctx, cancel := s.own(ctx)
 	defer cancel()
 	stateName, _ := s.codeNames(key)
 	return unavailable(client.Do(ctx, client.B().Del().Key(stateName).Build()).Error())

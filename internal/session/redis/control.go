@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,35 +59,76 @@ func (s *Store) generation(ctx context.Context, appID string) (int64, error) {
 	return c.generations[s.appField(appID)], nil
 }
 
-// readControl reads the hash. Of many that ask at once one does it.
+// readControl reads the hash. Of many that ask at once one does it, for nobody's
+// context but its own, and all get its answer.
 func (s *Store) readControl(ctx context.Context) (*control, error) {
-	client, err := s.connected()
+	read := s.flights.DoChan(s.controlName(), func() (any, error) {
+		if c := s.control.Load(); c != nil && time.Since(c.read) < followInterval/2 {
+			return c, nil
+		}
+		var c *control
+		err := s.ask(context.Background(), func(ctx context.Context, client rueidis.Client) (err error) {
+			c, err = s.askControl(ctx, client)
+			return err
+		})
+		return c, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	case r := <-read:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*control), nil
+	}
+}
+
+func (s *Store) askControl(ctx context.Context, client rueidis.Client) (*control, error) {
+	start := time.Now()
+	var fields map[string]string
+	err := s.again(ctx, func() (err error) {
+		fields, err = client.Do(ctx, client.B().Hgetall().Key(s.controlName()).Build()).AsStrMap()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	if c := s.control.Load(); c != nil && time.Since(c.read) < followInterval/2 {
-		return c, nil
-	}
-	start := time.Now()
-	fields, err := client.Do(ctx, client.B().Hgetall().Key(s.controlName()).Build()).AsStrMap()
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	c := &control{read: start, generations: make(map[string]int64)}
+	generations := make(map[string]int64)
+	var dropped []string
 	for name, value := range fields {
 		if id, found := strings.CutPrefix(name, droppedField); found {
-			c.dropped = append(c.dropped, id)
+			dropped = append(dropped, id)
 			continue
 		}
-		if c.generations[name], err = strconv.ParseInt(value, 10, 64); err != nil {
-			return nil, unavailable(errForeign)
+		if generations[name], err = strconv.ParseInt(value, 10, 64); err != nil {
+			return nil, errForeign
 		}
 	}
-	slices.Sort(c.dropped)
+	c, missing := s.known.merge(generations, dropped)
+	c.read = start
+	if len(missing) > 0 {
+		s.restore(ctx, client, missing)
+	}
 	s.control.Store(c)
 	return c, nil
+}
+
+// raise sets fields of the hash that are less than they should be.
+var raise = rueidis.NewLuaScript(`
+for i = 1, #ARGV, 2 do
+	if tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '-1') < tonumber(ARGV[i+1]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i+1]) end
+end
+return 1`)
+
+// restore writes decisions again that were in the hash and are not any more:
+// nodes that start later must know of them.
+func (s *Store) restore(ctx context.Context, client rueidis.Client, missing map[string]int64) {
+	var args []string
+	for field, value := range missing {
+		args = append(args, field, strconv.FormatInt(value, 10))
+	}
+	_ = raise.Exec(ctx, client, []string{s.controlName()}, args).Error() // the next look tries again
 }
 
 // follow reads the hash again and again until Close.
@@ -103,26 +143,42 @@ func (s *Store) follow() {
 			if s.client.Load() == nil {
 				continue // nobody has come for a session yet
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout)
-			_, _ = s.readControl(ctx) // checks ask again themselves, and say so
-			cancel()
+			_, _ = s.readControl(context.Background()) // checks ask again themselves, and say so
 		}
 	}
 }
 
-// forgetControl makes the next look read the hash.
-func (s *Store) forgetControl() { s.control.Store(nil) }
+// forgetControl makes the next look read the hash, and not wait for an answer that
+// may be from before.
+func (s *Store) forgetControl() {
+	s.flights.Forget(s.controlName())
+	s.control.Store(nil)
+}
 
-// EndApp implements session.Operations: it begins a new generation.
+// begin sets a field to a number, or to more if that is not more than it is.
+var begin = rueidis.NewLuaScript(`
+local now, new = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), tonumber(ARGV[2])
+if new <= now then new = now + 1 end
+local text = string.format('%.0f', new)
+redis.call('HSET', KEYS[1], ARGV[1], text)
+return text`)
+
+// EndApp implements session.Operations: it begins a new generation. Its number is
+// the time, in microseconds, so that it is higher than all before even if Redis
+// has lost those.
 func (s *Store) EndApp(ctx context.Context, appID string) (ended int, err error) {
 	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		count, err := s.count(ctx, client, appID)
 		if err != nil {
 			return err
 		}
-		if err := client.Do(ctx, client.B().Hincrby().Key(s.controlName()).Field(s.appField(appID)).Increment(1).Build()).Error(); err != nil {
+		field := s.appField(appID)
+		least := max(s.known.generation(field)+1, time.Now().UnixMicro())
+		begun, err := begin.Exec(ctx, client, []string{s.controlName()}, []string{field, strconv.FormatInt(least, 10)}).AsInt64()
+		if err != nil {
 			return err
 		}
+		s.known.endedApp(field, begun)
 		s.forgetControl()
 		ended = count.Sessions
 		sessions, users := s.indexNames(appID)
@@ -144,17 +200,14 @@ func (s *Store) DropKey(ctx context.Context, keyID string) error {
 			return err
 		}
 		s.forgetControl()
-		_, err = s.readControl(ctx)
+		_, err = s.askControl(ctx, client)
 		return err
 	})
 }
 
 // DroppedKeys implements session.Operations.
 func (s *Store) DroppedKeys() []string {
-	if c := s.control.Load(); c != nil {
-		return c.dropped
-	}
-	return nil
+	return s.known.droppedKeys()
 }
 
 // Check implements session.Operations.

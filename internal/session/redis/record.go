@@ -20,6 +20,11 @@ type record struct {
 	Sessions   []oneLive `json:"s"` // oldest first
 	// DeniedUntil, in Unix seconds: no session begins before.
 	DeniedUntil int64 `json:"d,omitempty"`
+	// Kept, in Unix seconds: so long nodes may remember a denial that this record
+	// takes back, so it must not be gone before.
+	Kept int64 `json:"l,omitempty"`
+	// forgotten: nothing of it stays in Redis.
+	forgotten bool
 }
 
 type oneLive struct {
@@ -78,17 +83,32 @@ func (r *record) prune(generation int64, now time.Time) {
 	if !r.denied(now) {
 		r.DeniedUntil = 0
 	}
+	if !time.Unix(r.Kept, 0).After(now) {
+		r.Kept = 0
+	}
 }
 
 func (r *record) denied(now time.Time) bool { return time.Unix(r.DeniedUntil, 0).After(now) }
 
-// lifetime is how long the record is needed; not at all if it is not positive.
+// linger is how much longer a record is kept than anything in it lasts, so that
+// the next one has a higher version also if another node writes it, whose clock is
+// behind.
+const linger = time.Minute
+
+// lifetime is how long the record is needed.
 func (r *record) lifetime(now time.Time) time.Duration {
-	last := r.DeniedUntil
+	last := max(r.DeniedUntil, r.Kept, now.Unix())
 	for _, one := range r.Sessions {
 		last = max(last, one.Ends)
 	}
-	return time.Unix(last, 0).Sub(now)
+	return time.Unix(last, 0).Add(linger).Sub(now)
+}
+
+// clone returns a copy that can be changed.
+func (r *record) clone() *record {
+	c := *r
+	c.Sessions = slices.Clone(r.Sessions)
+	return &c
 }
 
 // known is what operators see of the record.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-wechat/gateway/internal/bounded"
 	"github.com/caddy-wechat/gateway/internal/seal"
@@ -46,6 +47,8 @@ type Options struct {
 	// NameKey hashes names, ValueKey (32 bytes) encrypts values. They are the same
 	// on all nodes and never in Redis.
 	NameKey, ValueKey []byte
+	// Known is what the process has seen of this store so far; nil: nothing.
+	Known *Known
 }
 
 // Store implements session.Store on Redis or Valkey.
@@ -53,9 +56,13 @@ type Store struct {
 	options Options
 	box     *seal.Box
 	client  atomic.Pointer[rueidis.Client]
+	known   *Known
 	memos   *bounded.Table[*memo]
+	users   *bounded.Table[*user]
 	control atomic.Pointer[control]
-	reading sync.Mutex // of control
+	flights singleflight.Group
+	// answered is when Redis answered last, in Unix nanoseconds.
+	answered atomic.Int64
 
 	appFields sync.Map // AppID → field of control
 	done      chan struct{}
@@ -76,7 +83,7 @@ const (
 	maxMemos = 100_000
 	// reconnectPause is the least time between attempts while there has been no
 	// connection yet; afterwards rueidis reconnects by itself.
-	reconnectPause = time.Second
+	reconnectPause = 100 * time.Millisecond
 )
 
 // New returns a store that is not connected yet and has to be closed. Until Connect, or a later call,
@@ -89,7 +96,13 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, box: box, memos: bounded.New[*memo](maxMemos, time.Hour), done: make(chan struct{})}
+	if o.Known == nil {
+		o.Known = NewKnown()
+	}
+	s := &Store{
+		options: o, box: box, known: o.Known, done: make(chan struct{}),
+		memos: bounded.New[*memo](maxMemos, time.Hour), users: bounded.New[*user](maxMemos, time.Hour),
+	}
 	go s.follow()
 	return s, nil
 }
@@ -97,18 +110,14 @@ func New(o Options) (*Store, error) {
 // Connect connects, finds out whether the server can be written to, and reads
 // what operators have decided.
 func (s *Store) Connect(ctx context.Context) error {
-	client, err := s.connected()
-	if err != nil {
+	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
+		probe := client.B().Set().Key(s.options.KeyPrefix + "probe").Value("1").PxMilliseconds(1000).Build()
+		if err := client.Do(ctx, probe).Error(); err != nil {
+			return err
+		}
+		_, err := s.readControl(ctx)
 		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	probe := client.B().Set().Key(s.options.KeyPrefix + "probe").Value("1").PxMilliseconds(1000).Build()
-	if err := client.Do(ctx, probe).Error(); err != nil {
-		return unavailable(err)
-	}
-	_, err = s.readControl(ctx)
-	return err
+	})
 }
 
 // Close closes the connections. The store cannot be used any more.
@@ -136,7 +145,7 @@ func (s *Store) connected() (rueidis.Client, error) {
 		return *client, nil
 	}
 	if s.closed {
-		return nil, unavailable(errors.New("closed"))
+		return nil, unavailable(errClosed)
 	}
 	if s.cause != nil && time.Since(s.tried) < reconnectPause {
 		return nil, s.cause
@@ -169,6 +178,13 @@ func (s *Store) clientOption() rueidis.ClientOption {
 	}
 }
 
+// own returns a context that ends after the configured time and not with the
+// caller's: others may wait for the same answer, and a change that has begun must
+// finish.
+func (s *Store) own(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), s.options.Timeout)
+}
+
 // ask runs a call with the client, for the configured time at most. Its error says
 // that the store cannot tell.
 func (s *Store) ask(ctx context.Context, call func(ctx context.Context, client rueidis.Client) error) error {
@@ -176,17 +192,13 @@ func (s *Store) ask(ctx context.Context, call func(ctx context.Context, client r
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	ctx, cancel := s.own(ctx)
 	defer cancel()
-	return unavailable(call(ctx, client))
-}
-
-// unavailable says that the store cannot tell, and why.
-func unavailable(err error) error {
-	if err == nil || errors.Is(err, session.ErrUnavailable) {
-		return err
+	if err := call(ctx, client); err != nil {
+		return unavailable(err)
 	}
-	return fmt.Errorf("%w: redis: %w", session.ErrUnavailable, err)
+	s.answered.Store(time.Now().UnixNano())
+	return nil
 }
 
 // name hashes what a key is about, so that Redis shows no user. The braces make

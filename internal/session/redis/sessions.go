@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"sync"
@@ -13,15 +14,21 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// memo is what this node knows about a session beside the cached record.
+// memo is where this node finds a session's record, so that names are not hashed
+// for every request.
 type memo struct {
 	ref session.Ref
-	key string // of the user's record
+	*user
+}
+
+// user is the record of a user as this node saw it last.
+type user struct {
+	key  string
+	hash uint64 // of key, for Known
 
 	mu      sync.Mutex
 	raw     string  // of the record below
 	decoded *record // so that a record is opened once
-	written int64   // version that this node wrote; older ones are stale
 }
 
 func (s *Store) memo(ref session.Ref) *memo {
@@ -29,7 +36,7 @@ func (s *Store) memo(ref session.Ref) *memo {
 	if ok && m.ref == ref {
 		return m
 	}
-	fresh := &memo{ref: ref, key: s.name("u", ref.AppID, ref.OpenID)}
+	fresh := &memo{ref: ref, user: s.user(s.name("u", ref.AppID, ref.OpenID))}
 	if ok {
 		return fresh // somebody else's session id with a ref that does not fit
 	}
@@ -40,12 +47,35 @@ func (s *Store) memo(ref session.Ref) *memo {
 	return m
 }
 
+func (s *Store) user(key string) *user {
+	u, _ := s.users.GetOrAdd(key, func() *user { return &user{key: key, hash: hashOf(key)} })
+	return u
+}
+
+// hashOf takes bits of a key's name, which is a hash itself.
+func hashOf(key string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return h.Sum64()
+}
+
 // Get implements session.Store. A record that was read before and that nobody
 // has changed comes from memory.
 func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, error) {
-	limited := withLazyTimeout(ctx, s.options.Timeout)
-	defer limited.end()                          //nolint:contextcheck // it has its own
-	return s.get(limited, query.Ref, query.At()) //nolint:contextcheck // it is a child of ctx
+	if err := ctx.Err(); err != nil {
+		return session.Session{}, unavailable(err)
+	}
+	limited := withLazyTimeout(s.options.Timeout)
+	defer limited.end()
+	found, err := s.get(limited, query.Ref, query.At()) //nolint:contextcheck // others wait for the same answer
+	switch {
+	case err == nil:
+		return found, nil
+	case errors.Is(err, session.ErrNotFound):
+		s.known.end(query.Ref)
+		return session.Session{}, err
+	}
+	return session.Session{}, s.whileAway(&query, err, limited.deadline.Add(-s.options.Timeout))
 }
 
 func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (session.Session, error) {
@@ -61,7 +91,11 @@ func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (sessio
 		return session.Session{}, err
 	}
 	m := s.memo(ref)
-	raw, err := text(client.DoCache(ctx, client.B().Get().Key(m.key).Cache(), cacheTime))
+	var raw string
+	err = s.again(ctx, func() (err error) {
+		raw, err = text(client.DoCache(ctx, client.B().Get().Key(m.key).Cache(), cacheTime))
+		return err
+	})
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
@@ -70,14 +104,23 @@ func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (sessio
 	}
 	// The cached record may be from before a login on another node, or a change
 	// of our own whose news are still on their way. Before saying no, ask.
-	raw, err = text(client.Do(ctx, client.B().Get().Key(m.key).Build()))
+	floor := s.known.user(m.hash)
+	err = s.again(ctx, func() (err error) {
+		raw, err = text(client.Do(ctx, client.B().Get().Key(m.key).Build()))
+		return err
+	})
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
+	s.answered.Store(time.Now().UnixNano())
 	r, err := s.decode(m.key, raw)
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
+	r = s.known.accept(m.hash, floor, r)
+	m.mu.Lock()
+	s.replace(m.user, ref, raw, r)
+	m.mu.Unlock()
 	if found, ok := r.live(ref.SessionID, generation, time.Now()); ok {
 		return found, nil
 	}
@@ -85,7 +128,7 @@ func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (sessio
 }
 
 // look finds the session in a cached record, unless the record is older than
-// what this node wrote.
+// what this node knows.
 func (s *Store) look(m *memo, raw string, generation int64, now time.Time) (session.Session, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,13 +140,42 @@ func (s *Store) look(m *memo, raw string, generation int64, now time.Time) (sess
 		if err != nil {
 			return session.Session{}, false, err
 		}
-		m.raw, m.decoded = raw, r
+		if !s.replace(m.user, m.ref, raw, r) {
+			return session.Session{}, false, nil
+		}
 	}
-	if m.decoded.Version < m.written {
+	if known := s.known.user(m.hash); known.gone || m.decoded.Version < known.version {
 		return session.Session{}, false, nil
 	}
 	found, ok := m.decoded.live(m.ref.SessionID, generation, now)
 	return found, ok, nil
+}
+
+// replace makes r what this node knows of the user, unless it knows something
+// newer. Sessions that are not there any more have ended. The caller holds mu.
+func (s *Store) replace(u *user, ref session.Ref, raw string, r *record) bool {
+	if u.decoded != nil && r.Version < u.decoded.Version {
+		return false
+	}
+	if u.decoded != nil {
+		s.endedBetween(ref, u.decoded, r)
+	}
+	u.raw, u.decoded = raw, r
+	s.known.saw(u.hash, r)
+	return true
+}
+
+// endedBetween remembers the sessions of one record that the next has not, and
+// returns how many there are.
+func (s *Store) endedBetween(ref session.Ref, before, after *record) (ended int) {
+	left := after.ids()
+	for _, one := range before.Sessions {
+		if !slices.Contains(left, one.ID) {
+			s.known.end(session.Ref{AppID: ref.AppID, OpenID: ref.OpenID, SessionID: one.ID})
+			ended++
+		}
+	}
+	return ended
 }
 
 // Put implements session.Store.
@@ -152,6 +224,7 @@ func (s *Store) DeleteUser(ctx context.Context, appID, openID string) (int, erro
 	return s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		ended := len(r.Sessions) > 0
 		r.Sessions = nil
+		r.forgotten = r.DeniedUntil == 0 && r.Kept == 0
 		return ended
 	})
 }
@@ -162,7 +235,7 @@ func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time)
 	return s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		if !until.After(now) {
 			was := r.DeniedUntil != 0
-			r.DeniedUntil = 0
+			r.Kept, r.DeniedUntil = max(r.Kept, r.DeniedUntil), 0
 			return was
 		}
 		r.DeniedUntil = until.Unix()
@@ -201,63 +274,79 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *r
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	ctx, cancel := s.own(ctx)
 	defer cancel()
-	key := s.name("u", appID, openID)
+	u := s.user(s.name("u", appID, openID))
 	for range maxTries {
-		answers := client.DoMulti(ctx, client.B().Get().Key(key).Build(),
-			client.B().Hget().Key(s.controlName()).Field(s.appField(appID)).Build())
-		raw, err := text(answers[0])
+		floor := s.known.user(u.hash)
+		raw, generation, err := s.readForChange(ctx, client, u.key, appID)
 		if err != nil {
 			return 0, unavailable(err)
 		}
-		generation, err := answers[1].AsInt64()
-		if err != nil && !rueidis.IsRedisNil(err) {
-			return 0, unavailable(err)
-		}
-		r, err := s.decode(key, raw)
+		found, err := s.decode(u.key, raw)
 		if err != nil {
 			return 0, unavailable(err)
 		}
+		r := s.known.accept(u.hash, floor, found).clone()
 		now := time.Now()
 		r.prune(generation, now)
-		before := r.ids()
+		before := r.clone()
 		if !edit(r, generation) {
 			return 0, nil
 		}
 		r.OpenID = openID
-		r.Version = max(r.Version+1, now.UnixMicro())
-		sealed, expiry := "", "0"
-		if lifetime := r.lifetime(now); lifetime > 0 {
-			sealed, expiry = s.encode(key, r), strconv.FormatInt(max(lifetime.Milliseconds(), 1), 10)
+		if len(r.Sessions) == 0 {
+			r.UnionID, r.SessionKey = "", ""
 		}
-		written, err := compareAndSet.Exec(ctx, client, []string{key}, []string{raw, sealed, expiry}).AsInt64()
+		r.Version = max(r.Version+1, now.UnixMicro())
+		sealed := ""
+		if !r.forgotten {
+			sealed = s.encode(u.key, r)
+		}
+		expiry := strconv.FormatInt(max(r.lifetime(now).Milliseconds(), 1), 10)
+		written, err := compareAndSet.Exec(ctx, client, []string{u.key}, []string{raw, sealed, expiry}).AsInt64()
 		if err != nil {
 			return 0, unavailable(err)
 		}
 		if written == 1 {
-			s.recount(ctx, client, appID, key, before, r)
-			return s.remember(appID, openID, before, r), nil
+			s.answered.Store(time.Now().UnixNano())
+			s.recount(ctx, client, appID, u.key, before.ids(), r)
+			return s.remember(u, session.Ref{AppID: appID, OpenID: openID}, sealed, before, r), nil
 		}
 	}
 	return 0, unavailable(errContention)
 }
 
+// readForChange returns a record as it is, and the generation of its app.
+func (s *Store) readForChange(ctx context.Context, client rueidis.Client, key, appID string) (raw string, generation int64, err error) {
+	field := s.appField(appID)
+	err = s.again(ctx, func() (err error) {
+		answers := client.DoMulti(ctx, client.B().Get().Key(key).Build(),
+			client.B().Hget().Key(s.controlName()).Field(field).Build())
+		if raw, err = text(answers[0]); err != nil {
+			return err
+		}
+		if generation, err = answers[1].AsInt64(); rueidis.IsRedisNil(err) {
+			return nil
+		}
+		return err
+	})
+	return raw, max(generation, s.known.generation(field)), err
+}
+
 // remember makes this node see its own change at once, and counts the sessions
 // that it ended.
-func (s *Store) remember(appID, openID string, before []string, after *record) (ended int) {
-	now := after.ids()
-	for _, id := range before {
-		if !slices.Contains(now, id) {
-			ended++
-			now = append(now, id)
-		}
+func (s *Store) remember(u *user, ref session.Ref, raw string, before, after *record) (ended int) {
+	ended = s.endedBetween(ref, before, after)
+	if after.forgotten {
+		s.known.sawNone(u.hash, before.Version)
+	} else {
+		s.known.saw(u.hash, after)
 	}
-	for _, id := range now {
-		m := s.memo(session.Ref{AppID: appID, OpenID: openID, SessionID: id})
-		m.mu.Lock()
-		m.written = max(m.written, after.Version)
-		m.mu.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.decoded == nil || u.decoded.Version < after.Version {
+		u.raw, u.decoded = raw, after
 	}
 	return ended
 }

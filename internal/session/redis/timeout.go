@@ -19,19 +19,16 @@ type lazyTimeout struct {
 	cancel context.CancelFunc
 }
 
-// withLazyTimeout is context.WithTimeout for calls that hardly ever wait. end has
-// to be called when the call is over, by the goroutine that made it.
-func withLazyTimeout(ctx context.Context, timeout time.Duration) *lazyTimeout {
-	return &lazyTimeout{Context: ctx, deadline: time.Now().Add(timeout)}
+// withLazyTimeout is context.WithTimeout for calls that hardly ever wait. It is
+// nobody's child: others may wait for the same answer, and must get it when the
+// first who asked has left. end must be called when the call is over, by the
+// goroutine that made it.
+func withLazyTimeout(timeout time.Duration) *lazyTimeout {
+	return &lazyTimeout{Context: context.Background(), deadline: time.Now().Add(timeout)}
 }
 
 // Deadline implements context.Context.
-func (l *lazyTimeout) Deadline() (time.Time, bool) {
-	if earlier, ok := l.Context.Deadline(); ok && earlier.Before(l.deadline) {
-		return earlier, true
-	}
-	return l.deadline, true
-}
+func (l *lazyTimeout) Deadline() (time.Time, bool) { return l.deadline, true }
 
 // Done implements context.Context.
 func (l *lazyTimeout) Done() <-chan struct{} { return l.wait().Done() }
@@ -40,9 +37,6 @@ func (l *lazyTimeout) Done() <-chan struct{} { return l.wait().Done() }
 func (l *lazyTimeout) Err() error {
 	if waited := l.waited.Load(); waited != nil {
 		return (*waited).Err()
-	}
-	if err := l.Context.Err(); err != nil {
-		return err
 	}
 	if !time.Now().Before(l.deadline) {
 		return context.DeadlineExceeded
