@@ -17,6 +17,8 @@ import (
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/openapi"
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
@@ -76,7 +78,7 @@ type App struct {
 
 	ctx     caddy.Context
 	logger  *zap.Logger
-	apps    map[string]wechat.App
+	apps    map[string]provider.Account
 	order   []string
 	client  *wechat.Client
 	store   storeModule
@@ -226,7 +228,7 @@ func (a *App) setDefaults() {
 	}
 	a.Session.setDefaults()
 	setDefault(&a.KeyRotation, caddy.Duration(defaultKeyRotation))
-	setDefault(&a.APITimeout, caddy.Duration(wechat.DefaultTimeout))
+	setDefault(&a.APITimeout, caddy.Duration(transport.DefaultTimeout))
 	if len(a.API) == 0 {
 		a.API = wechat.DefaultBases
 	}
@@ -292,7 +294,7 @@ func (l *LoginLimit) check() error {
 // resolveApps turns the configured apps and placeholders into what the core
 // works with.
 func (a *App) resolveApps() error {
-	a.apps = make(map[string]wechat.App, len(a.Apps))
+	a.apps = make(map[string]provider.Account, len(a.Apps))
 	for _, m := range a.Apps {
 		id, err := m.appID()
 		if err != nil {
@@ -309,7 +311,7 @@ func (a *App) resolveApps() error {
 		if oddAppSecret(secret) {
 			a.logger.Warn("the AppSecret is not 32 hex digits, as WeChat makes them; look whether it was copied whole", zap.String("app", id))
 		}
-		a.apps[id] = wechat.App{ID: id, Secret: secret}
+		a.apps[id] = provider.Account{ID: id, Secret: secret}
 		a.order = append(a.order, id)
 	}
 	return nil
@@ -317,7 +319,7 @@ func (a *App) resolveApps() error {
 
 // newClient returns a client of WeChat as the settings have it.
 func (a *App) newClient() (*wechat.Client, error) {
-	options := wechat.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout)}
+	options := transport.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout)}
 	if a.APIProxy != "" {
 		proxy, err := settingAPIProxy.resolve(a.APIProxy)
 		if err != nil {

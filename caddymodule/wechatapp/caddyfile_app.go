@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 )
 
 func init() {
@@ -187,7 +187,7 @@ func (a *App) unmarshalAPI(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for _, base := range a.API {
-		if err := wechat.CheckBase(base); err != nil {
+		if err := transport.CheckBase(base); err != nil {
 			return d.WrapErr(err)
 		}
 	}

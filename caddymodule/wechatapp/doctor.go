@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-wechat/gateway/internal/doctor"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 // doctorOptions are the flags of `caddy wechat doctor`.
@@ -189,8 +189,8 @@ func wechatSettings(config []byte) (*App, error) {
 }
 
 // checkSecrets returns the apps whose secret is there, and a finding about each.
-func (a *App) checkSecrets() ([]wechat.App, []doctor.Finding) {
-	var apps []wechat.App
+func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
+	var apps []provider.Account
 	var findings []doctor.Finding
 	for _, m := range a.Apps {
 		f := doctor.Finding{Check: checkSecret, Status: doctor.Fail, Action: "give the AppID and the secret as in: app wx1234567890abcdef {env.WECHAT_SECRET}"}
@@ -224,7 +224,7 @@ func (a *App) checkSecrets() ([]wechat.App, []doctor.Finding) {
 		}
 		findings = append(findings, f)
 		if err == nil {
-			apps = append(apps, wechat.App{ID: id, Secret: secret})
+			apps = append(apps, provider.Account{ID: id, Secret: secret})
 		}
 	}
 	for _, setting := range a.otherSecretsWrittenOut() {
@@ -255,7 +255,7 @@ func (a *App) otherSecretsWrittenOut() (found []*secretSetting) {
 }
 
 // askWeChat makes the checks that need WeChat.
-func (a *App) askWeChat(ctx context.Context, apps []wechat.App, offline bool) []doctor.Finding {
+func (a *App) askWeChat(ctx context.Context, apps []provider.Account, offline bool) []doctor.Finding {
 	if offline {
 		return skipped("not tested, because of --offline", doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 // Errors of the adapter itself.
@@ -51,9 +51,9 @@ var refusals = []refusal{
 	{gateway.ErrSessionExpired, http.StatusUnauthorized, "session_expired", "The token or its session is too old; log in again.", 0},
 	{gateway.ErrSessionEnded, http.StatusUnauthorized, "session_ended", "The session was ended; log in again.", 0},
 	{gateway.ErrCodeUsed, http.StatusUnauthorized, "code_used", codeUsedMessage, 0},
-	{wechat.ErrCodeUsed, http.StatusUnauthorized, "code_used", codeUsedMessage, 0},
-	{wechat.ErrCodeRejected, http.StatusUnauthorized, "code_rejected", "WeChat does not accept this code; call wx.login again.", 0},
-	{wechat.ErrUserBlocked, http.StatusForbidden, "user_blocked", "WeChat has blocked the login of this user.", 0},
+	{provider.ErrCodeUsed, http.StatusUnauthorized, "code_used", codeUsedMessage, 0},
+	{provider.ErrCodeRejected, http.StatusUnauthorized, "code_rejected", "WeChat does not accept this code; call wx.login again.", 0},
+	{provider.ErrUserBlocked, http.StatusForbidden, "user_blocked", "WeChat has blocked the login of this user.", 0},
 	{gateway.ErrUserDenied, http.StatusForbidden, "user_blocked", "This user may not log in now.", 0},
 	{errNotFound, http.StatusNotFound, "not_found", "There is no such gateway route.", 0},
 	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "This method is not allowed here.", 0},
@@ -61,13 +61,13 @@ var refusals = []refusal{
 	{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as application/json in UTF-8, not compressed.", 0},
 	{errTooEarly, http.StatusTooEarly, "too_early", "Send the request again when the TLS handshake is complete.", 0},
 	{gateway.ErrRateLimited, http.StatusTooManyRequests, "rate_limited", "There are too many logins; wait before the next one.", time.Second},
-	{wechat.ErrRateLimited, http.StatusTooManyRequests, "rate_limited", "This user logs in too often; wait before the next login.", time.Minute},
-	{wechat.ErrMisconfigured, http.StatusBadGateway, "gateway_misconfigured", "WeChat refuses the gateway's configuration; its operator has to act.", 0},
-	{wechat.ErrBadAnswer, http.StatusBadGateway, "wechat_error", "WeChat's answer cannot be used.", 0},
+	{provider.ErrRateLimited, http.StatusTooManyRequests, "rate_limited", "This user logs in too often; wait before the next login.", time.Minute},
+	{provider.ErrMisconfigured, http.StatusBadGateway, "gateway_misconfigured", "WeChat refuses the gateway's configuration; its operator has to act.", 0},
+	{provider.ErrBadAnswer, http.StatusBadGateway, "wechat_error", "WeChat's answer cannot be used.", 0},
 	{gateway.ErrWeChatPaused, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, time.Second},
-	{wechat.ErrQuota, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, 10 * time.Minute},
-	{wechat.ErrTimeout, http.StatusGatewayTimeout, "wechat_timeout", "WeChat did not answer in time; call wx.login again.", 0},
-	{wechat.ErrUnavailable, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, time.Second},
+	{provider.ErrQuota, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, 10 * time.Minute},
+	{provider.ErrTimeout, http.StatusGatewayTimeout, "wechat_timeout", "WeChat did not answer in time; call wx.login again.", 0},
+	{provider.ErrUnavailable, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, time.Second},
 	{gateway.ErrStoreUnavailable, http.StatusServiceUnavailable, "store_unavailable", "Sessions cannot be looked up now; keep the token and try again.", time.Second},
 	{context.Canceled, statusClientClosed, "client_closed", internalMessage, 0},
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
@@ -120,7 +121,7 @@ func (j *journal) loginRefused(appID string, grant gateway.Grant, refusal refusa
 	}
 	j.refusals.Log(level, "login refused", fields...)
 	j.observer.emit(eventLoginRefused, data)
-	if errors.Is(err, wechat.ErrMisconfigured) && app != nil {
+	if errors.Is(err, provider.ErrMisconfigured) && app != nil {
 		app.configErrors.Do(func() {
 			j.logger.Error("WeChat refuses the app's configuration, nobody can log in", fields...)
 			j.observer.emit(eventConfigError, data)

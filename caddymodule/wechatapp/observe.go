@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
@@ -90,7 +91,7 @@ type observedWeChat struct {
 }
 
 // Code2Session implements gateway.CodeExchanger.
-func (w observedWeChat) Code2Session(ctx context.Context, app wechat.App, code string) (user wechat.User, err error) {
+func (w observedWeChat) Code2Session(ctx context.Context, app provider.Account, code string) (user provider.User, err error) {
 	err = w.metrics.observe(ctx, endpointCode2Session, app.ID, func(ctx context.Context) error {
 		user, err = w.CodeExchanger.Code2Session(ctx, app, code)
 		return err

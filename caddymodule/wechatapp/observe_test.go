@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
@@ -216,20 +217,20 @@ func TestEventsNameNobody(t *testing.T) {
 // exchanger is a WeChat that fails.
 type exchanger struct{ err error }
 
-func (e exchanger) Code2Session(context.Context, wechat.App, string) (wechat.User, error) {
-	return wechat.User{}, e.err
+func (e exchanger) Code2Session(context.Context, provider.Account, string) (provider.User, error) {
+	return provider.User{}, e.err
 }
 
 func TestWeChatCallIsAChildSpan(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-	ctx, parent := provider.Tracer("test").Start(t.Context(), "request")
+	tracing := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	ctx, parent := tracing.Tracer("test").Start(t.Context(), "request")
 	m, err := newMetrics(prometheus.NewRegistry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	failing := observedWeChat{exchanger{&wechat.APIError{Code: 40029, RID: "6700abcd"}}, m}
-	if _, err := failing.Code2Session(ctx, wechat.App{ID: testApp}, "the-code"); err == nil {
+	if _, err := failing.Code2Session(ctx, provider.Account{ID: testApp}, "the-code"); err == nil {
 		t.Fatal("no error")
 	}
 	parent.End()
@@ -244,7 +245,7 @@ func TestWeChatCallIsAChildSpan(t *testing.T) {
 	if attributes != "wechat.app="+testApp+" wechat.errcode=40029 wechat.rid=6700abcd " {
 		t.Errorf("attributes %s", attributes)
 	}
-	if _, err := failing.Code2Session(t.Context(), wechat.App{ID: testApp}, "the-code"); err == nil || len(spans.Ended()) != 2 {
+	if _, err := failing.Code2Session(t.Context(), provider.Account{ID: testApp}, "the-code"); err == nil || len(spans.Ended()) != 2 {
 		t.Error("a span without a request's span")
 	}
 }

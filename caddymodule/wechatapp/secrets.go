@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/keyring"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
@@ -38,7 +38,7 @@ var (
 	settingSigningKey  = &secretSetting{name: "signing_key", check: checkKey, writtenOut: noPlaceholder}
 	settingRedisPass   = &secretSetting{name: "password", check: anySecret, writtenOut: noPlaceholder}
 	settingRedisSecret = &secretSetting{name: "secret", check: checkKey, writtenOut: noPlaceholder}
-	settingAPIProxy    = &secretSetting{name: "api_proxy", check: wechat.CheckProxy, writtenOut: passwordInURL}
+	settingAPIProxy    = &secretSetting{name: "api_proxy", check: transport.CheckProxy, writtenOut: passwordInURL}
 
 	secretSettings = []*secretSetting{settingAppSecret, settingSigningKey, settingRedisPass, settingRedisSecret, settingAPIProxy}
 )

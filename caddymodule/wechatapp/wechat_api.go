@@ -21,6 +21,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/crosssite"
 	"github.com/caddy-wechat/gateway/internal/openapi"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
@@ -232,7 +233,7 @@ func (a *API) note(call openapi.Call, err error) {
 	if err != nil {
 		level = zapcore.InfoLevel
 	}
-	if errors.Is(err, wechat.ErrMisconfigured) || errors.Is(err, openapi.ErrTokenRefused) {
+	if errors.Is(err, provider.ErrMisconfigured) || errors.Is(err, openapi.ErrTokenRefused) {
 		level = zapcore.ErrorLevel
 	}
 	c := a.logger.Check(level, "call of WeChat's API")
@@ -275,7 +276,7 @@ type observedTokens struct {
 const endpointStableToken = "stable_token"
 
 // StableToken implements openapi.Fetcher.
-func (t observedTokens) StableToken(ctx context.Context, app wechat.App, force bool) (token wechat.AccessToken, err error) {
+func (t observedTokens) StableToken(ctx context.Context, app provider.Account, force bool) (token wechat.AccessToken, err error) {
 	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
 		token, err = t.Fetcher.StableToken(ctx, app, force)
 		return err

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 )
 
 // Kinds of the findings of Connection.
@@ -33,7 +33,7 @@ const (
 
 // Reacher connects to a base URL of the API.
 type Reacher interface {
-	Reach(ctx context.Context, base string) (wechat.Reached, error)
+	Reach(ctx context.Context, base string) (transport.Reached, error)
 }
 
 // Connections looks at each base URL: whether it can be reached, by whose
@@ -67,7 +67,7 @@ func host(base string) string {
 	return u.Host
 }
 
-func connection(base string, reached wechat.Reached) Finding {
+func connection(base string, reached transport.Reached) Finding {
 	f := Finding{Check: CheckConnection, Subject: host(base), Status: OK}
 	if len(reached.Chain) == 0 {
 		f.Message = "reached, over plain http on this machine"
@@ -81,7 +81,7 @@ func connection(base string, reached wechat.Reached) Finding {
 	return f
 }
 
-func clock(base string, reached wechat.Reached) Finding {
+func clock(base string, reached transport.Reached) Finding {
 	f := Finding{Check: CheckClock, Subject: host(base), Status: OK}
 	if reached.Date.IsZero() {
 		f.Status, f.Message = Skip, "the answer says no time, so the clocks cannot be compared"
@@ -111,7 +111,7 @@ func clock(base string, reached wechat.Reached) Finding {
 
 // difference is how far our clock is ahead at the least: WeChat read its own
 // somewhere between our question and our answer, and rounded down.
-func difference(reached wechat.Reached) time.Duration {
+func difference(reached transport.Reached) time.Duration {
 	earliest, latest := reached.Date, reached.Date.Add(time.Second)
 	switch {
 	case reached.Asked.After(latest):

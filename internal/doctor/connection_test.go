@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 )
 
 // silent accepts connections and says nothing.
@@ -66,11 +66,11 @@ func TestConnectionsThatFail(t *testing.T) {
 // fakeReach answers by base.
 type fakeReach map[string]any
 
-func (f fakeReach) Reach(_ context.Context, base string) (wechat.Reached, error) {
+func (f fakeReach) Reach(_ context.Context, base string) (transport.Reached, error) {
 	if err, failed := f[base].(error); failed {
-		return wechat.Reached{}, fmt.Errorf("connecting: %w", err)
+		return transport.Reached{}, fmt.Errorf("connecting: %w", err)
 	}
-	return f[base].(wechat.Reached), nil
+	return f[base].(transport.Reached), nil
 }
 
 const one, two = "https://api.weixin.qq.com", "https://api2.weixin.qq.com"
@@ -102,7 +102,7 @@ func TestCausesInPlainWords(t *testing.T) {
 
 func TestSecondBaseMakesTheFirstOneAWarning(t *testing.T) {
 	now := time.Now()
-	good := wechat.Reached{Asked: now, Answered: now, Date: now.Truncate(time.Second), Chain: []*x509.Certificate{{NotAfter: now.AddDate(0, 6, 0)}}}
+	good := transport.Reached{Asked: now, Answered: now, Date: now.Truncate(time.Second), Chain: []*x509.Certificate{{NotAfter: now.AddDate(0, 6, 0)}}}
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	findings := Connections(t.Context(), fakeReach{one: refused, two: good}, []string{one, two}, false)
 	want(t, "first", findings[0], Warn, "nobody accepts")
@@ -135,7 +135,7 @@ func TestClockDifference(t *testing.T) {
 		"90 s behind":     {asked.Add(90 * time.Second), 0, Fail, []string{"1m30s behind"}},
 		"not said":        {time.Time{}, 0, Skip, nil},
 	} {
-		reached := wechat.Reached{Asked: asked, Answered: asked.Add(tc.took), Date: tc.date}
+		reached := transport.Reached{Asked: asked, Answered: asked.Add(tc.took), Date: tc.date}
 		findings := Connections(t.Context(), fakeReach{one: reached}, []string{one}, false)
 		want(t, name, findings[1], tc.status, tc.texts...)
 		if findings[1].Check != CheckClock {

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 // TokenSource asks WeChat for an app's access_token.
 type TokenSource interface {
-	StableToken(ctx context.Context, app wechat.App, force bool) (wechat.AccessToken, error)
+	StableToken(ctx context.Context, app provider.Account, force bool) (wechat.AccessToken, error)
 }
 
 // CheckCredentials is the kind of Credentials' findings.
@@ -57,7 +58,7 @@ var remedies = map[int][2]string{
 
 // Credentials asks WeChat whether it accepts the AppID and its secret. It
 // spends no login code and replaces no token.
-func Credentials(ctx context.Context, source TokenSource, app wechat.App) Finding {
+func Credentials(ctx context.Context, source TokenSource, app provider.Account) Finding {
 	f := Finding{Check: CheckCredentials, Subject: app.ID, Status: Fail}
 	_, err := source.StableToken(ctx, app, false)
 	api, isAPI := errors.AsType[*wechat.APIError](err)
@@ -72,11 +73,11 @@ func Credentials(ctx context.Context, source TokenSource, app wechat.App) Findin
 			remedy = [2]string{"WeChat refuses, for a reason that is not known here", "look the errcode up in WeChat's documentation, or give the rid to its support"}
 		}
 		f.Message, f.Action = remedy[0], remedy[1]
-	case errors.Is(err, wechat.ErrNotSent):
+	case errors.Is(err, provider.ErrNotSent):
 		f.Message, f.Action = "WeChat cannot be reached", "see the lines about the connection"
-	case errors.Is(err, wechat.ErrTimeout):
+	case errors.Is(err, provider.ErrTimeout):
 		f.Message, f.Action = "WeChat did not answer within api_timeout", "run this again; if it stays so, look for a firewall or proxy that swallows the traffic, or raise api_timeout"
-	case errors.Is(err, wechat.ErrUnavailable):
+	case errors.Is(err, provider.ErrUnavailable):
 		f.Message, f.Action = "the connection broke before WeChat's answer", "run this again; if it stays so, look for a firewall or proxy in between"
 	case errors.Is(err, context.Canceled):
 		f.Status, f.Message = Skip, "interrupted"

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -19,11 +21,11 @@ const (
 	theSecret = "5ecret+5ecret/5ecret=5ecret0000"
 )
 
-var app = wechat.App{ID: appID, Secret: secret.New(theSecret)}
+var app = provider.Account{ID: appID, Secret: secret.New(theSecret)}
 
 func newClient(t *testing.T, timeout time.Duration, proxy string, bases ...string) *wechat.Client {
 	t.Helper()
-	client, err := wechat.New(wechat.Options{Bases: bases, Timeout: timeout, Proxy: proxy})
+	client, err := wechat.New(transport.Options{Bases: bases, Timeout: timeout, Proxy: proxy})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +69,8 @@ func TestCredentialsThatWeChatRefuses(t *testing.T) {
 	if form := fake.TokenForms()[0]; form.ForceRefresh == nil || *form.ForceRefresh {
 		t.Error("the token of others was replaced")
 	}
-	want(t, "another app", Credentials(t.Context(), client, wechat.App{ID: "wxfedcba0987654321", Secret: app.Secret}), Fail, "AppID", "40013")
-	want(t, "another secret", Credentials(t.Context(), client, wechat.App{ID: appID, Secret: secret.New("wrong")}), Fail, "AppSecret is wrong", "40125")
+	want(t, "another app", Credentials(t.Context(), client, provider.Account{ID: "wxfedcba0987654321", Secret: app.Secret}), Fail, "AppID", "40013")
+	want(t, "another secret", Credentials(t.Context(), client, provider.Account{ID: appID, Secret: secret.New("wrong")}), Fail, "AppSecret is wrong", "40125")
 	for code, texts := range map[int][]string{
 		-1: {"busy"}, 40001: {"AppSecret"}, 40013: {"AppID"}, 40125: {"AppSecret", "reset"}, 40164: {"whitelist"}, 40243: {"frozen", "unfreeze"},
 		45009: {"quota", "Beijing"}, 45011: {"minute"}, 48001: {"API"}, 48004: {"forbidden"}, 50002: {"frozen", "notices"}, 50004: {"tokens"},

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -75,9 +75,9 @@ func BenchmarkLogin(b *testing.B) {
 	for _, delay := range []time.Duration{0, 50 * time.Millisecond} {
 		b.Run(delay.String(), func(b *testing.B) {
 			w := newWorld(b)
-			w.wechat.answer = func(_ wechat.App, code string) (wechat.User, error) {
+			w.wechat.answer = func(_ provider.Account, code string) (provider.User, error) {
 				time.Sleep(delay)
-				return wechat.User{OpenID: "o" + code}, nil
+				return provider.User{OpenID: "o" + code}, nil
 			}
 			var n atomic.Int64
 			b.ReportAllocs()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 const (
@@ -63,7 +63,7 @@ func (b *breaker) report(circuit *gobreaker.TwoStepCircuitBreaker[struct{}], pro
 	report(outcome)
 	switch {
 	case circuit != b.circuit: // a call from before the last change
-	case errors.Is(outcome, wechat.ErrQuota):
+	case errors.Is(outcome, provider.ErrQuota):
 		return b.open(quotaPause)
 	case circuit.State() == gobreaker.StateOpen && probing:
 		return b.open(min(2*b.pause, maxPause))
@@ -87,7 +87,7 @@ func (b *breaker) open(pause time.Duration) change {
 		IsSuccessful: isHealthy,
 	})
 	if report, err := b.circuit.Allow(); err == nil {
-		report(wechat.ErrUnavailable)
+		report(provider.ErrUnavailable)
 	}
 	if again {
 		return unchanged
@@ -118,6 +118,6 @@ func closedCircuit() *gobreaker.TwoStepCircuitBreaker[struct{}] {
 // isHealthy reports whether an outcome says that WeChat works. Refused codes
 // and one user's rate limit (45011) say nothing against it.
 func isHealthy(outcome error) bool {
-	return !errors.Is(outcome, wechat.ErrUnavailable) && !errors.Is(outcome, wechat.ErrTimeout) &&
-		!errors.Is(outcome, wechat.ErrQuota) && !errors.Is(outcome, errPanicked)
+	return !errors.Is(outcome, provider.ErrUnavailable) && !errors.Is(outcome, provider.ErrTimeout) &&
+		!errors.Is(outcome, provider.ErrQuota) && !errors.Is(outcome, errPanicked)
 }

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 // fakeBrowsers is a BrowserExchanger whose answers a test decides.
@@ -19,7 +19,7 @@ type fakeBrowsers struct {
 	answer func(code string) (Visitor, error)
 }
 
-func (f *fakeBrowsers) Visitor(_ context.Context, _ wechat.App, code, _ string) (Visitor, error) {
+func (f *fakeBrowsers) Visitor(_ context.Context, _ provider.Account, code, _ string) (Visitor, error) {
 	f.calls.Add(1)
 	if f.answer != nil {
 		return f.answer(code)
@@ -169,13 +169,13 @@ func TestStateStaysGoodIfNothingWasSent(t *testing.T) {
 	fail := true
 	fake := &fakeBrowsers{answer: func(string) (Visitor, error) {
 		if fail {
-			return Visitor{}, fmt.Errorf("%w: %w", wechat.ErrUnavailable, wechat.ErrNotSent)
+			return Visitor{}, fmt.Errorf("%w: %w", provider.ErrUnavailable, provider.ErrNotSent)
 		}
 		return Visitor{OpenID: openID}, nil
 	}}
 	w := newWorld(t, withBrowsers(fake))
 	w.AllowLifetime(24 * time.Hour)
-	if _, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); !errors.Is(err, wechat.ErrUnavailable) {
+	if _, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); !errors.Is(err, provider.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	fail = false

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 const (
@@ -38,7 +38,7 @@ func (e errNotCalled) Unwrap() error { return e.error }
 // neverLeft reports whether err proves that WeChat has not seen the code.
 func neverLeft(err error) bool {
 	var notCalled errNotCalled
-	return errors.As(err, &notCalled) || errors.Is(err, wechat.ErrNotSent)
+	return errors.As(err, &notCalled) || errors.Is(err, provider.ErrNotSent)
 }
 
 // do calls WeChat through the gate, and says whether that opened or closed the

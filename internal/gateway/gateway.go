@@ -9,14 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // CodeExchanger asks WeChat who a login code belongs to.
 type CodeExchanger interface {
-	Code2Session(ctx context.Context, app wechat.App, code string) (wechat.User, error)
+	Code2Session(ctx context.Context, app provider.Account, code string) (provider.User, error)
 }
 
 // Visitor is who came back from WeChat to a page.
@@ -30,14 +30,14 @@ type Visitor struct {
 
 // BrowserExchanger asks WeChat who came back with a code to a page.
 type BrowserExchanger interface {
-	Visitor(ctx context.Context, app wechat.App, code, scope string) (Visitor, error)
+	Visitor(ctx context.Context, app provider.Account, code, scope string) (Visitor, error)
 }
 
 // Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
 // are required.
 type Config struct {
 	// Apps are the Mini Programs by AppID.
-	Apps map[string]wechat.App
+	Apps map[string]provider.Account
 	// TokenLifetime is how long one token is good, MaxLifetime how long a
 	// session can be renewed. Whole seconds.
 	TokenLifetime, MaxLifetime time.Duration

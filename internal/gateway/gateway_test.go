@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
@@ -33,15 +33,15 @@ var (
 // fakeWeChat is a CodeExchanger whose answers a test decides.
 type fakeWeChat struct {
 	calls  atomic.Int32
-	answer func(app wechat.App, code string) (wechat.User, error)
+	answer func(app provider.Account, code string) (provider.User, error)
 }
 
-func (f *fakeWeChat) Code2Session(_ context.Context, app wechat.App, code string) (wechat.User, error) {
+func (f *fakeWeChat) Code2Session(_ context.Context, app provider.Account, code string) (provider.User, error) {
 	f.calls.Add(1)
 	if f.answer != nil {
 		return f.answer(app, code)
 	}
-	return wechat.User{OpenID: openID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg==")}, nil
+	return provider.User{OpenID: openID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg==")}, nil
 }
 
 // failingStore cannot tell while broken.
@@ -103,7 +103,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w := &world{wechat: &fakeWeChat{}, store: &failingStore{Store: mem}}
 	ring := testRing(t, 1)
 	c := Config{
-		Apps:          map[string]wechat.App{appA: {ID: appA}, appB: {ID: appB}},
+		Apps:          map[string]provider.Account{appA: {ID: appA}, appB: {ID: appB}},
 		TokenLifetime: 2 * time.Hour, MaxLifetime: 30 * 24 * time.Hour, MaxPerUser: 2,
 		WeChat: w.wechat, Store: w.store, Keys: func() *token.Ring { return ring }, State: NewState(),
 	}
@@ -185,9 +185,9 @@ func TestCheckedBeforeAnybodyIsAsked(t *testing.T) {
 func TestCodesInFlightShareOneAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.wechat.answer = func(wechat.App, string) (wechat.User, error) {
+		w.wechat.answer = func(provider.Account, string) (provider.User, error) {
 			time.Sleep(time.Second)
-			return wechat.User{OpenID: openID}, nil
+			return provider.User{OpenID: openID}, nil
 		}
 		tokens := make(chan string, 8)
 		var group sync.WaitGroup
@@ -212,9 +212,9 @@ func TestCodesInFlightShareOneAnswer(t *testing.T) {
 func TestExchangeOutlivesItsFirstClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.wechat.answer = func(wechat.App, string) (wechat.User, error) {
+		w.wechat.answer = func(provider.Account, string) (provider.User, error) {
 			time.Sleep(time.Second)
-			return wechat.User{OpenID: openID}, nil
+			return provider.User{OpenID: openID}, nil
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -263,11 +263,11 @@ func TestAnswerIsGivenAgainWithItsNonceOnly(t *testing.T) {
 
 func TestRefusalIsGivenAgainToo(t *testing.T) {
 	w := newWorld(t)
-	w.wechat.answer = func(wechat.App, string) (wechat.User, error) {
-		return wechat.User{}, fmt.Errorf("calling: %w", wechat.ErrUserBlocked)
+	w.wechat.answer = func(provider.Account, string) (provider.User, error) {
+		return provider.User{}, fmt.Errorf("calling: %w", provider.ErrUserBlocked)
 	}
 	for range 2 {
-		if _, err := w.Login(t.Context(), LoginRequest{Code: "code", Nonce: nonce}, sites); !errors.Is(err, wechat.ErrUserBlocked) {
+		if _, err := w.Login(t.Context(), LoginRequest{Code: "code", Nonce: nonce}, sites); !errors.Is(err, provider.ErrUserBlocked) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -282,10 +282,10 @@ func TestRefusalIsGivenAgainToo(t *testing.T) {
 // W12: what never left this machine did not use up the code.
 func TestCodeThatWasNotSentIsStillGood(t *testing.T) {
 	w := newWorld(t)
-	w.wechat.answer = func(wechat.App, string) (wechat.User, error) {
-		return wechat.User{}, fmt.Errorf("%w: %w", wechat.ErrUnavailable, wechat.ErrNotSent)
+	w.wechat.answer = func(provider.Account, string) (provider.User, error) {
+		return provider.User{}, fmt.Errorf("%w: %w", provider.ErrUnavailable, provider.ErrNotSent)
 	}
-	if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); !errors.Is(err, wechat.ErrUnavailable) {
+	if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); !errors.Is(err, provider.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	w.wechat.answer = nil
@@ -294,7 +294,7 @@ func TestCodeThatWasNotSentIsStillGood(t *testing.T) {
 
 func TestPanicInAnExchangeIsAnError(t *testing.T) {
 	w := newWorld(t)
-	w.wechat.answer = func(wechat.App, string) (wechat.User, error) { panic("bug") }
+	w.wechat.answer = func(provider.Account, string) (provider.User, error) { panic("bug") }
 	if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); err == nil {
 		t.Error("a panic became a login")
 	}
@@ -452,8 +452,8 @@ func TestUnionIDOfALaterLoginReachesLiveSessions(t *testing.T) {
 	w := newWorld(t)
 	grant := w.login(t, "1")
 	w.check(t, grant.Token, nil)
-	w.wechat.answer = func(wechat.App, string) (wechat.User, error) {
-		return wechat.User{OpenID: openID, UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, nil
+	w.wechat.answer = func(provider.Account, string) (provider.User, error) {
+		return provider.User{OpenID: openID, UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, nil
 	}
 	w.login(t, "2")
 	user, err := w.Authenticate(t.Context(), grant.Token, sites)
@@ -464,7 +464,7 @@ func TestUnionIDOfALaterLoginReachesLiveSessions(t *testing.T) {
 	if grant := w.login(t, "3"); grant.UnionIDChanged {
 		t.Error("the same unionid counts as changed")
 	}
-	w.wechat.answer = func(wechat.App, string) (wechat.User, error) { return wechat.User{OpenID: openID}, nil }
+	w.wechat.answer = func(provider.Account, string) (provider.User, error) { return provider.User{OpenID: openID}, nil }
 	if grant := w.login(t, "4"); !grant.UnionIDChanged {
 		t.Error("a unionid that is gone does not count as changed")
 	}
@@ -512,23 +512,23 @@ func TestBreakerPausesCallsOfOneApp(t *testing.T) {
 		pause    time.Duration
 		wantOpen bool
 	}{
-		"quota at once":        {wechat.ErrQuota, 1, quotaPause, true},
-		"busy five times":      {wechat.ErrUnavailable, failuresToOpen, minPause, true},
-		"timeouts five times":  {wechat.ErrTimeout, failuresToOpen, minPause, true},
-		"busy four times":      {wechat.ErrUnavailable, failuresToOpen - 1, 0, false},
-		"one user's limit":     {wechat.ErrRateLimited, 50, 0, false},
-		"rejected codes":       {wechat.ErrCodeRejected, 50, 0, false},
-		"unusable answers":     {wechat.ErrBadAnswer, 50, 0, false},
-		"a wrong secret stays": {wechat.ErrMisconfigured, 50, 0, false},
+		"quota at once":        {provider.ErrQuota, 1, quotaPause, true},
+		"busy five times":      {provider.ErrUnavailable, failuresToOpen, minPause, true},
+		"timeouts five times":  {provider.ErrTimeout, failuresToOpen, minPause, true},
+		"busy four times":      {provider.ErrUnavailable, failuresToOpen - 1, 0, false},
+		"one user's limit":     {provider.ErrRateLimited, 50, 0, false},
+		"rejected codes":       {provider.ErrCodeRejected, 50, 0, false},
+		"unusable answers":     {provider.ErrBadAnswer, 50, 0, false},
+		"a wrong secret stays": {provider.ErrMisconfigured, 50, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.wechat.answer = func(app wechat.App, _ string) (wechat.User, error) {
+				w.wechat.answer = func(app provider.Account, _ string) (provider.User, error) {
 					if app.ID == appB {
-						return wechat.User{OpenID: openID}, nil
+						return provider.User{OpenID: openID}, nil
 					}
-					return wechat.User{}, tc.fault
+					return provider.User{}, tc.fault
 				}
 				n := 0
 				try := func() error {
@@ -586,7 +586,7 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			done(wechat.ErrTimeout)
+			done(provider.ErrTimeout)
 		}
 		for want := minPause; want < maxPause; want *= 2 {
 			if state, until := b.state(); state != "open" || time.Until(until) != want {
@@ -604,7 +604,7 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			if err != nil {
 				t.Fatalf("pause of %s is too long: %v", want, err)
 			}
-			done(wechat.ErrTimeout)
+			done(provider.ErrTimeout)
 		}
 		// The client's code never left, so it may be tried again.
 		if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); !errors.Is(err, ErrWeChatPaused) {

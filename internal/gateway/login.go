@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
@@ -83,18 +83,18 @@ func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant
 }
 
 // check validates the request and finds its app.
-func (g *Gateway) check(req *LoginRequest, apps Apps) (wechat.App, error) {
+func (g *Gateway) check(req *LoginRequest, apps Apps) (provider.Account, error) {
 	switch {
 	case !isToken(req.Code, 1, maxCodeLength):
-		return wechat.App{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -, as wx.login gives it", ErrInvalidRequest, maxCodeLength)
+		return provider.Account{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -, as wx.login gives it", ErrInvalidRequest, maxCodeLength)
 	case req.Nonce != "" && !isToken(req.Nonce, minNonceLength, maxNonceLength):
-		return wechat.App{}, fmt.Errorf("%w: nonce has to be %d to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, minNonceLength, maxNonceLength)
+		return provider.Account{}, fmt.Errorf("%w: nonce has to be %d to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, minNonceLength, maxNonceLength)
 	case req.AppID == "" && len(apps) > 1:
-		return wechat.App{}, fmt.Errorf("%w: this site has several apps, so appid is needed", ErrInvalidRequest)
+		return provider.Account{}, fmt.Errorf("%w: this site has several apps, so appid is needed", ErrInvalidRequest)
 	case req.AppID == "":
 		req.AppID = apps[0]
 	case !apps.Has(req.AppID):
-		return wechat.App{}, fmt.Errorf("%w: appid is not one of this site", ErrInvalidRequest)
+		return provider.Account{}, fmt.Errorf("%w: appid is not one of this site", ErrInvalidRequest)
 	}
 	return g.Apps[req.AppID], nil
 }
@@ -126,7 +126,7 @@ func codeKey(appID, code string) session.CodeKey {
 
 // exchangeOnce runs once at a time for a code on this node; the store sees to
 // the other nodes and to the time after.
-func (g *Gateway) exchangeOnce(ctx context.Context, app wechat.App, key session.CodeKey, req LoginRequest) (Grant, error) {
+func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key session.CodeKey, req LoginRequest) (Grant, error) {
 	claim, reply, err := g.claim(ctx, key)
 	if err != nil {
 		return Grant{}, g.storeError(ctx, app.ID, err)
@@ -168,8 +168,8 @@ func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim
 }
 
 // exchange asks WeChat and begins the session.
-func (g *Gateway) exchange(ctx context.Context, app wechat.App, code string) (Grant, error) {
-	var user wechat.User
+func (g *Gateway) exchange(ctx context.Context, app provider.Account, code string) (Grant, error) {
+	var user provider.User
 	err := g.ask(ctx, app.ID, func() (err error) {
 		user, err = g.WeChat.Code2Session(ctx, app, code)
 		return err
@@ -241,15 +241,15 @@ type outcome struct {
 // refusals are the answers of WeChat that can be given again, by a name that
 // nodes of different versions agree on.
 var refusals = map[string]error{
-	"code_rejected": wechat.ErrCodeRejected,
-	"code_used":     wechat.ErrCodeUsed,
-	"user_blocked":  wechat.ErrUserBlocked,
-	"rate_limited":  wechat.ErrRateLimited,
-	"quota":         wechat.ErrQuota,
-	"unavailable":   wechat.ErrUnavailable,
-	"timeout":       wechat.ErrTimeout,
-	"misconfigured": wechat.ErrMisconfigured,
-	"bad_answer":    wechat.ErrBadAnswer,
+	"code_rejected": provider.ErrCodeRejected,
+	"code_used":     provider.ErrCodeUsed,
+	"user_blocked":  provider.ErrUserBlocked,
+	"rate_limited":  provider.ErrRateLimited,
+	"quota":         provider.ErrQuota,
+	"unavailable":   provider.ErrUnavailable,
+	"timeout":       provider.ErrTimeout,
+	"misconfigured": provider.ErrMisconfigured,
+	"bad_answer":    provider.ErrBadAnswer,
 	"denied":        ErrUserDenied,
 	"snapshot":      ErrSnapshot,
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -59,9 +59,9 @@ func TestObserverIsToldOnce(t *testing.T) {
 		if _, err := w.Login(t.Context(), LoginRequest{Code: "code", Client: client}, sites); !errors.Is(err, ErrCodeUsed) {
 			t.Errorf("used code: %v", err)
 		}
-		w.wechat.answer = func(wechat.App, string) (wechat.User, error) {
+		w.wechat.answer = func(provider.Account, string) (provider.User, error) {
 			time.Sleep(time.Second)
-			return wechat.User{}, wechat.ErrQuota
+			return provider.User{}, provider.ErrQuota
 		}
 		var group sync.WaitGroup
 		for range 3 { // of one code at once, of which one reaches WeChat

@@ -14,7 +14,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -32,7 +32,7 @@ type answer struct {
 // one about the token comes after what it has looked at.
 func openAnswer(resp *http.Response, token secret.String, l *loan, whenRefused func()) (answer, error) {
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return answer{}, fmt.Errorf("%w: HTTP status %d", wechat.ErrBadAnswer, resp.StatusCode)
+		return answer{}, fmt.Errorf("%w: HTTP status %d", provider.ErrBadAnswer, resp.StatusCode)
 	}
 	// A copy: net/http adds trailers to the original one, which WeChat does not
 	// have, and which nobody would look at for the token.
@@ -48,10 +48,10 @@ func openAnswer(resp *http.Response, token secret.String, l *loan, whenRefused f
 	found := new(finder)
 	start, worth, ended, err := peek(body, l, found)
 	if err != nil {
-		return answer{}, fmt.Errorf("%w: its body ends early", wechat.ErrBadAnswer)
+		return answer{}, fmt.Errorf("%w: its body ends early", provider.ErrBadAnswer)
 	}
 	if ended && hides(start, token.Reveal()) {
-		return answer{}, fmt.Errorf("%w: it repeats the access_token", wechat.ErrBadAnswer)
+		return answer{}, fmt.Errorf("%w: it repeats the access_token", provider.ErrBadAnswer)
 	}
 	rest := io.Reader(unlogged{body})
 	if ended {
@@ -95,10 +95,10 @@ func decode(resp *http.Response) (io.Reader, error) {
 			plain = flate.NewReader(body)
 		}
 	default:
-		return nil, fmt.Errorf("%w: an encoding that was not asked for", wechat.ErrBadAnswer)
+		return nil, fmt.Errorf("%w: an encoding that was not asked for", provider.ErrBadAnswer)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: it is not what its Content-Encoding says", wechat.ErrBadAnswer)
+		return nil, fmt.Errorf("%w: it is not what its Content-Encoding says", provider.ErrBadAnswer)
 	}
 	return plain, nil
 }

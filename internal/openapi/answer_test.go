@@ -15,7 +15,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -123,18 +123,18 @@ func TestG2EncodedAnswersAreRead(t *testing.T) {
 		}
 	}
 	for _, encoding := range []string{"br", "zstd", "gzip, gzip", "compress", "nonsense"} {
-		if _, _, _, err := open(t, http.Header{"Content-Encoding": {encoding}}, strings.NewReader(text), 200); !errors.Is(err, wechat.ErrBadAnswer) {
+		if _, _, _, err := open(t, http.Header{"Content-Encoding": {encoding}}, strings.NewReader(text), 200); !errors.Is(err, provider.ErrBadAnswer) {
 			t.Errorf("%s: %v", encoding, err)
 		}
 	}
-	if _, _, _, err := open(t, http.Header{"Content-Encoding": {"gzip"}}, strings.NewReader(text), 200); !errors.Is(err, wechat.ErrBadAnswer) {
+	if _, _, _, err := open(t, http.Header{"Content-Encoding": {"gzip"}}, strings.NewReader(text), 200); !errors.Is(err, provider.ErrBadAnswer) {
 		t.Errorf("no gzip: %v", err)
 	}
 }
 
 func TestG2RedirectsAreRefused(t *testing.T) {
 	for _, status := range []int{101, 300, 301, 302, 303, 304, 307, 308, 399} {
-		if _, _, _, err := open(t, http.Header{"Location": {"https://x.example/"}}, strings.NewReader(""), status); !errors.Is(err, wechat.ErrBadAnswer) {
+		if _, _, _, err := open(t, http.Header{"Location": {"https://x.example/"}}, strings.NewReader(""), status); !errors.Is(err, provider.ErrBadAnswer) {
 			t.Errorf("%d: %v", status, err)
 		}
 	}
@@ -166,7 +166,7 @@ func TestG2AnswersDoNotRepeatTheToken(t *testing.T) {
 		"both":        `{"x":"` + strings.ReplaceAll(testToken, "_", `\u00255f`) + `"}`,
 		"a backslash": `{"x":"` + strings.ReplaceAll(testToken, "-", `\-`) + `"}`,
 	} {
-		if _, _, _, err := open(t, http.Header{}, strings.NewReader(body), 200); !errors.Is(err, wechat.ErrBadAnswer) {
+		if _, _, _, err := open(t, http.Header{}, strings.NewReader(body), 200); !errors.Is(err, provider.ErrBadAnswer) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestG2AnswersDoNotRepeatTheToken(t *testing.T) {
 
 func TestAnswerThatIsCutOff(t *testing.T) {
 	broken := io.MultiReader(strings.NewReader(`{"err`), iotest.ErrReader(io.ErrUnexpectedEOF))
-	if _, _, _, err := open(t, http.Header{}, broken, 200); !errors.Is(err, wechat.ErrBadAnswer) {
+	if _, _, _, err := open(t, http.Header{}, broken, 200); !errors.Is(err, provider.ErrBadAnswer) {
 		t.Errorf("before it is passed on: %v", err)
 	}
 	broken = io.MultiReader(strings.NewReader("picture"), iotest.ErrReader(io.ErrUnexpectedEOF))
@@ -236,7 +236,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestG4SlowBodiesAreEnded(t *testing.T) {
-	proxy := &Proxy{BodyTime: 50 * time.Millisecond, Buffers: NewBuffers(), Default: "wx1", Owners: map[string]*Owner{"wx1": NewOwner(NewTokens(), wechat.App{ID: "wx1"}, nil, nil)}}
+	proxy := &Proxy{BodyTime: 50 * time.Millisecond, Buffers: NewBuffers(), Default: "wx1", Owners: map[string]*Owner{"wx1": NewOwner(NewTokens(), provider.Account{ID: "wx1"}, nil, nil)}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := proxy.Serve(w, r, proxy.NewCall(w)); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

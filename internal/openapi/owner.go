@@ -12,13 +12,14 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
 // Fetcher asks WeChat for an access_token.
 type Fetcher interface {
-	StableToken(ctx context.Context, app wechat.App, force bool) (wechat.AccessToken, error)
+	StableToken(ctx context.Context, app provider.Account, force bool) (wechat.AccessToken, error)
 }
 
 // Vault keeps what several gateways share, by name, and encrypts it.
@@ -126,14 +127,14 @@ func (t *Tokens) Fetched(appID string) (time.Time, bool) {
 
 // Owner owns the access_token of one app.
 type Owner struct {
-	app     wechat.App
+	app     provider.Account
 	fetcher Fetcher
 	vault   Vault // nil: the token is this process's own
 	slot    *slot
 }
 
 // NewOwner returns the owner of an app's token. vault may be nil.
-func NewOwner(tokens *Tokens, app wechat.App, fetcher Fetcher, vault Vault) *Owner {
+func NewOwner(tokens *Tokens, app provider.Account, fetcher Fetcher, vault Vault) *Owner {
 	return &Owner{app: app, fetcher: fetcher, vault: vault, slot: tokens.slot(app.ID)}
 }
 
@@ -305,7 +306,7 @@ func (o *Owner) fail(err error) {
 	defer o.slot.mu.Unlock()
 	o.slot.backoff = min(max(2*o.slot.backoff, minBackoff), maxBackoff)
 	pause := o.slot.backoff
-	if errors.Is(err, wechat.ErrQuota) {
+	if errors.Is(err, provider.ErrQuota) {
 		pause = quotaBackoff
 	}
 	o.slot.failed, o.slot.until = err, time.Now().Add(pause)

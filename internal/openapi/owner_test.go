@@ -10,11 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
-var app = wechat.App{ID: "wx1234567890abcdef", Secret: secret.New("0123456789abcdef")}
+var app = provider.Account{ID: "wx1234567890abcdef", Secret: secret.New("0123456789abcdef")}
 
 // fakeTokens hands out tokens as WeChat does: the same until five minutes before
 // its end.
@@ -28,7 +29,7 @@ type fakeTokens struct {
 	took   time.Duration
 }
 
-func (f *fakeTokens) StableToken(ctx context.Context, _ wechat.App, force bool) (wechat.AccessToken, error) {
+func (f *fakeTokens) StableToken(ctx context.Context, _ provider.Account, force bool) (wechat.AccessToken, error) {
 	f.calls.Add(1)
 	if force {
 		f.forced.Add(1)
@@ -103,13 +104,13 @@ func TestTokenIsRenewedWhileItIsGood(t *testing.T) {
 		want(t, o, "token-2", nil)
 		// While WeChat fails, the old one serves as long as it is good.
 		time.Sleep(2*time.Hour - 4*time.Minute)
-		f.set(wechat.ErrUnavailable)
+		f.set(provider.ErrUnavailable)
 		for range 10 {
 			want(t, o, "token-2", nil)
 			synctest.Wait()
 		}
 		time.Sleep(4 * time.Minute)
-		want(t, o, "", wechat.ErrUnavailable)
+		want(t, o, "", provider.ErrUnavailable)
 		if f.forced.Load() != 0 {
 			t.Error("refreshed by force")
 		}
@@ -118,12 +119,12 @@ func TestTokenIsRenewedWhileItIsGood(t *testing.T) {
 
 func TestFailuresAreBackedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeTokens{fail: wechat.ErrUnavailable}
+		f := &fakeTokens{fail: provider.ErrUnavailable}
 		o := NewOwner(NewTokens(), app, f, nil)
 		for pause := minBackoff; pause <= maxBackoff; pause *= 2 {
 			before := f.calls.Load()
 			for range 10 {
-				want(t, o, "", wechat.ErrUnavailable)
+				want(t, o, "", provider.ErrUnavailable)
 			}
 			if asked := f.calls.Load() - before; asked != 1 || o.RetryAfter() != pause {
 				t.Errorf("asked %d times, then waits %s; want 1 and %s", asked, o.RetryAfter(), pause)
@@ -133,9 +134,9 @@ func TestFailuresAreBackedOff(t *testing.T) {
 		f.set(nil)
 		time.Sleep(maxBackoff)
 		want(t, o, "token-1", nil)
-		f.set(wechat.ErrQuota)
+		f.set(provider.ErrQuota)
 		o.Drop(t.Context(), secret.New("token-1"))
-		want(t, o, "", wechat.ErrQuota)
+		want(t, o, "", provider.ErrQuota)
 		if o.RetryAfter() != quotaBackoff {
 			t.Errorf("after the quota is used up it waits %s", o.RetryAfter())
 		}

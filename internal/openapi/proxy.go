@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -47,7 +47,7 @@ const (
 
 // Relayer sends requests to WeChat.
 type Relayer interface {
-	Relay(ctx context.Context, r wechat.Relayed) (*http.Response, error)
+	Relay(ctx context.Context, r transport.Relayed) (*http.Response, error)
 }
 
 // Proxy forwards calls of apps to WeChat's server API with an access_token. It is
@@ -197,7 +197,7 @@ func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 func (t *trip) ask(ctx context.Context, header http.Header, token secret.String) (answer, error) {
-	resp, err := t.proxy.WeChat.Relay(ctx, wechat.Relayed{
+	resp, err := t.proxy.WeChat.Relay(ctx, transport.Relayed{
 		Method: t.in.Method, Path: t.in.URL.EscapedPath(), RawQuery: withToken(t.in.URL.RawQuery, token.Reveal()),
 		Header: header, Body: t.body.reader(), Length: t.body.length, Hidden: []string{token.Reveal()},
 	})

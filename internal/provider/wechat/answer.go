@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
@@ -21,7 +22,7 @@ type answer map[string]json.RawMessage
 func parseAnswer(body []byte) (answer, error) {
 	members, err := readAnswer(body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadAnswer, err)
+		return nil, fmt.Errorf("%w: %w", provider.ErrBadAnswer, err)
 	}
 	return members, members.errcode()
 }
@@ -60,7 +61,7 @@ func (a answer) errcode() error {
 	code, ok := a.number("errcode")
 	switch {
 	case !ok || int64(int32(code)) != code: //nolint:gosec // that is the question
-		return fmt.Errorf("%w: errcode is malformed", ErrBadAnswer)
+		return fmt.Errorf("%w: errcode is malformed", provider.ErrBadAnswer)
 	case code == 0:
 		return nil
 	}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
@@ -32,16 +34,16 @@ const (
 	theSecret = "5ecret+5ecret/5ecret=5ecret0000"
 )
 
-var app = App{ID: appID, Secret: secret.New(theSecret)}
+var app = provider.Account{ID: appID, Secret: secret.New(theSecret)}
 
 var outcomesOfCalls = []error{
-	ErrCodeRejected, ErrCodeUsed, ErrUserBlocked, ErrRateLimited, ErrQuota,
-	ErrUnavailable, ErrTimeout, ErrMisconfigured, ErrBadAnswer,
+	provider.ErrCodeRejected, provider.ErrCodeUsed, provider.ErrUserBlocked, provider.ErrRateLimited, provider.ErrQuota,
+	provider.ErrUnavailable, provider.ErrTimeout, provider.ErrMisconfigured, provider.ErrBadAnswer,
 }
 
 func newClient(t testing.TB, timeout time.Duration, bases ...string) *Client {
 	t.Helper()
-	c, err := New(Options{Bases: bases, Timeout: timeout})
+	c, err := New(transport.Options{Bases: bases, Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,19 +87,19 @@ func TestUserOfACode(t *testing.T) {
 		t.Errorf("query %v, want %v", got, want)
 	}
 	_, err = client.Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "the same code again", err, ErrCodeUsed)
+	wantOutcome(t, "the same code again", err, provider.ErrCodeUsed)
 }
 
 func TestEveryErrcodeHasItsOutcome(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	client := serve(t, fake)
 	for code, want := range map[int]error{
-		-1: ErrUnavailable, 40029: ErrCodeRejected, 40163: ErrCodeUsed, 41008: ErrCodeRejected, 42003: ErrCodeRejected,
-		40226: ErrUserBlocked, 45011: ErrRateLimited, 45009: ErrQuota,
-		40013: ErrMisconfigured, 40125: ErrMisconfigured, 40164: ErrMisconfigured, 40243: ErrMisconfigured, 40002: ErrMisconfigured,
-		41002: ErrMisconfigured, 41004: ErrMisconfigured, 48004: ErrMisconfigured, 50002: ErrMisconfigured, 61024: ErrMisconfigured,
-		40001: ErrMisconfigured, 89503: ErrMisconfigured, 89501: ErrMisconfigured, 89506: ErrMisconfigured, 89507: ErrMisconfigured,
-		1: ErrBadAnswer, 99999: ErrBadAnswer,
+		-1: provider.ErrUnavailable, 40029: provider.ErrCodeRejected, 40163: provider.ErrCodeUsed, 41008: provider.ErrCodeRejected, 42003: provider.ErrCodeRejected,
+		40226: provider.ErrUserBlocked, 45011: provider.ErrRateLimited, 45009: provider.ErrQuota,
+		40013: provider.ErrMisconfigured, 40125: provider.ErrMisconfigured, 40164: provider.ErrMisconfigured, 40243: provider.ErrMisconfigured, 40002: provider.ErrMisconfigured,
+		41002: provider.ErrMisconfigured, 41004: provider.ErrMisconfigured, 48004: provider.ErrMisconfigured, 50002: provider.ErrMisconfigured, 61024: provider.ErrMisconfigured,
+		40001: provider.ErrMisconfigured, 89503: provider.ErrMisconfigured, 89501: provider.ErrMisconfigured, 89506: provider.ErrMisconfigured, 89507: provider.ErrMisconfigured,
+		1: provider.ErrBadAnswer, 99999: provider.ErrBadAnswer,
 	} {
 		fake.Next(wechattest.Errcode(code))
 		_, err := client.Code2Session(t.Context(), app, theCode)
@@ -106,7 +108,7 @@ func TestEveryErrcodeHasItsOutcome(t *testing.T) {
 		if !ok || api.Code != code || api.RID != "6700abcd-12345678-9abcdef0" {
 			t.Errorf("%d: APIError %+v", code, api)
 		}
-		if errors.Is(err, ErrNotSent) {
+		if errors.Is(err, provider.ErrNotSent) {
 			t.Errorf("%d: counts as not sent", code)
 		}
 	}
@@ -172,16 +174,16 @@ func TestAnswersThatRelaysDress(t *testing.T) {
 		body string
 		want error
 	}{
-		"errcode as string":          {`{"errcode":"40029","errmsg":"invalid code"}`, ErrCodeRejected},
-		"a negative one":             {`{"errcode":"-1"}`, ErrUnavailable},
-		"behind a byte order mark":   {mark + `{"errcode":40163,"errmsg":null}`, ErrCodeUsed},
-		"two byte order marks":       {mark + mark + "{" + good + "}", ErrBadAnswer},
-		"openid null":                {`{"openid":null,"session_key":"` + wechattest.SessionKey + `"}`, ErrBadAnswer},
-		"session_key null":           {`{"openid":"` + openID + `","session_key":null}`, ErrBadAnswer},
-		"errcode an empty string":    {`{"errcode":"",` + good + "}", ErrBadAnswer},
-		"errcode ok":                 {`{"errcode":"ok",` + good + "}", ErrBadAnswer},
-		"errcode beyond all numbers": {`{"errcode":4294967296,` + good + "}", ErrBadAnswer},
-		"null and a value":           {`{"unionid":null,"unionid":"` + unionID + `",` + good + "}", ErrBadAnswer},
+		"errcode as string":          {`{"errcode":"40029","errmsg":"invalid code"}`, provider.ErrCodeRejected},
+		"a negative one":             {`{"errcode":"-1"}`, provider.ErrUnavailable},
+		"behind a byte order mark":   {mark + `{"errcode":40163,"errmsg":null}`, provider.ErrCodeUsed},
+		"two byte order marks":       {mark + mark + "{" + good + "}", provider.ErrBadAnswer},
+		"openid null":                {`{"openid":null,"session_key":"` + wechattest.SessionKey + `"}`, provider.ErrBadAnswer},
+		"session_key null":           {`{"openid":"` + openID + `","session_key":null}`, provider.ErrBadAnswer},
+		"errcode an empty string":    {`{"errcode":"",` + good + "}", provider.ErrBadAnswer},
+		"errcode ok":                 {`{"errcode":"ok",` + good + "}", provider.ErrBadAnswer},
+		"errcode beyond all numbers": {`{"errcode":4294967296,` + good + "}", provider.ErrBadAnswer},
+		"null and a value":           {`{"unionid":null,"unionid":"` + unionID + `",` + good + "}", provider.ErrBadAnswer},
 	} {
 		fake.Next(wechattest.Answer{Body: test.body})
 		_, err := client.Code2Session(t.Context(), app, theCode)
@@ -234,7 +236,7 @@ func TestHostileAnswers(t *testing.T) {
 	} {
 		fake.Next(answer)
 		_, err := client.Code2Session(t.Context(), app, theCode)
-		wantOutcome(t, name, err, ErrBadAnswer)
+		wantOutcome(t, name, err, provider.ErrBadAnswer)
 	}
 	for name, body := range map[string]string{
 		"errcode 0":     `{"errcode":0,"errmsg":"ok",` + good + "}",
@@ -266,7 +268,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	defer target.Close()
 	client := serve(t, http.RedirectHandler(target.URL, http.StatusFound))
 	_, err := client.Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "redirect", err, ErrBadAnswer)
+	wantOutcome(t, "redirect", err, provider.ErrBadAnswer)
 	if visited.Load() {
 		t.Error("the redirect was followed")
 	}
@@ -294,11 +296,11 @@ func TestSlowAnswersEndInTime(t *testing.T) {
 		server := httptest.NewServer(handler)
 		client := newClient(t, 100*time.Millisecond, server.URL)
 		_, err := client.Code2Session(t.Context(), app, theCode)
-		if name == "1xx for ever" && errors.Is(err, ErrBadAnswer) {
-			err = ErrTimeout // net/http may count them first
+		if name == "1xx for ever" && errors.Is(err, provider.ErrBadAnswer) {
+			err = provider.ErrTimeout // net/http may count them first
 		}
-		wantOutcome(t, name, err, ErrTimeout)
-		if errors.Is(err, ErrNotSent) {
+		wantOutcome(t, name, err, provider.ErrTimeout)
+		if errors.Is(err, provider.ErrNotSent) {
 			t.Errorf("%s: counts as not sent", name)
 		}
 		client.Close()
@@ -355,8 +357,8 @@ func TestRequestIsSentOnceWhenAKeptConnectionDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = client.Code2Session(t.Context(), app, "second")
-	wantOutcome(t, "hung up", err, ErrUnavailable)
-	if errors.Is(err, ErrNotSent) {
+	wantOutcome(t, "hung up", err, provider.ErrUnavailable)
+	if errors.Is(err, provider.ErrNotSent) {
 		t.Error("counts as not sent")
 	}
 	mu.Lock()
@@ -384,22 +386,22 @@ func TestNextBaseIsTriedOnlyWhenNothingWasSent(t *testing.T) {
 		t.Errorf("no failover: %v", err)
 	}
 	_, err = newClient(t, 5*time.Second, closed, closed).Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "nobody there", err, ErrUnavailable)
-	if !errors.Is(err, ErrNotSent) {
+	wantOutcome(t, "nobody there", err, provider.ErrUnavailable)
+	if !errors.Is(err, provider.ErrNotSent) {
 		t.Errorf("the code counts as used: %v", err)
 	}
 	hangsUp := httptest.NewServer(hijack(""))
 	defer hangsUp.Close()
 	calls := fake.Calls()
 	_, err = newClient(t, 5*time.Second, hangsUp.URL, good.URL).Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "hung up", err, ErrUnavailable)
+	wantOutcome(t, "hung up", err, provider.ErrUnavailable)
 	if fake.Calls() != calls {
 		t.Error("the code was sent to a second base")
 	}
 	notTLS := "https" + strings.TrimPrefix(hangsUp.URL, "http")
 	_, err = newClient(t, 5*time.Second, notTLS).Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "no TLS", err, ErrUnavailable)
-	if !errors.Is(err, ErrNotSent) {
+	wantOutcome(t, "no TLS", err, provider.ErrUnavailable)
+	if !errors.Is(err, provider.ErrNotSent) {
 		t.Error("a failed TLS handshake counts as sent")
 	}
 }
@@ -410,7 +412,7 @@ func TestUnknownCertificateIsRefused(t *testing.T) {
 	server := httptest.NewTLSServer(fake)
 	defer server.Close()
 	_, err := newClient(t, 5*time.Second, server.URL).Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "unknown certificate", err, ErrUnavailable)
+	wantOutcome(t, "unknown certificate", err, provider.ErrUnavailable)
 	if fake.Calls() != 0 {
 		t.Error("the request was sent")
 	}
@@ -425,7 +427,7 @@ func TestEnvironmentProxyIsIgnored(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
 	_, err := newClient(t, time.Second, "https://wechat.invalid").Code2Session(t.Context(), app, theCode)
-	wantOutcome(t, "a name that does not exist", err, ErrUnavailable)
+	wantOutcome(t, "a name that does not exist", err, provider.ErrUnavailable)
 	if asked.Load() {
 		t.Error("the environment's proxy was asked")
 	}
@@ -436,7 +438,7 @@ func TestConfiguredProxyIsUsed(t *testing.T) {
 	fake.AddCode(theCode, wechattest.User{OpenID: openID})
 	proxy := httptest.NewServer(fake) // an HTTP proxy gets the whole URL and may as well answer
 	defer proxy.Close()
-	client, err := New(Options{Bases: []string{"http://127.0.0.1:1"}, Timeout: 5 * time.Second, Proxy: proxy.URL})
+	client, err := New(transport.Options{Bases: []string{"http://127.0.0.1:1"}, Timeout: 5 * time.Second, Proxy: proxy.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -498,18 +500,18 @@ func TestBaseURLs(t *testing.T) {
 		"ftp://127.0.0.1": false, "api.weixin.qq.com": false, "": false, "https://": false, "https://u:p@api.weixin.qq.com": false,
 		"https://api.weixin.qq.com?a=b": false, "https://api.weixin.qq.com#x": false, "http://0.0.0.0": false,
 	} {
-		if err := CheckBase(base); (err == nil) != want {
-			t.Errorf("CheckBase(%q): %v", base, err)
+		if err := transport.CheckBase(base); (err == nil) != want {
+			t.Errorf("transport.CheckBase(%q): %v", base, err)
 		}
 	}
 	for proxy, want := range map[string]bool{
 		"http://127.0.0.1:3128": true, "https://p.example": true, "socks5://127.0.0.1:1080": true, "ftp://x": false, "": false, "x:y": false,
 	} {
-		if err := CheckProxy(proxy); (err == nil) != want {
-			t.Errorf("CheckProxy(%q): %v", proxy, err)
+		if err := transport.CheckProxy(proxy); (err == nil) != want {
+			t.Errorf("transport.CheckProxy(%q): %v", proxy, err)
 		}
 	}
-	if err := CheckProxy("http://user:pa ss@proxy"); err == nil || strings.Contains(err.Error(), "pa ss") {
+	if err := transport.CheckProxy("http://user:pa ss@proxy"); err == nil || strings.Contains(err.Error(), "pa ss") {
 		t.Errorf("the proxy's password is shown: %v", err)
 	}
 }
@@ -522,7 +524,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		user, err := parseCode2Session(body)
 		if err != nil {
-			if user != (User{}) {
+			if user != (provider.User{}) {
 				t.Fatalf("an error with a user: %q", body)
 			}
 			return

@@ -1,43 +1,13 @@
 package wechat
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
-)
 
-// What can happen to a call. WeChat's numbers end in this file; above it people
-// ask what happened. An error of this package matches exactly one of these, and
-// ErrNotSent in addition where it applies.
-var (
-	// ErrCodeRejected: the code is expired, malformed or another app's. The
-	// client needs a new one.
-	ErrCodeRejected = errors.New("WeChat rejected the code")
-	// ErrCodeUsed: the code was exchanged before. The client needs a new one.
-	ErrCodeUsed = errors.New("WeChat says the code was used before")
-	// ErrUserBlocked: WeChat rates the user as a high risk and refuses the login.
-	ErrUserBlocked = errors.New("WeChat blocked the user")
-	// ErrRateLimited: this one user logs in too often.
-	ErrRateLimited = errors.New("WeChat limits the rate of this user")
-	// ErrQuota: the account's quota is used up, for hours.
-	ErrQuota = errors.New("WeChat's quota for the account is used up")
-	// ErrUnavailable: WeChat is busy, cannot be reached, or hung up before it
-	// answered.
-	ErrUnavailable = errors.New("WeChat unavailable")
-	// ErrTimeout: there was no whole answer in time.
-	ErrTimeout = errors.New("WeChat did not answer in time")
-	// ErrMisconfigured: WeChat refuses the app's settings; its operator has to
-	// act.
-	ErrMisconfigured = errors.New("WeChat refuses the app's configuration")
-	// ErrBadAnswer: there was an answer, but not one that can be used.
-	ErrBadAnswer = errors.New("unusable answer from WeChat")
-
-	// ErrNotSent: nothing of the request left this machine, so the code in it
-	// is still good.
-	ErrNotSent = errors.New("request was not sent")
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 // KnownErrcode reports whether the errcode has a meaning to this package.
@@ -75,46 +45,46 @@ var callErrcodes = map[int]string{
 
 // errcodes says what each errcode of code2Session means ("小程序登录凭证校验
 // code2Session", the global errcode list and operators' reports). Any other one
-// is ErrBadAnswer.
+// is [provider.ErrBadAnswer].
 var errcodes = map[int]struct {
 	outcome error
 	meaning string
 }{
-	-1: {ErrUnavailable, "WeChat is busy"},
+	-1: {provider.ErrUnavailable, "WeChat is busy"},
 
-	40029: {ErrCodeRejected, "the code is too old, malformed or another app's"},
-	41008: {ErrCodeRejected, "the code is missing"},
-	42003: {ErrCodeRejected, "the code is too old"},
-	40163: {ErrCodeUsed, "the code was used before"},
-	40226: {ErrUserBlocked, "WeChat rates the user as a high risk"},
-	45011: {ErrRateLimited, "this user calls too often; wait a minute"},
-	45009: {ErrQuota, "the account's quota of the day is used up"},
+	40029: {provider.ErrCodeRejected, "the code is too old, malformed or another app's"},
+	41008: {provider.ErrCodeRejected, "the code is missing"},
+	42003: {provider.ErrCodeRejected, "the code is too old"},
+	40163: {provider.ErrCodeUsed, "the code was used before"},
+	40226: {provider.ErrUserBlocked, "WeChat rates the user as a high risk"},
+	45011: {provider.ErrRateLimited, "this user calls too often; wait a minute"},
+	45009: {provider.ErrQuota, "the account's quota of the day is used up"},
 
-	40001: {ErrMisconfigured, "the AppSecret or access_token is wrong"},
-	40002: {ErrMisconfigured, "the grant_type is wrong"},
-	40013: {ErrMisconfigured, "the AppID is wrong"},
-	40090: {ErrMisconfigured, "the address is not in the platform's IP whitelist"},
-	40094: {ErrMisconfigured, "the platform's credential is wrong"},
-	40125: {ErrMisconfigured, "the AppSecret is wrong, or was reset"},
-	40164: {ErrMisconfigured, "the gateway's address is not in the app's IP whitelist"},
-	40243: {ErrMisconfigured, "the AppSecret is frozen"},
-	41002: {ErrMisconfigured, "the AppID is missing"},
-	41004: {ErrMisconfigured, "the AppSecret is missing"},
-	48001: {ErrMisconfigured, "the account may not use this API"},
-	48004: {ErrMisconfigured, "the account was forbidden to use this API"},
-	50002: {ErrMisconfigured, "the account is frozen or banned"},
-	50004: {ErrMisconfigured, "the account was forbidden to get an access_token"},
-	50007: {ErrMisconfigured, "the account is frozen"},
-	61003: {ErrMisconfigured, "the app has not authorised the platform"},
-	61024: {ErrMisconfigured, "the account belongs to a platform, which must call in its place"},
-	89501: {ErrMisconfigured, "the app's admin must confirm the gateway's address"},
-	89503: {ErrMisconfigured, "the app's admin must confirm the gateway's address"},
-	89506: {ErrMisconfigured, "the app's admin has refused the gateway's address twice; wait a day"},
-	89507: {ErrMisconfigured, "the app's admin has refused the gateway's address; wait an hour"},
+	40001: {provider.ErrMisconfigured, "the AppSecret or access_token is wrong"},
+	40002: {provider.ErrMisconfigured, "the grant_type is wrong"},
+	40013: {provider.ErrMisconfigured, "the AppID is wrong"},
+	40090: {provider.ErrMisconfigured, "the address is not in the platform's IP whitelist"},
+	40094: {provider.ErrMisconfigured, "the platform's credential is wrong"},
+	40125: {provider.ErrMisconfigured, "the AppSecret is wrong, or was reset"},
+	40164: {provider.ErrMisconfigured, "the gateway's address is not in the app's IP whitelist"},
+	40243: {provider.ErrMisconfigured, "the AppSecret is frozen"},
+	41002: {provider.ErrMisconfigured, "the AppID is missing"},
+	41004: {provider.ErrMisconfigured, "the AppSecret is missing"},
+	48001: {provider.ErrMisconfigured, "the account may not use this API"},
+	48004: {provider.ErrMisconfigured, "the account was forbidden to use this API"},
+	50002: {provider.ErrMisconfigured, "the account is frozen or banned"},
+	50004: {provider.ErrMisconfigured, "the account was forbidden to get an access_token"},
+	50007: {provider.ErrMisconfigured, "the account is frozen"},
+	61003: {provider.ErrMisconfigured, "the app has not authorised the platform"},
+	61024: {provider.ErrMisconfigured, "the account belongs to a platform, which must call in its place"},
+	89501: {provider.ErrMisconfigured, "the app's admin must confirm the gateway's address"},
+	89503: {provider.ErrMisconfigured, "the app's admin must confirm the gateway's address"},
+	89506: {provider.ErrMisconfigured, "the app's admin has refused the gateway's address twice; wait a day"},
+	89507: {provider.ErrMisconfigured, "the app's admin has refused the gateway's address; wait an hour"},
 }
 
-// APIError is an answer with an errcode. It matches the error above that the
-// errcode stands for.
+// APIError is an answer with an errcode. It matches the outcome that the errcode
+// stands for. WeChat's numbers end in this file.
 type APIError struct {
 	// Code is WeChat's errcode.
 	Code int
@@ -147,7 +117,7 @@ func (e *APIError) outcome() error {
 	if known, ok := errcodes[e.Code]; ok {
 		return known.outcome
 	}
-	return ErrBadAnswer
+	return provider.ErrBadAnswer
 }
 
 // ridPattern is the tail of errmsg: "rid: 6123abcd-12345678-9abcdef0", in older

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -29,7 +31,7 @@ const (
 // minutes before its end. With force, WeChat replaces it and the old one ends at
 // once, at most 20 times a day; that is for a token that leaked. The errors are
 // those of Code2Session.
-func (c *Client) StableToken(ctx context.Context, app App, force bool) (AccessToken, error) {
+func (c *Client) StableToken(ctx context.Context, app provider.Account, force bool) (AccessToken, error) {
 	form, err := json.Marshal(map[string]any{
 		"grant_type":    "client_credential",
 		"appid":         app.ID,
@@ -39,9 +41,9 @@ func (c *Client) StableToken(ctx context.Context, app App, force bool) (AccessTo
 	if err != nil {
 		panic(err) // strings and booleans always encode
 	}
-	body, err := c.ask(ctx, call{
-		method: http.MethodPost, path: "/cgi-bin/stable_token", body: form,
-		hidden: []string{app.Secret.Reveal()},
+	body, err := c.Ask(ctx, transport.Call{
+		Method: http.MethodPost, Path: "/cgi-bin/stable_token", Body: form,
+		Hidden: []string{app.Secret.Reveal()},
 	})
 	if err != nil {
 		return AccessToken{}, err
@@ -56,11 +58,11 @@ func parseStableToken(body []byte) (AccessToken, error) {
 	}
 	value, ok := a.text("access_token")
 	if !ok || !validAccessToken(value) {
-		return AccessToken{}, fmt.Errorf("%w: access_token is missing or malformed", ErrBadAnswer)
+		return AccessToken{}, fmt.Errorf("%w: access_token is missing or malformed", provider.ErrBadAnswer)
 	}
 	seconds, ok := a.number("expires_in")
 	if !ok || seconds < 1 || seconds > int64(maxTokenLifetime/time.Second) {
-		return AccessToken{}, fmt.Errorf("%w: expires_in is missing or malformed", ErrBadAnswer)
+		return AccessToken{}, fmt.Errorf("%w: expires_in is missing or malformed", provider.ErrBadAnswer)
 	}
 	return AccessToken{Value: secret.New(value), ExpiresIn: time.Duration(seconds) * time.Second}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
@@ -55,9 +56,9 @@ func TestStableTokenErrcodes(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	client := serve(t, fake)
 	for code, want := range map[int]error{
-		-1: ErrUnavailable, 40002: ErrMisconfigured, 40013: ErrMisconfigured, 40125: ErrMisconfigured, 40164: ErrMisconfigured,
-		40243: ErrMisconfigured, 45009: ErrQuota, 45011: ErrRateLimited, 50002: ErrMisconfigured, 50007: ErrMisconfigured,
-		89503: ErrMisconfigured, 99999: ErrBadAnswer,
+		-1: provider.ErrUnavailable, 40002: provider.ErrMisconfigured, 40013: provider.ErrMisconfigured, 40125: provider.ErrMisconfigured, 40164: provider.ErrMisconfigured,
+		40243: provider.ErrMisconfigured, 45009: provider.ErrQuota, 45011: provider.ErrRateLimited, 50002: provider.ErrMisconfigured, 50007: provider.ErrMisconfigured,
+		89503: provider.ErrMisconfigured, 99999: provider.ErrBadAnswer,
 	} {
 		fake.Next(wechattest.Errcode(code))
 		_, err := client.StableToken(t.Context(), app, false)
@@ -66,12 +67,12 @@ func TestStableTokenErrcodes(t *testing.T) {
 			t.Errorf("%d: APIError %+v", code, api)
 		}
 	}
-	for name, other := range map[string]App{
+	for name, other := range map[string]provider.Account{
 		"another app":    {ID: "wxfedcba0987654321", Secret: secret.New(theSecret)},
 		"another secret": {ID: appID, Secret: secret.New("wrong")},
 	} {
 		_, err := client.StableToken(t.Context(), other, false)
-		wantOutcome(t, name, err, ErrMisconfigured)
+		wantOutcome(t, name, err, provider.ErrMisconfigured)
 	}
 }
 
@@ -87,18 +88,18 @@ func TestStableTokenAnswersThatCannotBeUsed(t *testing.T) {
 		`{"access_token":"abc","expires_in":0}`, `{"access_token":"abc","expires_in":-1}`, `{"access_token":"abc","expires_in":"2h"}`, `{"access_token":"abc","expires_in":null}`,
 		`{"access_token":"abc","expires_in":1e9}`, `{"access_token":"abc","expires_in":9999999}`,
 		`{"access_token":"abc","access_token":"def","expires_in":7200}`, `{"access_token":"abc","expires_in":7200}{}`,
-		strings.Repeat(" ", maxAnswerBytes+1),
+		strings.Repeat(" ", 64<<10+1),
 	} {
 		fake.Next(wechattest.Answer{Body: body})
 		token, err := client.StableToken(t.Context(), app, false)
-		wantOutcome(t, shown(body), err, ErrBadAnswer)
+		wantOutcome(t, shown(body), err, provider.ErrBadAnswer)
 		if !token.Value.IsZero() || token.ExpiresIn != 0 {
 			t.Errorf("%s: a token with an error", shown(body))
 		}
 	}
 	fake.Next(wechattest.Answer{Status: http.StatusPreconditionFailed})
 	_, err := client.StableToken(t.Context(), app, false)
-	wantOutcome(t, "412", err, ErrBadAnswer)
+	wantOutcome(t, "412", err, provider.ErrBadAnswer)
 }
 
 // Relays in front of WeChat write strings for numbers and a byte order mark.
@@ -127,8 +128,8 @@ func TestStableTokenFailsOverOnConnectErrorsOnly(t *testing.T) {
 		t.Errorf("the first base is not there: %v", err)
 	}
 	_, err = newClient(t, 5*time.Second, nobody).StableToken(t.Context(), app, false)
-	wantOutcome(t, "nobody there", err, ErrUnavailable)
-	if !errors.Is(err, ErrNotSent) {
+	wantOutcome(t, "nobody there", err, provider.ErrUnavailable)
+	if !errors.Is(err, provider.ErrNotSent) {
 		t.Errorf("nobody there: %v does not count as not sent", err)
 	}
 	var asked atomic.Int32
@@ -139,11 +140,11 @@ func TestStableTokenFailsOverOnConnectErrorsOnly(t *testing.T) {
 	t.Cleanup(hangsUp.Close)
 	calls := len(fake.TokenForms())
 	_, err = newClient(t, 5*time.Second, hangsUp.URL, second.URL).StableToken(t.Context(), app, true)
-	wantOutcome(t, "hung up", err, ErrUnavailable)
+	wantOutcome(t, "hung up", err, provider.ErrUnavailable)
 	if asked.Load() != 1 || len(fake.TokenForms()) != calls {
 		t.Errorf("asked %d times, and the next base %d times, after the request had left", asked.Load(), len(fake.TokenForms())-calls)
 	}
 	fake.Hold()
 	_, err = newClient(t, 50*time.Millisecond, second.URL).StableToken(t.Context(), app, false)
-	wantOutcome(t, "no answer", err, ErrTimeout)
+	wantOutcome(t, "no answer", err, provider.ErrTimeout)
 }

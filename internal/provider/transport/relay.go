@@ -1,4 +1,4 @@
-package wechat
+package transport
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 // Relayed is a request that somebody else has written.
@@ -29,7 +31,7 @@ type Relayed struct {
 // bounds the connection and, from the end of the request on, the wait for the
 // answer; a body may take longer, until ctx ends.
 //
-// Errors match ErrUnavailable, ErrTimeout, ErrBadAnswer or the error of ctx.
+// Errors match provider.ErrUnavailable, provider.ErrTimeout, provider.ErrBadAnswer or the error of ctx.
 func (c *Client) Relay(ctx context.Context, r Relayed) (*http.Response, error) {
 	var err error
 	for _, base := range c.bases {
@@ -45,7 +47,7 @@ func (c *Client) Relay(ctx context.Context, r Relayed) (*http.Response, error) {
 			}
 		}
 		err = scrub(fmt.Errorf("%w (%s at %s)", err, r.Path, base.Host), r.Hidden)
-		if !errors.Is(err, ErrNotSent) || ctx.Err() != nil {
+		if !errors.Is(err, provider.ErrNotSent) || ctx.Err() != nil {
 			break
 		}
 	}

@@ -1,4 +1,4 @@
-package wechat
+package transport
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package wechat
+package transport
 
 import (
 	"context"
@@ -11,6 +11,16 @@ import (
 	"testing"
 	"time"
 )
+
+func newClient(t *testing.T, timeout time.Duration, bases ...string) *Client {
+	t.Helper()
+	c, err := New(Options{Bases: bases, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
 
 func TestReachShowsCertificateAndClock(t *testing.T) {
 	date := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)

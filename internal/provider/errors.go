@@ -1,0 +1,36 @@
+package provider
+
+import (
+	"errors"
+)
+
+// What can happen to a proof. A platform's numbers end in its own package; above
+// it people ask what happened. The error of a call matches exactly one of these,
+// and ErrNotSent in addition where it applies.
+var (
+	// ErrCodeRejected: the code is expired, malformed or another app's. The
+	// client needs a new one.
+	ErrCodeRejected = errors.New("WeChat rejected the code")
+	// ErrCodeUsed: the code was exchanged before. The client needs a new one.
+	ErrCodeUsed = errors.New("WeChat says the code was used before")
+	// ErrUserBlocked: WeChat rates the user as a high risk and refuses the login.
+	ErrUserBlocked = errors.New("WeChat blocked the user")
+	// ErrRateLimited: this one user logs in too often.
+	ErrRateLimited = errors.New("WeChat limits the rate of this user")
+	// ErrQuota: the account's quota is used up, for hours.
+	ErrQuota = errors.New("WeChat's quota for the account is used up")
+	// ErrUnavailable: WeChat is busy, cannot be reached, or hung up before it
+	// answered.
+	ErrUnavailable = errors.New("WeChat unavailable")
+	// ErrTimeout: there was no whole answer in time.
+	ErrTimeout = errors.New("WeChat did not answer in time")
+	// ErrMisconfigured: WeChat refuses the app's settings; its operator has to
+	// act.
+	ErrMisconfigured = errors.New("WeChat refuses the app's configuration")
+	// ErrBadAnswer: there was an answer, but not one that can be used.
+	ErrBadAnswer = errors.New("unusable answer from WeChat")
+
+	// ErrNotSent: nothing of the request left this machine, so the code in it
+	// is still good.
+	ErrNotSent = errors.New("request was not sent")
+)
