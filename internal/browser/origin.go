@@ -28,9 +28,11 @@ func (o Origin) Secure() bool { return o.Scheme == "https" }
 // trusted proxy in front says last.
 func Scheme(r *http.Request, fromTrustedProxy bool) string {
 	if fromTrustedProxy {
-		switch said := strings.ToLower(last(r.Header["X-Forwarded-Proto"])); said {
-		case "http", "https":
-			return said
+		switch strings.ToLower(last(r.Header["X-Forwarded-Proto"])) {
+		case "http", "ws":
+			return "http"
+		case "https", "wss":
+			return "https"
 		}
 	}
 	if r.TLS != nil {

@@ -59,3 +59,31 @@ func acceptsHTML(values []string) bool {
 	}
 	return false
 }
+
+// Form reports whether a browser sends a form and shows the answer as a page, so
+// that a person reads it and not a script.
+func Form(r *http.Request) bool {
+	h := r.Header
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || len(h["Hx-Request"]) > 0 || len(h["X-Pjax"]) > 0 {
+		return false
+	}
+	for _, value := range h["X-Requested-With"] {
+		if strings.EqualFold(value, "XMLHttpRequest") {
+			return false
+		}
+	}
+	if mode := h["Sec-Fetch-Mode"]; len(mode) > 0 {
+		dest := h["Sec-Fetch-Dest"]
+		return len(mode) == 1 && mode[0] == "navigate" && len(dest) == 1 && dest[0] == "document"
+	}
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && acceptsHTML(h["Accept"]) &&
+		(mediaType == "application/x-www-form-urlencoded" || mediaType == "multipart/form-data" || mediaType == "text/plain")
+}
+
+// OwnLink reports whether a page load comes from the site itself, or from the
+// address bar, and from no other site. Browsers say so over https only.
+func OwnLink(h http.Header) bool {
+	site := h["Sec-Fetch-Site"]
+	return len(site) == 1 && (site[0] == "same-origin" || site[0] == "none")
+}

@@ -128,3 +128,45 @@ func TestB10B11PageLoadsOfRealClients(t *testing.T) {
 		}
 	}
 }
+
+func TestFormsAreSentByPeople(t *testing.T) {
+	for _, client := range []struct {
+		name, method, headers string
+		form                  bool
+	}{
+		{"Chrome, a form", "POST", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nContent-Type: application/x-www-form-urlencoded", true},
+		{"Safari 15, a form", "POST", "Accept: text/html,*/*;q=0.8\nContent-Type: application/x-www-form-urlencoded", true},
+		{"Safari 15, an upload", "POST", "Accept: text/html,*/*;q=0.8\nContent-Type: multipart/form-data; boundary=x", true},
+		{"WeChat on Android, a form over http", "POST", "Accept: text/html,*/*;q=0.8\nX-Requested-With: com.tencent.mm\nContent-Type: application/x-www-form-urlencoded", true},
+		{"Chrome, fetch of a form", "POST", "Sec-Fetch-Mode: cors\nSec-Fetch-Dest: empty\nContent-Type: application/x-www-form-urlencoded", false},
+		{"Chrome, a form into a frame", "POST", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: iframe", false},
+		{"jQuery", "POST", "Accept: text/html\nX-Requested-With: XMLHttpRequest\nContent-Type: application/x-www-form-urlencoded", false},
+		{"htmx", "POST", "Accept: text/html\nHx-Request: true\nContent-Type: application/x-www-form-urlencoded", false},
+		{"axios", "POST", "Accept: application/json, text/plain, */*\nContent-Type: application/json", false},
+		{"curl", "POST", "Accept: */*\nContent-Type: application/x-www-form-urlencoded", false},
+		{"a page load", "GET", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document", false},
+	} {
+		r := &http.Request{Method: client.method, Header: make(http.Header)}
+		for line := range strings.Lines(client.headers) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			r.Header[name] = append(r.Header[name], value)
+		}
+		if got := Form(r); got != client.form {
+			t.Errorf("%s: form %v, want %v", client.name, got, client.form)
+		}
+	}
+}
+
+func TestOwnLinks(t *testing.T) {
+	for _, test := range []struct {
+		values []string
+		own    bool
+	}{
+		{[]string{"same-origin"}, true}, {[]string{"none"}, true}, {nil, false}, {[]string{"same-site"}, false}, {[]string{"cross-site"}, false},
+		{[]string{"none", "cross-site"}, false}, {[]string{""}, false},
+	} {
+		if got := OwnLink(http.Header{"Sec-Fetch-Site": test.values}); got != test.own {
+			t.Errorf("%q: %v", test.values, got)
+		}
+	}
+}

@@ -55,6 +55,14 @@ func NewState(appID, scope, to string, now time.Time) State {
 	return State{ID: hex.EncodeToString(id[:]), AppID: appID, Scope: scope, To: to, Made: now.Truncate(time.Second)}
 }
 
+// UsedAt returns the state of a login that is over now.
+func (s State) UsedAt(now time.Time) State {
+	if s.Used.IsZero() {
+		s.Used = now.Truncate(time.Second)
+	}
+	return s
+}
+
 // IsState reports whether a text has the form of a state's ID.
 func IsState(id string) bool {
 	if len(id) != 2*stateBytes {

@@ -66,6 +66,7 @@ func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, er
 			g.Observer.CodeRepeated(req.AppID)
 		}
 		grant, _ := r.Val.(Grant)
+		grant.Repeated = grant.Repeated || !first
 		return grant, r.Err
 	}
 }
@@ -121,6 +122,7 @@ func (g *Gateway) finishedBefore(ctx context.Context, reply *session.Reply, req 
 	case err != nil:
 		return Grant{}, ErrStateUsed
 	}
+	grant.Repeated = true
 	return grant, nil
 }
 

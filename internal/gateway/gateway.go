@@ -101,4 +101,7 @@ type Grant struct {
 	// UnionIDChanged says that WeChat gave the user another unionid than at the
 	// login before, or none any more.
 	UnionIDChanged bool
+	// Repeated says that the login was somebody else's, or before: the answer is
+	// given once more.
+	Repeated bool `json:"-"`
 }

@@ -43,7 +43,7 @@ type Settings struct {
 	// Rotation is the age at which a key stops signing. Zero: never.
 	Rotation time.Duration
 	// TokenLifetime is the longest lifetime of a token: keys verify that much
-	// longer than they sign.
+	// longer than they sign. See also Ring.SetTokenLifetime.
 	TokenLifetime time.Duration
 }
 
@@ -59,6 +59,7 @@ var (
 type Ring struct {
 	storage  Storage
 	settings Settings
+	lifetime atomic.Int64 // Settings.TokenLifetime, as it is now
 	current  atomic.Pointer[token.Ring]
 	storeKey token.Key
 
@@ -76,6 +77,7 @@ func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error
 		settings.StorageKey = StorageKey
 	}
 	r := &Ring{storage: storage, settings: settings}
+	r.SetTokenLifetime(settings.TokenLifetime)
 	if err := r.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -94,6 +96,13 @@ func Fixed(ring *token.Ring) (*Ring, error) {
 	return r, r.use(ring.Keys(), nil)
 }
 
+// SetTokenLifetime changes Settings.TokenLifetime, from the next Refresh on. Who does
+// not know yet how long tokens live opens the keys with the longest that is
+// possible: keys that were dropped too early do not come back.
+func (r *Ring) SetTokenLifetime(lifetime time.Duration) { r.lifetime.Store(int64(lifetime)) }
+
+func (r *Ring) tokenLifetime() time.Duration { return time.Duration(r.lifetime.Load()) }
+
 // Current returns the keys of the moment.
 func (r *Ring) Current() *token.Ring { return r.current.Load() }
 
@@ -109,7 +118,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	}
 	now := time.Now()
 	f, err := r.load(ctx)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && needsChange(f, now, r.settings) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && r.needsChange(f, now) {
 		f, err = r.change(ctx, now, r.rotateNow)
 	}
 	if err != nil {
@@ -138,14 +147,14 @@ func (r *Ring) lockName() string {
 	return strings.NewReplacer("/", "_", ".json", "").Replace(r.settings.StorageKey)
 }
 
-func needsChange(f file, now time.Time, s Settings) bool {
-	_, changed := f.rotate(now, s.Rotation, announce, s.TokenLifetime)
+func (r *Ring) needsChange(f file, now time.Time) bool {
+	_, changed := f.rotate(now, r.settings.Rotation, announce, r.tokenLifetime())
 	return changed
 }
 
 // rotateNow is the change of Refresh.
 func (r *Ring) rotateNow(f file, now time.Time) (file, bool, error) {
-	f, changed := f.rotate(now, r.settings.Rotation, announce, r.settings.TokenLifetime)
+	f, changed := f.rotate(now, r.settings.Rotation, announce, r.tokenLifetime())
 	return f, changed, nil
 }
 

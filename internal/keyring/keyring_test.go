@@ -168,6 +168,44 @@ func TestRotationKeepsTokensUntilTheirEnd(t *testing.T) {
 	})
 }
 
+// Sites say how long their browsers stay logged in after the keys are open: a
+// restart must not drop the key of a cookie that is good for a day.
+func TestKeysStayForTokensThatAreToBeKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newStorage()
+		before := mustOpen(t, storage)
+		old := before.Current().Signer().ID()
+		refresh := func(ring *Ring) {
+			t.Helper()
+			if err := ring.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before.SetTokenLifetime(24 * time.Hour)
+		time.Sleep(settings.Rotation)
+		refresh(before)
+		time.Sleep(announce + 12*time.Hour)
+		refresh(before)
+		if !before.Current().Has(old) {
+			t.Error("the old key is gone while a browser has a token of it")
+		}
+		longest := settings
+		longest.TokenLifetime = 30 * 24 * time.Hour
+		after, err := Open(t.Context(), storage, longest) // a restart
+		if err != nil || !after.Current().Has(old) {
+			t.Fatalf("a restart has dropped the key: %v", err)
+		}
+		after.SetTokenLifetime(24 * time.Hour)
+		if refresh(after); !after.Current().Has(old) {
+			t.Error("the key is gone once the lifetime is known")
+		}
+		time.Sleep(13 * time.Hour)
+		if refresh(after); after.Current().Has(old) {
+			t.Error("the old key stays")
+		}
+	})
+}
+
 func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 	storage := newStorage()
 	ring := mustOpen(t, storage)
