@@ -12,8 +12,9 @@ import (
 // only, so that the gateway and the app cannot disagree about which page it
 // names: it begins with one slash, has no empty, "." or ".." segment in up to
 // two rounds of decoding, no backslash, semicolon, control or non-ASCII byte,
-// and no escape of a separator, of a character that needs none, or of anything
-// that is not UTF-8. (Oathkeeper CVE-2026-33494, Traefik CVE-2025-66490,
+// and no escape of a separator, of a character that needs none, of one that
+// becomes a separator when it is normalised, or of anything that is not UTF-8.
+// (Oathkeeper CVE-2026-33494, Traefik CVE-2025-66490,
 // Authelia CVE-2021-32637.)
 func Canonical(raw string) bool {
 	if raw == "" || raw[0] != '/' {
@@ -42,7 +43,8 @@ func Canonical(raw string) bool {
 		return true
 	}
 	// %25 is forbidden above, so one round decodes all there is.
-	return utf8.ValidString(unescape(raw))
+	decoded := unescape(raw)
+	return utf8.ValidString(decoded) && !hidesSeparator(decoded)
 }
 
 // forbiddenEscape reports whether writing c as an escape gives a path a second
@@ -51,7 +53,7 @@ func forbiddenEscape(c byte) bool {
 	if c < ' ' || c == 0x7f {
 		return true
 	}
-	return isUnreserved(c) || strings.IndexByte(`/\.;%?#`, c) >= 0
+	return isUnreserved(c) || strings.IndexByte(separators, c) >= 0
 }
 
 // isUnreserved: RFC 3986 section 2.3, escaping these is never needed.
@@ -115,14 +117,14 @@ func unescape(s string) string {
 // an app that decodes again; the third is for whoever decodes in between.
 const foldRounds = 3
 
-// Fold returns the most forgiving reading of a raw path: decoded, lower case,
+// Fold returns the most forgiving reading of a raw path: decoded, normalised, lower case,
 // backslashes as slashes, parameters (";…"), empty segments and dot segments
 // resolved, white space at the ends of segments and a trailing slash removed.
 // Two paths with one fold may be one page to some server.
 func Fold(raw string) string {
 	path := raw
 	for range foldRounds {
-		decoded := unescape(path)
+		decoded := plainForm(unescape(path))
 		if decoded == path {
 			break
 		}
