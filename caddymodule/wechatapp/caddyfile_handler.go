@@ -42,6 +42,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	once := make(onceOnly)
+	var public caddyfile.Dispenser // where `public` stands
 	for d.NextBlock(0) {
 		option := d.Val()
 		if option != "header" {
@@ -49,16 +50,19 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		}
+		if option == "public" {
+			public = *d
+		}
 		if err := h.unmarshalOption(d, option); err != nil {
 			return err
 		}
 	}
 	// The prefix may stand below `public`, so this comes last.
 	if h.Public != nil {
-		complete := h.Prefix
-		setDefault(&complete, defaultPrefix)
-		if err := h.Public.checkPublic(complete); err != nil {
-			return d.WrapErr(err)
+		prefix := h.Prefix
+		setDefault(&prefix, defaultPrefix)
+		if err := h.Public.checkPublic(prefix); err != nil {
+			return public.WrapErr(err)
 		}
 	}
 	return nil
@@ -84,7 +88,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		if h.Public.All {
 			return d.Err("public: needs paths or a block of matchers")
 		}
-		return h.checkPublicHere(d)
+		return nil
 	case "optional":
 		h.Optional = new(Selection)
 		return h.Optional.unmarshalCaddyfile(d)
@@ -106,17 +110,6 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return nil
 	}
 	return d.Errf("wechat_auth: unrecognized option %q", option)
-}
-
-// checkPublicHere finds what is wrong whatever the prefix turns out to be, so
-// that the message has the right line.
-func (h *Handler) checkPublicHere(d *caddyfile.Dispenser) error {
-	prefix := h.Prefix
-	setDefault(&prefix, defaultPrefix)
-	if err := h.Public.checkPublic(prefix); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
 }
 
 func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {

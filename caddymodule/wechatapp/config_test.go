@@ -126,6 +126,19 @@ func TestMistakesDoNotLoad(t *testing.T) {
 		"public nothing":            {oneApp, "public", []string{"public", "Caddyfile:9"}},
 		"public empty block":        {oneApp, "public {\n}", []string{"public", "Caddyfile:"}},
 		"public matcher for all":    {oneApp, "public {\npath /*\n}", []string{"public", "/*", "Caddyfile:"}},
+		"public two stars":          {oneApp, "public {\npath **\n}", []string{"public", "covers /", "Caddyfile:9"}},
+		"public star slash star":    {oneApp, "public {\npath */*\n}", []string{"public", "Caddyfile:9"}},
+		"public any segment":        {oneApp, "public {\npath /*/*\n}", []string{"public", "Caddyfile:9"}},
+		"public any letter":         {oneApp, "public {\npath /[a-z]*[a-z0-9]\n}", []string{"public", "Caddyfile:9"}},
+		"public prefix by a star":   {oneApp, "public {\npath /wech*\n}", []string{"public", "/wechat", "Caddyfile:9"}},
+		"public regexp for all":     {oneApp, "public {\npath_regexp ^.*$\n}", []string{"public", "cover /", "Caddyfile:9"}},
+		"public regexp for more":    {oneApp, "public {\npath_regexp ^/.+$\n}", []string{"public", "Caddyfile:9"}},
+		"public half anchored":      {oneApp, "public {\npath_regexp ^/static|/health$\n}", []string{"public", "anchored as a whole", "Caddyfile:9"}},
+		"public anchored in lines":  {oneApp, "public {\npath_regexp (?m)^/health$\n}", []string{"public", "anchored", "Caddyfile:9"}},
+		"public all but something":  {oneApp, "public {\nnot path /api/*\n}", []string{"public", "cover /"}},
+		"public by any method":      {oneApp, "public {\nmethod GET HEAD\n}", []string{"public", "cover /"}},
+		"public by an expression":   {oneApp, "public {\nexpression path('/wechat/*')\n}", []string{"public", "/wechat"}},
+		"public every page":         {oneApp, "public {\nexpression {path}.matches('^/[a-z0-9]+$')\n}", []string{"public"}},
 		"public loose regexp":       {oneApp, "public {\npath_regexp health\n}", []string{"public", "anchored", "Caddyfile:"}},
 		"paths and block":           {oneApp, "public /a {\nmethod GET\n}", []string{"public", "not both", "Caddyfile:"}},
 		"empty optional block":      {oneApp, "optional {\n}", []string{"optional", "empty", "Caddyfile:"}},
@@ -165,6 +178,21 @@ func TestMistakesDoNotLoad(t *testing.T) {
 				t.Errorf("the secret is in the message: %v", err)
 			}
 		})
+	}
+}
+
+// What looks alike and opens no more than it says loads.
+func TestNarrowPublicPatternsLoad(t *testing.T) {
+	t.Setenv("WECHAT_TEST_SECRET", "s3cr3t-value")
+	for _, site := range []string{
+		"public /wechat/static/*\nprefix /gw", "prefix /gw\npublic /wechat/static/*", "public {\npath /static/* *.css\n}", "public {\npath /e*\n}",
+		"public {\npath_regexp ^/(static|health)(/[a-z]+)?$\n}", "public {\npath_regexp ^(/static|/health)$|^/up$\n}", "public {\nmethod OPTIONS\n}",
+		"public {\nheader X-Probe yes\n}", "public {\nremote_ip 10.0.0.0/8\n}", "public {\nmethod GET\npath /static/*\n}", "public {\nhost static.example.com\n}",
+		"public {\nexpression path('/health')\n}",
+	} {
+		if err := validate(t, siteText(oneApp, site)); err != nil {
+			t.Errorf("%s: %v", site, err)
+		}
 	}
 }
 

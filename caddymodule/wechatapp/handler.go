@@ -196,7 +196,10 @@ func (h *Handler) checkPublic() error {
 	if h.Public == nil {
 		return nil
 	}
-	return h.Public.checkPublic(h.Prefix)
+	if err := h.Public.checkPublic(h.Prefix); err != nil {
+		return err
+	}
+	return tryPublic(matchersCover, h.Public.matchers, h.Prefix)
 }
 
 // headerFields are the fields of the option `header` with their defaults.

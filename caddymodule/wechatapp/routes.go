@@ -50,11 +50,15 @@ const (
 // serveRoute answers everything below the prefix. A path that only some server
 // would read as one of the routes is not found.
 func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classified) {
-	route, found := h.routes[c.current]
-	if found && c.sent != c.current {
+	// What the client asked for counts, whatever a rewrite such as try_files made
+	// of it; h.routes has canonical paths only.
+	route, found := h.routes[c.sent]
+	if !found {
 		// Behind handle_path or a rewrite: fine if the client's spelling was no
 		// look-alike itself.
-		found = c.canonical() && !urlpath.Below(c.sent, h.prefix)
+		if route, found = h.routes[c.current]; found {
+			found = c.canonical() && !urlpath.Below(c.sent, h.prefix)
+		}
 	}
 	if err := h.callRoute(w, r, route, found); err != nil {
 		if errors.Is(err, errMethodNotAllowed) {

@@ -192,6 +192,8 @@ var notCanonical = []string{
 	"/public/%2e%2e/x", "/public/%2E./x", "/public/..%2fx", "/public/x%2f..", `/public/..\x`, "/public/x;y=1", "/public/%00", "/public/x%00.png", "/public/%41",
 	"/public/x%0a", "/public/%c0%ae%c0%ae/x", "/public/%ff", "/public/\xe4", "/public/x%3fy", "/public/x%23y", "/public/%u002e", "/public/%", "/public/x%7e",
 	"/Public/x", "/PUBLIC/x", "/publicx", "/public", "/public%2fx", "/%70ublic/x", "/x/..;/public/y", "/.;/public/x", "/health/", "/health;x", "/healthz", "/Health", "/health%20", "/health/x",
+	"/public/%ef%bc%8e%ef%bc%8e/api/me", "/public/..%ef%bc%8fapi/me", "/public/%e2%80%a5/api/me", "/public/%ef%b8%b0/api/me", "/public/%e2%80%a4%e2%80%a4/x", "/public/x%ef%bc%bcy",
+	"/public/%c2%a5/x", "/public/x%cd%bey", "/public/x%e2%88%95y", "/public/x%ef%bc%852e",
 }
 
 // P5, P6: a protected page in a spelling that looks public.
@@ -302,6 +304,7 @@ func TestP13LookAlikesOfRoutesEndAtTheGateway(t *testing.T) {
 			"/wechat/./login", "/x/../wechat/login", "/wechat/x/../login", "/wechat%2flogin", "/wechat%252flogin", `/wechat\login`, "/wechat%5clogin", "/%77echat/login",
 			"/wechat/log%69n", "/wechat;v=1/login", "/wechat/login%00", "/wechat/login.", "/wechat/", "/wechat/nothing", "/wechat/login/x", "/wechat/..;/wechat/login", "/public/../wechat/login",
 			"/public/%2e%2e/wechat/login", "/wechat/jwks.json", "/wechat/../x",
+			"/wechat%ef%bc%8flogin", "/%ef%bd%97echat/login", "/wechat/%ef%bd%8cogin", "/x/%e2%80%a5/wechat/login", "/wechat%c2%a5login",
 		} {
 			request := "POST " + path + " HTTP/1.1\r\nHost: " + g.addr + "\r\nContent-Type: application/json\r\n" + bearerHeader(token) + "\r\nConnection: close\r\nContent-Length: 16\r\n\r\n{\"code\":\"secret\"}"
 			answer := g.raw(request)

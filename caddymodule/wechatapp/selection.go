@@ -1,8 +1,6 @@
 package wechatapp
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -57,80 +55,9 @@ func (s *Selection) provision(ctx caddy.Context, setting string) error {
 	return nil
 }
 
-// checkPublic returns an error for a selection that covers the home page, and
-// with it everything to whoever reads a pattern generously, or a gateway route.
-func (s *Selection) checkPublic(prefix string) error {
-	if s.All {
-		return errors.New("public: cannot be the whole site; use `optional` without arguments for a site that anonymous users may see")
-	}
-	for _, text := range s.Paths {
-		if err := checkPublicPattern(text, prefix); err != nil {
-			return err
-		}
-	}
-	for _, set := range s.MatcherSetsRaw {
-		if err := checkPublicSet(set, prefix); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkPublicSet looks for the same in the matchers that only look at the path.
-// A block with any other matcher is narrower, and its author's decision.
-func checkPublicSet(set caddy.ModuleMap, prefix string) error {
-	if len(set) == 0 {
-		return errors.New("public: an empty block of matchers would match every request")
-	}
-	if raw, ok := set["path_regexp"]; ok {
-		var regexp caddyhttp.MatchPathRE
-		if err := json.Unmarshal(raw, &regexp); err != nil {
-			return errors.New("public: path_regexp cannot be read")
-		}
-		if !strings.HasPrefix(regexp.Pattern, "^") || !strings.HasSuffix(regexp.Pattern, "$") {
-			return fmt.Errorf("public: path_regexp %q has to be anchored, with ^ at its start and $ at its end", regexp.Pattern)
-		}
-	}
-	raw, ok := set["path"]
-	if !ok || len(set) > 1 {
-		return nil
-	}
-	var paths caddyhttp.MatchPath
-	if err := json.Unmarshal(raw, &paths); err != nil {
-		return errors.New("public: path cannot be read")
-	}
-	for _, text := range paths {
-		switch {
-		case text == "*" || text == "/" || text == "/*":
-			return fmt.Errorf("public: %q covers /, which would make the site public", text)
-		case strings.HasPrefix(strings.ToLower(text), strings.ToLower(prefix)):
-			return fmt.Errorf("public: %q covers the gateway's prefix %s", text, prefix)
-		}
-	}
-	return nil
-}
-
-func checkPublicPattern(text, prefix string) error {
-	pattern, err := urlpath.ParsePattern(text)
-	if err != nil {
-		return fmt.Errorf("public: %w", err)
-	}
-	if pattern.Covers("/") {
-		return fmt.Errorf("public: %q covers /, which would make the site public", text)
-	}
-	for _, name := range routeNames {
-		if pattern.Covers(prefix + "/" + name) {
-			return fmt.Errorf("public: %q covers the gateway route %s/%s", text, prefix, name)
-		}
-	}
-	if pattern.Covers(prefix) || urlpath.Below(strings.TrimSuffix(text, "*"), urlpath.Fold(prefix)) {
-		return fmt.Errorf("public: %q covers the gateway's prefix %s", text, prefix)
-	}
-	return nil
-}
-
 // selects reports whether the request, by its canonical path, is in the
-// selection both as the client sent it and as it is now.
+// selection both as the client sent it and as it is now. Each of the two may be
+// in it by another pattern: behind handle_path they differ.
 func (s *Selection) selects(c *classified) bool {
 	if s == nil || !c.canonical() {
 		return false
@@ -138,12 +65,20 @@ func (s *Selection) selects(c *classified) bool {
 	if s.All {
 		return true
 	}
+	if !s.covers(c.current, c.request) {
+		return false
+	}
+	return c.sent == c.current || s.covers(c.sent, c.asSent())
+}
+
+// covers reports whether one form of a request is in the selection.
+func (s *Selection) covers(path string, r *http.Request) bool {
 	for _, pattern := range s.patterns {
-		if pattern.Match(c.sent) && pattern.Match(c.current) {
+		if pattern.Match(path) {
 			return true
 		}
 	}
-	return len(s.matchers) > 0 && c.matches(s.matchers)
+	return r != nil && len(s.matchers) > 0 && matchAny(s.matchers, r)
 }
 
 // classified is a request with both of its paths: rewrites may have changed
@@ -181,22 +116,15 @@ func (c *classified) canonical() bool {
 	return c.clean
 }
 
-// matches evaluates matchers on the request as it is and, if it was rewritten,
-// also as the client sent it.
-func (c *classified) matches(sets caddyhttp.MatcherSets) bool {
-	if !matchAny(sets, c.request) {
-		return false
-	}
-	if c.sent == c.current {
-		return true
-	}
+// asSent returns the request as the client sent it, nil if that is not known.
+func (c *classified) asSent() *http.Request {
 	original, ok := c.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
-		return false
+		return nil
 	}
 	asSent := *c.request
 	asSent.Method, asSent.URL, asSent.RequestURI = original.Method, original.URL, original.RequestURI
-	return matchAny(sets, &asSent)
+	return &asSent
 }
 
 // matchAny takes a matcher that fails for one that says no.
