@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -63,6 +64,11 @@ func run(ctx context.Context, recipe, output, version, release, only string) err
 		return err
 	}
 	defer cleanup()
+	cleanup, err = hideFolder(&builder)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
 	if release == "" {
 		return build(ctx, builder, output)
 	}
@@ -81,6 +87,34 @@ func build(ctx context.Context, builder xcaddy.Builder, output string) error {
 			"and the Go version of go.mod)", output, err)
 	}
 	return nil
+}
+
+// hideFolder keeps the checkout's folder out of the binary, which names what a module
+// was replaced by: it becomes a link beside the folder that xcaddy builds in, and is
+// named relative to that. So builds in two folders are equal to the byte. Only on Linux:
+// elsewhere xcaddy builds in another place, or links need privileges.
+func hideFolder(builder *xcaddy.Builder) (cleanup func(), err error) {
+	if runtime.GOOS != "linux" {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "build")
+	if err != nil {
+		return nil, fmt.Errorf("making folder: %w", err)
+	}
+	for i, replacement := range builder.Replacements {
+		if !filepath.IsAbs(string(replacement.New)) {
+			continue
+		}
+		name := fmt.Sprintf("source%d", i)
+		if err := os.Symlink(string(replacement.New), filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("linking the checkout: %w", err)
+		}
+		builder.Replacements[i].New = xcaddy.ReplacementPath("../" + name)
+	}
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return nil, fmt.Errorf("setting TMPDIR: %w", err)
+	}
+	return func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // toleratePrivateModules makes the go command take every refusal of a module
