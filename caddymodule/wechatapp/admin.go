@@ -111,8 +111,8 @@ func coreError(err error) error {
 // adminBody is the body of every request that has one.
 type adminBody struct {
 	gateway.Target
-	Token string
-	Until json.RawMessage
+	Token, UserHash, After string
+	Until, Limit           json.RawMessage
 }
 
 // readAdmin reads a body whose members are all allowed here and none empty, so
@@ -127,18 +127,24 @@ func readAdmin(r *http.Request, allowed ...string) (body adminBody, err error) {
 	if err != nil {
 		return body, adminError(http.StatusBadRequest, fmt.Errorf("body has to be a JSON object with %s", strings.Join(allowed, ", ")))
 	}
-	texts := map[string]*string{"appid": &body.AppID, "openid": &body.OpenID, "session_id": &body.SessionID, "token": &body.Token}
+	texts := map[string]*string{
+		"appid": &body.AppID, "openid": &body.OpenID, "session_id": &body.SessionID, "token": &body.Token,
+		"user_hash": &body.UserHash, "after": &body.After,
+	}
 	for name, raw := range members {
 		into := texts[name]
 		switch {
 		case !slices.Contains(allowed, name):
 			return body, adminError(http.StatusBadRequest, fmt.Errorf("body may have %s, nothing else", strings.Join(allowed, ", ")))
-		case into == nil:
+		case name == "until":
 			body.Until = raw
+			continue
+		case name == "limit":
+			body.Limit = raw
 			continue
 		}
 		value, ok := strictjson.String(raw)
-		if !ok || value == "" {
+		if !ok || value == "" && name != "after" { // empty is before the first page
 			return body, adminError(http.StatusBadRequest, fmt.Errorf("%s is empty, or no string", name))
 		}
 		*into = value
@@ -232,36 +238,6 @@ func (a *Admin) ready(w http.ResponseWriter, r *http.Request) error {
 		status = http.StatusServiceUnavailable
 	}
 	return answerAdmin(w, status, newReadyBody(state))
-}
-
-func (a *Admin) list(w http.ResponseWriter, r *http.Request) error {
-	body, err := readAdmin(r, "appid", "openid")
-	if err != nil {
-		return err
-	}
-	record, err := a.app.gateway.Sessions(r.Context(), body.Target)
-	if err != nil {
-		return coreError(err)
-	}
-	type live struct {
-		ID    string    `json:"session_id"`
-		Began time.Time `json:"began"`
-		Ends  time.Time `json:"ends"`
-	}
-	sessions := make([]live, 0, len(record.Sessions))
-	for _, s := range record.Sessions {
-		sessions = append(sessions, live{s.ID, s.Began.UTC(), s.Ends.UTC()})
-	}
-	var denied *time.Time
-	if !record.DeniedUntil.IsZero() {
-		until := record.DeniedUntil.UTC()
-		denied = &until
-	}
-	return answerAdmin(w, http.StatusOK, struct {
-		UserHash    string     `json:"user_hash"`
-		Sessions    []live     `json:"sessions"`
-		DeniedUntil *time.Time `json:"denied_until,omitempty"`
-	}{a.app.gateway.UserHash(body.Target), sessions, denied})
 }
 
 func (a *Admin) end(w http.ResponseWriter, r *http.Request) error {

@@ -178,7 +178,7 @@ func TestOperatorsMistakesAreNamed(t *testing.T) {
 		status             int
 		says               string
 	}{
-		{"POST", "/wechat/sessions/list", wholeA, 400, "openid"},
+		{"POST", "/wechat/sessions/list", strings.Replace(wholeA, "}", `,"openid":""}`, 1), 400, "openid"},
 		{"POST", "/wechat/sessions/list", "", 400, "JSON"},
 		{"POST", "/wechat/sessions/list", `{"appid":"wxffffffffffffffff","openid":"` + openIDA + `"}`, 400, "configuration"},
 		{"POST", "/wechat/sessions/end", `{}`, 400, "appid"},
@@ -269,6 +269,13 @@ func TestOperationsReachOtherProcesses(t *testing.T) {
 }
 
 // run runs a command as the command line does.
+// between returns what stands between two texts the first time.
+func between(text, before, after string) string {
+	_, rest, _ := strings.Cut(text, before)
+	found, _, _ := strings.Cut(rest, after)
+	return found
+}
+
 func run(cmd *cobra.Command, input string, args ...string) (string, error) {
 	var out bytes.Buffer
 	cmd.SetIn(strings.NewReader(input))
@@ -290,6 +297,19 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	out, err = run(sessionsCommand(), openIDA, "list", "--app", testApp, address)
 	if err != nil || !strings.Contains(out, "session_id") {
 		t.Errorf("list: %v\n%s", err, out)
+	}
+	if out, err = run(sessionsCommand(), "", "list", "--app", testApp, address); err != nil || strings.Count(out, "user_hash") != 1 || strings.Contains(out, openIDA) {
+		t.Errorf("list of all: %v\n%s", err, out)
+	}
+	hash := between(out, `"user_hash": "`, `"`)
+	if out, err = run(sessionsCommand(), "", "list", "--app", testApp, "--user-hash", hash, address); err != nil || !strings.Contains(out, "session_id") {
+		t.Errorf("list by hash: %v\n%s", err, out)
+	}
+	if _, err = run(sessionsCommand(), "", "list", "--app", testApp, "--limit", "0", address); err == nil {
+		t.Error("a page of nobody")
+	}
+	if out, err = run(sessionsCommand(), openIDB, "end", "--app", testApp, address); err == nil || !strings.Contains(out, `"ended": 0`) {
+		t.Errorf("end of an openid that nobody has: %v\n%s", err, out)
 	}
 	if out, err = run(sessionsCommand(), openIDA, "deny", "--app", testApp, "--for", "1h", address); err != nil || !strings.Contains(out, "denied_until") {
 		t.Errorf("deny: %v\n%s", err, out)
@@ -316,7 +336,7 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 		t.Errorf("token of a dropped key: %v\n%s", err, out)
 	}
 	for name, cmd := range map[string]func() (string, error){
-		"no openid":  func() (string, error) { return run(sessionsCommand(), "", "list", "--app", testApp, address) },
+		"no openid":  func() (string, error) { return run(sessionsCommand(), "", "end", "--app", testApp, address) },
 		"no app":     func() (string, error) { return run(sessionsCommand(), openIDA, "list", address) },
 		"no time":    func() (string, error) { return run(sessionsCommand(), openIDA, "deny", "--app", testApp, address) },
 		"no token":   func() (string, error) { return run(tokenCommand(), " ", address) },

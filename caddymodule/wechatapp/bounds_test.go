@@ -123,8 +123,20 @@ func TestF6NumbersAndTimesHaveBounds(t *testing.T) {
 
 // configured are the types that a configuration is read into.
 var configured = []any{
-	App{}, MiniProgram{}, SessionSettings{}, LoginLimit{}, MemoryStore{}, RedisStore{}, RedisTLS{}, OnFailure{},
-	Handler{}, Assertion{}, Selection{}, Headers{}, TokenCarrier{}, API{},
+	App{},
+	MiniProgram{},
+	SessionSettings{},
+	LoginLimit{},
+	MemoryStore{},
+	RedisStore{},
+	RedisTLS{},
+	OnFailure{},
+	Handler{},
+	Assertion{},
+	Selection{},
+	Headers{},
+	TokenCarrier{},
+	API{},
 }
 
 func numeric(t reflect.Type) bool {

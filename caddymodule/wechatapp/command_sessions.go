@@ -17,12 +17,14 @@ Lists and ends sessions and keeps users out. The openid of the user is read from
 standard input:
 
 	echo <openid> | caddy wechat sessions list --app <appid>
+	caddy wechat sessions list --app <appid> < /dev/null
+	caddy wechat sessions list --app <appid> --user-hash <hash>
 	echo <openid> | caddy wechat sessions end --app <appid>
 	echo <openid> | caddy wechat sessions deny --app <appid> --for 24h
 	caddy wechat sessions end --app <appid> --everybody`,
 	}
 	cmd.AddCommand(
-		userCommand("list", "Lists the sessions of a user", "/wechat/sessions/list", nil),
+		listCommand(),
 		userCommand("end", "Ends one session, all of a user, or all of an app", "/wechat/sessions/end", func(cmd *cobra.Command, body map[string]any) func() error {
 			one := cmd.Flags().String("session", "", "The session to end, as the list shows it; without it all of the user end")
 			return func() error {
@@ -88,7 +90,13 @@ func userCommand(name, short, path string, options func(*cobra.Command, map[stri
 		if err := client.call(http.MethodPost, path, body, &answer); err != nil {
 			return err
 		}
-		return printJSON(cmd, answer)
+		if err := printJSON(cmd, answer); err != nil {
+			return err
+		}
+		if name == "end" && !everybody && answer["ended"] == 0.0 {
+			return exitWith(cmd, exitFailed, fmt.Errorf("nothing has ended: app %s has no live session of that openid, or not the one named", appID))
+		}
+		return nil
 	}
 	return cmd
 }

@@ -21,7 +21,7 @@ func nanoseconds(t time.Time) int64 {
 
 // seconds is a number of seconds; as Unix time it reaches to the year 2106.
 func seconds(n int64) uint32 {
-	return uint32(min(max(n, 0), math.MaxUint32)) //nolint:gosec // it is in between
+	return uint32(min(max(n, 0), math.MaxUint32))
 }
 
 // deadline is when a session ends by the monotonic clock, in seconds since the
