@@ -17,6 +17,7 @@ const ORDER = [
   'call',
   'container',
   'socket',
+  'bridges',
   'client'
 ]
 const ABOUT = `// caddy-wechat client: logs a WeChat Mini Program in at the gateway and sends

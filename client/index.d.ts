@@ -209,6 +209,28 @@ export interface ClientOptions<P = Platform> {
   timeout?: number
   /** Keep the cookies of the app's answers and send them again, as browsers do. Default: false */
   cookies?: boolean
+  /**
+   * Let the first request carry the login, where the site has `one_trip` on: one round trip less. Default: false
+   */
+  oneTrip?: boolean
+}
+
+/** What asks for a login, as `scan.describe` tells it. */
+export interface ScanDescription {
+  /** The user picks the one that the browser shows. */
+  numbers: number[]
+  /** As `Chrome, Windows`. */
+  browser: string
+  same_network: boolean
+  /** Seconds that are left. */
+  expires_in: number
+}
+
+/** Answers a browser that waits for a login. scene is that of the page's options. */
+export interface Scan {
+  describe(scene: string): Promise<ScanDescription>
+  approve(scene: string, number: number): Promise<void>
+  deny(scene: string): Promise<void>
 }
 
 export interface Client<Socket = SocketTask> {
@@ -220,6 +242,14 @@ export interface Client<Socket = SocketTask> {
   downloadFile(options: DownloadOptions): Call<DownloadResult>
   /** Gives the platform's SocketTask; the token is tried on the gateway first. */
   connectSocket(options: SocketOptions): Promise<Socket>
+  /** An address of a page of the site for `<web-view>`, where the user is logged in. It works once, for a minute. */
+  webViewURL(path: string): Promise<string>
+  /**
+   * An address that works without a header, for `<image>` and `<video>`, for expiresIn seconds (default 300). What is
+   * asked for at once is one request; an address is given again while half of its time is left.
+   */
+  signedURL(path: string, options?: { expiresIn?: number }): Promise<string>
+  scan: Scan
   /** Logs in anew. Requests do so by themselves; this ends what logout began. */
   login(): Promise<{ token: string; expires_in: number }>
   /** Ends the session. Until login(), requests are sent as a guest's. */

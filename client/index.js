@@ -290,6 +290,7 @@ const RENEW_AGAIN = 60000 // after a renewal that failed, ms
 const MAX_REFUSED = 3600 // a longer Retry-After is not believed, s
 const REFUSED_FIRST = 10000 // after a login refused without Retry-After, ms; doubled each time
 const REFUSED_LAST = 300000
+const TRIP_LIFE = 50000 // of a code and nonce; the gateway knows them for a minute, ms
 
 class Session {
   constructor(platform, gateway, record, options) {
@@ -304,6 +305,7 @@ class Session {
     this.epoch = 0 // counts logouts, of any copy: what began before one must not log in after it
     this.seq = -1 // counts what was written to storage, by any copy of the client
     this.login = null // the login under way
+    this.trip = null // { epoch, credential, until }: the login that a request carries
     this.renewing = null // the token that is being renewed
     this.refused = null // { since, until, error, asked }: the gateway wants no login for now
     this.refusals = 0 // since the last login
@@ -349,6 +351,13 @@ class Session {
     this.save()
   }
 
+  credential() {
+    const trip = this.trip
+    this.trip = null
+    if (trip && Date.now() < trip.until) return trip.credential
+    return this.newCode().then((code) => ({ code, nonce: makeNonce() }))
+  }
+
   newCode() {
     return invoke(this.platform, 'login', { timeout: GATEWAY_TIMEOUT }, GATEWAY_TIMEOUT).promise.then((res) => {
       if (res.code) return res.code
@@ -360,9 +369,8 @@ class Session {
     const wanted = () => attempt.epoch === this.epoch && !attempt.over
     if (!wanted()) return Promise.reject(loggedOut())
     if (this.isRefused()) return Promise.reject(this.refused.error)
-    return this.newCode()
-      .then((code) => {
-        const body = { code, nonce: makeNonce() }
+    return this.credential()
+      .then((body) => {
         if (this.appid) body.appid = this.appid
         return this.gateway.persist('POST', '/login', body, undefined, REPEATS, wanted)
       })
@@ -403,8 +411,7 @@ class Session {
       this.sync()
       if (attempt.over) throw timeout()
       if (attempt.epoch === this.epoch) {
-        this.refused = null
-        this.refusals = 0
+        this.succeed()
         return this.keep(data)
       }
       const thrown = () => {
@@ -422,6 +429,46 @@ class Session {
     this.login = run
     run.then(done, done)
     return run
+  }
+
+  mayTrip() {
+    this.sync()
+    const alive = this.current && Date.now() < this.current.expiresAt
+    const idle = !alive && !this.login && !this.trip && !this.loggedOut
+    return idle && !this.isRefused() && !isSinglePage(this.platform)
+  }
+
+  beginTrip() {
+    const credential = this.newCode().then((code) => ({ code, nonce: makeNonce(), appid: this.appid }))
+    const trip = { epoch: this.epoch, credential, until: Date.now() + TRIP_LIFE }
+    this.trip = trip
+    credential.catch(() => {
+      if (this.trip === trip) this.trip = null
+    })
+    return credential.then((given) => ({ trip, given }))
+  }
+
+  endTrip(trip, answer) {
+    const header = answer.header || {}
+    const token = /^Bearer (.+)$/.exec(header.authorization || '')
+    this.sync()
+    if (!token) {
+      if (answer.code !== undefined && this.trip === trip) this.trip = null
+      return null
+    }
+    if (this.trip === trip) this.trip = null
+    if (trip.epoch !== this.epoch) {
+      this.end(token[1]).catch(() => {})
+      return null
+    }
+    this.succeed()
+    if (this.current && this.current.token === token[1]) return this.current // of a login beside it
+    return this.keep({ token: token[1], expires_in: header['x-wechat-expires-in'] })
+  }
+
+  succeed() {
+    this.refused = null
+    this.refusals = 0
   }
 
   begin() {
@@ -798,6 +845,8 @@ function parseDate(text) {
   return date.getUTCDate() === day ? date.getTime() : undefined
 }
 
+const MAX_TRIP_BODY = 65536 // of a request with a code, bytes
+const LOGS_IN_ALONE = ['code_used', 'code_rejected', 'invalid_request', 'login_required', 'too_early', 'body_too_large']
 const SAFE_TO_REPEAT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']
 
 class Call {
@@ -834,14 +883,38 @@ class Call {
     if (limit !== undefined) this.timer = later(limit, () => this.stop({ errMsg: this.kind + ':fail timeout' }))
     new Promise((resolve) => {
       this.settings.url = target(this.client.base, this.settings.url)
-      resolve(this.session())
-    })
+      resolve(this.mayTrip() ? this.trip() : this.begin())
+    }).then(
+      (answer) => this.finish(answer),
+      (err) => this.stop(err)
+    )
+  }
+
+  begin() {
+    return Promise.resolve(this.session())
       .then((session) => this.check(session))
       .then((session) => this.send(session))
-      .then(
-        (answer) => this.finish(answer),
-        (err) => this.stop(err)
-      )
+  }
+
+  mayTrip() {
+    if (!this.client.oneTrip || this.guest || this.kind !== 'request') return false
+    return sizeOf(this.settings.data) <= MAX_TRIP_BODY && this.client.session.mayTrip()
+  }
+
+  trip() {
+    const session = this.client.session
+    return session.beginTrip().then(({ trip, given }) =>
+      this.transmit(given).then((answer) => {
+        const now = session.endTrip(trip, answer)
+        if (now || answer.code === undefined) return this.judge(now, answer)
+        this.attempt.drop()
+        if (LOGS_IN_ALONE.indexOf(answer.code) >= 0) return this.begin()
+        if (this.waits(answer) !== undefined) return this.judge(null, answer)
+        const err = refusal('login', answer)
+        session.refuse(err)
+        throw err
+      })
+    )
   }
 
   stop(err) {
@@ -941,7 +1014,7 @@ class Call {
 
   read(res, session) {
     const answer = new Answer(res, this.attempt.header)
-    if (answer.header || answer.status !== 401 || !session) return this.note(answer)
+    if (answer.header || answer.status !== 401 || !session || !session.token) return this.note(answer)
     return this.client.session.refuses(session).then((code) => {
       answer.code = code
       return this.note(answer)
@@ -982,8 +1055,22 @@ function withToken(header, session) {
   Object.keys(all).forEach((name) => {
     if (name.toLowerCase() === 'authorization') delete all[name]
   })
-  all.Authorization = 'Bearer ' + session.token
+  all.Authorization = session.token ? 'Bearer ' + session.token : withCode(session)
   return all
+}
+
+function withCode({ code, nonce, appid }) {
+  return `WeChat-Code code="${code}", nonce="${nonce}"` + (appid ? `, appid="${appid}"` : '')
+}
+
+function sizeOf(data) {
+  if (data === undefined || data === null) return 0
+  if (typeof data.byteLength === 'number') return data.byteLength
+  try {
+    return 3 * (typeof data === 'string' ? data : JSON.stringify(data)).length
+  } catch (e) {
+    return Infinity
+  }
 }
 
 function tell(promise, success, fail, complete) {
@@ -1070,6 +1157,126 @@ function openSocket(client, given) {
   return within(opened, limit, () => failed(timeout()))
 }
 
+const MAX_PATHS = 50 // in one request for signatures
+const MAX_TEXT = 60000 // of their paths, in characters
+const PICTURES = [1048, 1049] // scenes: the code came from a picture, which somebody may have sent
+
+function ask(client, what, path, data) {
+  const options = { url: client.prefix + path }
+  if (data) Object.assign(options, { method: 'POST', data, header: { 'content-type': 'application/json' } })
+  return new Call(client, 'request', options).promise.then((res) => {
+    const answer = new Answer(res)
+    if (answer.status < 200 || answer.status > 299) throw refusal(what, answer)
+    return res.data
+  })
+}
+
+function pathOf(client, url) {
+  return target(client.base, url).slice(originOf(client).length) || '/'
+}
+
+function originOf(client) {
+  return /^https?:\/\/[^/]+/i.exec(client.base)[0]
+}
+
+function attempt(make) {
+  return new Promise((resolve) => resolve(make()))
+}
+
+function webViewURL(client, url) {
+  return attempt(() => ask(client, 'webViewURL', '/ticket', { to: pathOf(client, url) })).then((data) => data.url)
+}
+
+class Signer {
+  constructor(client) {
+    this.client = client
+    this.known = {} // by time and path: { url, again, promise }
+    this.owner = '' // whose they are
+    this.wanted = []
+  }
+
+  sign(url, expiresIn) {
+    return attempt(() => {
+      const path = pathOf(this.client, url)
+      this.forgetOthers()
+      const key = (expiresIn || '') + ' ' + path
+      const known = this.known[key]
+      if (known && Date.now() < known.again) return known.promise
+      const entry = { path, expiresIn, again: Infinity }
+      entry.promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }))
+      entry.promise.catch(() => {
+        if (this.known[key] === entry) delete this.known[key]
+      })
+      this.known[key] = entry
+      this.wanted.push(entry)
+      if (this.wanted.length === 1) Promise.resolve().then(() => this.flush())
+      return entry.promise
+    })
+  }
+
+  forgetOthers() {
+    const session = this.client.session
+    session.sync()
+    const owner = session.epoch + ' ' + (session.current ? session.current.id : '')
+    if (owner !== this.owner) this.known = {}
+    this.owner = owner
+  }
+
+  flush() {
+    const wanted = this.wanted
+    this.wanted = []
+    let batch = []
+    let size = 0
+    wanted.forEach((entry) => {
+      const fits = batch.length < MAX_PATHS && size + entry.path.length < MAX_TEXT
+      if (batch.length && (!fits || batch[0].expiresIn !== entry.expiresIn)) {
+        this.request(batch)
+        batch = []
+        size = 0
+      }
+      batch.push(entry)
+      size += entry.path.length
+    })
+    this.request(batch)
+  }
+
+  request(batch) {
+    const one = batch.length === 1
+    const data = one ? { path: batch[0].path } : { paths: batch.map((entry) => entry.path) }
+    if (batch[0].expiresIn) data.expires_in = batch[0].expiresIn
+    ask(this.client, 'signedURL', '/sign', data).then(
+      (answer) => {
+        const urls = one ? [answer.url] : answer.urls
+        batch.forEach((entry, i) => this.settle(entry, urls && urls[i], answer.expires_in))
+      },
+      (err) => {
+        if (!one && err.statusCode === 400) batch.forEach((entry) => this.request([entry]))
+        else batch.forEach((entry) => entry.reject(err))
+      }
+    )
+  }
+
+  settle(entry, url, expiresIn) {
+    if (typeof url !== 'string') return entry.reject(failure('signedURL:fail no url'))
+    entry.again = Date.now() + (Number(expiresIn) || 0) * 500
+    entry.resolve(url.charAt(0) === '/' ? originOf(this.client) + url : url)
+  }
+}
+
+function scanner(client) {
+  const send = (verb, data) => {
+    if (verb !== 'deny' && PICTURES.indexOf(entryScene(client.platform)) >= 0) {
+      return Promise.reject(failure('scan:fail the code came from a picture', { error: 'scan_picture' }))
+    }
+    return ask(client, 'scan', '/scan/' + verb, data)
+  }
+  return {
+    describe: (scene) => send('describe', { scene }),
+    approve: (scene, number) => send('approve', { scene, number }),
+    deny: (scene) => send('deny', { scene })
+  }
+}
+
 const CALL_TIMEOUT = 60000 // of a call without one of its own, as wx has it
 
 function createClient(options) {
@@ -1096,9 +1303,11 @@ function createClient(options) {
     session,
     jar,
     maxWait,
+    oneTrip: options.oneTrip === true,
     timeout: options.timeout > 0 ? options.timeout : CALL_TIMEOUT,
     queues: { request: new Queue(8), uploadFile: new Queue(10), downloadFile: new Queue(10) }
   }
+  const signer = new Signer(client)
   const call = (kind) => (given) => new Call(client, kind, given).promise
 
   return {
@@ -1107,12 +1316,10 @@ function createClient(options) {
     downloadFile: call('downloadFile'),
     callContainer: (given) => callContainer(client, given),
     connectSocket: (given) => openSocket(client, given),
-    session() {
-      return new Call(client, 'request', { url: prefix + '/session' }).promise.then((res) => {
-        if (Number(res.statusCode) !== 200) throw refusal('session', new Answer(res))
-        return res.data
-      })
-    },
+    webViewURL: (url) => webViewURL(client, url),
+    signedURL: (url, more) => signer.sign(url, more && more.expiresIn),
+    scan: scanner(client),
+    session: () => ask(client, 'session', '/session'),
     login: () =>
       session.begin().then((now) => ({ token: now.token, expires_in: Math.round((now.expiresAt - now.since) / 1000) })),
     logout: () => session.logout()

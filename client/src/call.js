@@ -1,10 +1,13 @@
 // One call of the app: a request, an upload or a download, with its login,
 // repeats and events.
 
-import { Answer } from './answer.js'
+import { Answer, refusal } from './answer.js'
 import { Attempt, Listeners } from './events.js'
 import { invoke, later, removeFile } from './platform.js'
 
+const MAX_TRIP_BODY = 65536 // of a request with a code, bytes
+// Refusals of a request with a code after which a login of its own may do.
+const LOGS_IN_ALONE = ['code_used', 'code_rejected', 'invalid_request', 'login_required', 'too_early', 'body_too_large']
 const SAFE_TO_REPEAT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']
 
 export class Call {
@@ -43,14 +46,40 @@ export class Call {
     if (limit !== undefined) this.timer = later(limit, () => this.stop({ errMsg: this.kind + ':fail timeout' }))
     new Promise((resolve) => {
       this.settings.url = target(this.client.base, this.settings.url)
-      resolve(this.session())
-    })
+      resolve(this.mayTrip() ? this.trip() : this.begin())
+    }).then(
+      (answer) => this.finish(answer),
+      (err) => this.stop(err)
+    )
+  }
+
+  begin() {
+    return Promise.resolve(this.session())
       .then((session) => this.check(session))
       .then((session) => this.send(session))
-      .then(
-        (answer) => this.finish(answer),
-        (err) => this.stop(err)
-      )
+  }
+
+  // mayTrip says whether the login may go with this request.
+  mayTrip() {
+    if (!this.client.oneTrip || this.guest || this.kind !== 'request') return false
+    return sizeOf(this.settings.data) <= MAX_TRIP_BODY && this.client.session.mayTrip()
+  }
+
+  // trip sends the request with a code instead of a token.
+  trip() {
+    const session = this.client.session
+    return session.beginTrip().then(({ trip, given }) =>
+      this.transmit(given).then((answer) => {
+        const now = session.endTrip(trip, answer)
+        if (now || answer.code === undefined) return this.judge(now, answer)
+        this.attempt.drop()
+        if (LOGS_IN_ALONE.indexOf(answer.code) >= 0) return this.begin()
+        if (this.waits(answer) !== undefined) return this.judge(null, answer)
+        const err = refusal('login', answer)
+        session.refuse(err)
+        throw err
+      })
+    )
   }
 
   // stop ends the call now, with an error. What comes later is dropped.
@@ -159,7 +188,7 @@ export class Call {
   // gateway is asked whether it refuses the token.
   read(res, session) {
     const answer = new Answer(res, this.attempt.header)
-    if (answer.header || answer.status !== 401 || !session) return this.note(answer)
+    if (answer.header || answer.status !== 401 || !session || !session.token) return this.note(answer)
     return this.client.session.refuses(session).then((code) => {
       answer.code = code
       return this.note(answer)
@@ -204,8 +233,23 @@ export function withToken(header, session) {
   Object.keys(all).forEach((name) => {
     if (name.toLowerCase() === 'authorization') delete all[name]
   })
-  all.Authorization = 'Bearer ' + session.token
+  all.Authorization = session.token ? 'Bearer ' + session.token : withCode(session)
   return all
+}
+
+function withCode({ code, nonce, appid }) {
+  return `WeChat-Code code="${code}", nonce="${nonce}"` + (appid ? `, appid="${appid}"` : '')
+}
+
+// sizeOf is how long a body can become, in bytes.
+function sizeOf(data) {
+  if (data === undefined || data === null) return 0
+  if (typeof data.byteLength === 'number') return data.byteLength
+  try {
+    return 3 * (typeof data === 'string' ? data : JSON.stringify(data)).length
+  } catch (e) {
+    return Infinity
+  }
 }
 
 // tell calls wx's callbacks, and says whether there are any.

@@ -1,4 +1,4 @@
-import { Answer, refusal } from './answer.js'
+import { ask, Signer, scanner, webViewURL } from './bridges.js'
 import { Call } from './call.js'
 import { callContainer } from './container.js'
 import { Jar } from './cookies.js'
@@ -34,11 +34,13 @@ export function createClient(options) {
     session,
     jar,
     maxWait,
+    oneTrip: options.oneTrip === true,
     timeout: options.timeout > 0 ? options.timeout : CALL_TIMEOUT,
     // wx runs 10 of a kind at once. Two places stay free for login and renew, or
     // slow requests could keep out the login that others wait for.
     queues: { request: new Queue(8), uploadFile: new Queue(10), downloadFile: new Queue(10) }
   }
+  const signer = new Signer(client)
   const call = (kind) => (given) => new Call(client, kind, given).promise
 
   return {
@@ -47,12 +49,10 @@ export function createClient(options) {
     downloadFile: call('downloadFile'),
     callContainer: (given) => callContainer(client, given),
     connectSocket: (given) => openSocket(client, given),
-    session() {
-      return new Call(client, 'request', { url: prefix + '/session' }).promise.then((res) => {
-        if (Number(res.statusCode) !== 200) throw refusal('session', new Answer(res))
-        return res.data
-      })
-    },
+    webViewURL: (url) => webViewURL(client, url),
+    signedURL: (url, more) => signer.sign(url, more && more.expiresIn),
+    scan: scanner(client),
+    session: () => ask(client, 'session', '/session'),
     login: () =>
       session.begin().then((now) => ({ token: now.token, expires_in: Math.round((now.expiresAt - now.since) / 1000) })),
     logout: () => session.logout()

@@ -10,6 +10,7 @@ const RENEW_AGAIN = 60000 // after a renewal that failed, ms
 const MAX_REFUSED = 3600 // a longer Retry-After is not believed, s
 const REFUSED_FIRST = 10000 // after a login refused without Retry-After, ms; doubled each time
 const REFUSED_LAST = 300000
+const TRIP_LIFE = 50000 // of a code and nonce; the gateway knows them for a minute, ms
 
 export class Session {
   constructor(platform, gateway, record, options) {
@@ -24,6 +25,7 @@ export class Session {
     this.epoch = 0 // counts logouts, of any copy: what began before one must not log in after it
     this.seq = -1 // counts what was written to storage, by any copy of the client
     this.login = null // the login under way
+    this.trip = null // { epoch, credential, until }: the login that a request carries
     this.renewing = null // the token that is being renewed
     this.refused = null // { since, until, error, asked }: the gateway wants no login for now
     this.refusals = 0 // since the last login
@@ -77,6 +79,15 @@ export class Session {
 
   // ---- logging in
 
+  // credential is a code of wx.login with the nonce that makes it ours. One that
+  // went with a request, and of which nobody knows what became, comes first.
+  credential() {
+    const trip = this.trip
+    this.trip = null
+    if (trip && Date.now() < trip.until) return trip.credential
+    return this.newCode().then((code) => ({ code, nonce: makeNonce() }))
+  }
+
   newCode() {
     return invoke(this.platform, 'login', { timeout: GATEWAY_TIMEOUT }, GATEWAY_TIMEOUT).promise.then((res) => {
       if (res.code) return res.code
@@ -90,9 +101,8 @@ export class Session {
     const wanted = () => attempt.epoch === this.epoch && !attempt.over
     if (!wanted()) return Promise.reject(loggedOut())
     if (this.isRefused()) return Promise.reject(this.refused.error)
-    return this.newCode()
-      .then((code) => {
-        const body = { code, nonce: makeNonce() }
+    return this.credential()
+      .then((body) => {
         if (this.appid) body.appid = this.appid
         return this.gateway.persist('POST', '/login', body, undefined, REPEATS, wanted)
       })
@@ -136,8 +146,7 @@ export class Session {
       this.sync()
       if (attempt.over) throw timeout()
       if (attempt.epoch === this.epoch) {
-        this.refused = null
-        this.refusals = 0
+        this.succeed()
         return this.keep(data)
       }
       const thrown = () => {
@@ -155,6 +164,53 @@ export class Session {
     this.login = run
     run.then(done, done)
     return run
+  }
+
+  // ---- logging in with a request, in one trip
+
+  // mayTrip says whether a request may carry the login. One at a time does.
+  mayTrip() {
+    this.sync()
+    const alive = this.current && Date.now() < this.current.expiresAt
+    const idle = !alive && !this.login && !this.trip && !this.loggedOut
+    return idle && !this.isRefused() && !isSinglePage(this.platform)
+  }
+
+  // beginTrip gives what the request carries. A login that starts meanwhile uses
+  // the same code and nonce, and so gets the same token.
+  beginTrip() {
+    const credential = this.newCode().then((code) => ({ code, nonce: makeNonce(), appid: this.appid }))
+    const trip = { epoch: this.epoch, credential, until: Date.now() + TRIP_LIFE }
+    this.trip = trip
+    credential.catch(() => {
+      if (this.trip === trip) this.trip = null
+    })
+    return credential.then((given) => ({ trip, given }))
+  }
+
+  // endTrip takes the token that the answer has, and gives the session. Without
+  // one the code is as good as it was, unless it was refused.
+  endTrip(trip, answer) {
+    const header = answer.header || {}
+    const token = /^Bearer (.+)$/.exec(header.authorization || '')
+    this.sync()
+    if (!token) {
+      if (answer.code !== undefined && this.trip === trip) this.trip = null
+      return null
+    }
+    if (this.trip === trip) this.trip = null
+    if (trip.epoch !== this.epoch) {
+      this.end(token[1]).catch(() => {})
+      return null
+    }
+    this.succeed()
+    if (this.current && this.current.token === token[1]) return this.current // of a login beside it
+    return this.keep({ token: token[1], expires_in: header['x-wechat-expires-in'] })
+  }
+
+  succeed() {
+    this.refused = null
+    this.refusals = 0
   }
 
   // begin is login(): asked for by the app, so a pause that nobody asked for

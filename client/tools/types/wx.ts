@@ -71,6 +71,13 @@ export async function sockets(options: WechatMiniprogram.ConnectSocketOption): P
 
 export async function others(): Promise<void> {
   const { token, expires_in } = await client.login()
+  const page: string = await client.webViewURL('/page')
+  const image: string = await client.signedURL('/a.jpg', { expiresIn: 600 })
+  const { numbers } = await client.scan.describe(page + image)
+  await client.scan.approve('scene', numbers[0])
+  // @ts-expect-error
+  client.scan.approve('scene', 'x')
+  createClient({ baseURL: 'https://example.com', oneTrip: true })
   const left = await client.session()
   await client.logout()
   const res = await client.callContainer<{ list: string[] }>({
