@@ -220,6 +220,8 @@ type readyBody struct {
 	Ready     bool   `json:"ready"`
 	Store     string `json:"store"`
 	StoreKeys string `json:"signing_keys"`
+	// Storage is Caddy's, where sessions are kept over a stop.
+	Storage string `json:"storage"`
 }
 
 func newReadyBody(s healthState) readyBody {
@@ -229,7 +231,7 @@ func newReadyBody(s healthState) readyBody {
 		}
 		return "ok"
 	}
-	return readyBody{s.ready(), text(s.store), text(s.keys)}
+	return readyBody{s.ready(), text(s.store), text(s.keys), text(s.storage)}
 }
 
 func (a *Admin) ready(w http.ResponseWriter, r *http.Request) error {

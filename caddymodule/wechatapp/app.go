@@ -92,7 +92,8 @@ type App struct {
 	observer *observer
 	journal  *journal
 	health   *health
-	begun    func() // begin, once
+	storage  *storageWatch // nil if the storage is not needed
+	begun    func()        // begin, once
 	stop     context.CancelFunc
 	dropped  []string
 }
@@ -185,7 +186,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	settingAPIProxy.warnIfWrittenOut(a.logger, a.APIProxy)
 	inspected := inspectionOf(ctx)
 	inspected.note(a)
-	if a.keys, err = a.openKeys(ctx); err != nil {
+	if a.keys, err = a.openKeys(); err != nil {
 		return inspected.noteKeys(err)
 	}
 	if err := a.openStore(ctx); err != nil {
@@ -200,6 +201,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.assertions = new(assertionKeys)
 	a.journal = newJournal(a.observer, a.logger, a.order)
 	a.health = &health{app: a}
+	a.storage = a.newStorageWatch()
 	a.gateway = gateway.New(gateway.Config{
 		Apps:          a.apps,
 		TokenLifetime: time.Duration(a.Session.TokenLifetime),
@@ -344,6 +346,9 @@ func (a *App) Start() error {
 	a.begun()
 	a.warnUncovered(a.ctx)
 	go a.refreshKeys(ctx)
+	if a.storage != nil {
+		go a.storage.watch(ctx)
+	}
 	return nil
 }
 

@@ -256,11 +256,13 @@ func TestKeyFileIsLookedAt(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	if err := os.Chmod(file, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := try(); err == nil || !strings.Contains(err.Error(), "chmod 600 "+file) {
-		t.Errorf("O8: readable by others: %v", err)
+	for mode, loads := range map[os.FileMode]bool{0o644: false, 0o604: false, 0o602: false, 0o661: false, 0o660: true, 0o640: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := try(); (err == nil) != loads || err != nil && !strings.Contains(err.Error(), "chmod 600 "+file) {
+			t.Errorf("O8: mode %04o: %v", mode, err)
+		}
 	}
 	if err := os.Chmod(file, 0o600); err != nil {
 		t.Fatal(err)

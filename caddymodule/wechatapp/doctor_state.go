@@ -124,7 +124,14 @@ func (i *inspection) checkKeys(ctx context.Context, settings *App) []doctor.Find
 		f.Status, f.Message = doctor.Skip, "not tested, because Caddy's storage cannot be opened"
 	default:
 		keys, err := keyring.Describe(ctx, i.storage)
-		return describeKeys(keys, err, time.Duration(settings.KeyRotation), time.Now())
+		findings := describeKeys(keys, err, time.Duration(settings.KeyRotation), time.Now())
+		if name, mode, err := permissions(i.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
+			findings = append(findings, doctor.Finding{
+				Check: checkKeys, Subject: name, Status: doctor.Warn, Message: fmt.Sprintf("its mode is %04o, so its group can read the signing keys", mode),
+				Action: "chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes",
+			})
+		}
+		return findings
 	}
 	return []doctor.Finding{f}
 }

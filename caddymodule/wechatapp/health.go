@@ -27,8 +27,9 @@ type health struct {
 }
 
 // healthState is nil where all is well.
-type healthState struct{ store, keys error }
+type healthState struct{ store, keys, storage error }
 
+// ready is about requests, which need no storage while the gateway runs.
 func (s healthState) ready() bool { return s.store == nil && s.keys == nil }
 
 const (
@@ -37,9 +38,10 @@ const (
 )
 
 // check finds out whether requests can be served.
-func (h *health) check(ctx context.Context) healthState {
+func (h *health) check(ctx context.Context) (state healthState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer func() { state.storage = h.app.storage.state() }() // it is known already
 	if time.Since(h.checked) < healthAge {
 		return h.state
 	}

@@ -105,7 +105,7 @@ func errcodeLabel(code int) string {
 type gauges struct {
 	app                                  *App
 	sessions, users, breaker, store, key *prometheus.Desc
-	accessToken                          *prometheus.Desc
+	accessToken, storage                 *prometheus.Desc
 }
 
 // gaugeTime bounds a look, which may ask the session store.
@@ -121,6 +121,7 @@ func newGauges(a *App) *gauges {
 		users:       desc("users", "Users with a live session; with a shared store those of all nodes.", "app"),
 		breaker:     desc("breaker_state", "1 for the state that the breaker of the app is in: closed, half-open or open.", "app", "state"),
 		store:       desc("store_up", "1 if the session store can be read and written."),
+		storage:     desc("storage_up", "1 if Caddy's storage can be written to, where sessions and keys are kept. Absent if neither is."),
 		accessToken: desc("access_token_age_seconds", "Age of the app's access_token. Absent until wechat_api needs one.", "app"),
 		key:         desc("signing_key_age_seconds", "Age of the key that signs tokens. Absent with signing_key."),
 	}
@@ -128,7 +129,7 @@ func newGauges(a *App) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken} {
+	for _, d := range []*prometheus.Desc{g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken, g.storage} {
 		descs <- d
 	}
 }
@@ -158,6 +159,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	send(g.store, one[g.app.health.check(ctx).store == nil])
+	if g.app.storage != nil {
+		send(g.storage, one[g.app.storage.state() == nil])
+	}
 	if key := g.app.keys.Keys()[0]; !key.Made.IsZero() {
 		send(g.key, time.Since(key.Made).Seconds())
 	}

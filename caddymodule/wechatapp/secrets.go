@@ -3,8 +3,6 @@ package wechatapp
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/keyring"
@@ -180,9 +177,9 @@ func resolveAppID(setting, text string) (string, error) {
 }
 
 // openKeys returns the configured keys, or those in Caddy's storage.
-func (a *App) openKeys(ctx caddy.Context) (*keyring.Ring, error) {
+func (a *App) openKeys() (*keyring.Ring, error) {
 	if len(a.SigningKeys) == 0 {
-		return openStored(ctx, keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.TokenLifetime))
+		return a.openStored(keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.TokenLifetime))
 	}
 	keys := make([]token.Key, len(a.SigningKeys))
 	for i, text := range a.SigningKeys {
@@ -203,8 +200,9 @@ func (a *App) openKeys(ctx caddy.Context) (*keyring.Ring, error) {
 }
 
 // openStored returns the keys in Caddy's storage.
-func openStored(ctx caddy.Context, key string, rotation, lifetime time.Duration) (*keyring.Ring, error) {
-	if err := checkPermissions(ctx.Storage(), key); err != nil {
+func (a *App) openStored(key string, rotation, lifetime time.Duration) (*keyring.Ring, error) {
+	ctx := a.ctx
+	if err := checkPermissions(ctx.Storage(), key, a.logger); err != nil {
 		return nil, err
 	}
 	ring, err := keyring.Open(ctx, inspectionOf(ctx).keyStorage(ctx.Storage()), keyring.Settings{StorageKey: key, Rotation: rotation, TokenLifetime: lifetime})
@@ -214,25 +212,6 @@ func openStored(ctx caddy.Context, key string, rotation, lifetime time.Duration)
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	return ring, nil
-}
-
-// checkPermissions refuses keys that other users of the machine can read.
-func checkPermissions(storage certmagic.Storage, key string) error {
-	files, ok := storage.(*certmagic.FileStorage)
-	if !ok {
-		return nil
-	}
-	name := files.Filename(key)
-	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("signing keys: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && os.PathSeparator == '/' {
-		return fmt.Errorf("signing keys: %s has mode %04o, so other users can read it; run: chmod 600 %s", name, mode, name)
-	}
-	return nil
 }
 
 // positions remembers where in a Caddyfile a setting stands whose mistakes show

@@ -1,0 +1,138 @@
+package wechatapp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-wechat/gateway/internal/doctor"
+	"github.com/caddy-wechat/gateway/internal/keyring"
+)
+
+// Kubernetes gives the files of a volume to a group at every mount (fsGroup): the
+// second start must not be refused, and says what it saw.
+func TestKeysThatAGroupCanReadStart(t *testing.T) {
+	logged, read := withLog(t, "WARN")
+	g := newGateway(t, logged)
+	token := g.login(userA)
+	file := filepath.Join(g.storage, filepath.FromSlash(keyring.StorageKey))
+	g.restart(func(string) {
+		if err := os.Chmod(file, 0o660); err != nil {
+			t.Fatal(err)
+		}
+	})
+	g.wantToken(token, "", http.StatusOK)
+	if lines := linesWith(read(), "group", file, `"mode":"0660"`); len(lines) != 1 {
+		t.Errorf("warnings: %q", lines)
+	}
+	p := newPatient(t, func(p *gatewayTest) { p.storage = g.storage })
+	_, findings := p.examine()
+	wantFinding(t, "0660", findings, checkKeys, doctor.Warn, "0660", "fsGroup")
+}
+
+// A storage that cannot be written to loses the sessions at the next stop, so it
+// shows before.
+func TestStorageThatCannotBeWrittenShows(t *testing.T) {
+	logged, read := withLog(t, "INFO")
+	g := newGateway(t, withAdmin, logged)
+	module, err := caddy.ActiveContext().App("wechat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := module.(*App).storage
+	see := func(up, text string) {
+		t.Helper()
+		watch.probe(t.Context())
+		status, body := g.operate(http.MethodGet, "/wechat/ready", "")
+		if status != http.StatusOK || !strings.Contains(body, text) {
+			t.Errorf("ready: %d %s", status, body)
+		}
+		if _, body := g.operate(http.MethodGet, "/wechat/status", ""); !strings.Contains(body, text) {
+			t.Errorf("status: %s", body)
+		}
+		if got := g.metric("caddy_wechat_auth_storage_up"); got != up {
+			t.Errorf("storage_up is %q, want %q", got, up)
+		}
+	}
+	see("1", `"storage":"ok"`)
+	folder := filepath.Join(g.storage, "wechat")
+	if _, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(storageProbeKey))); !os.IsNotExist(err) {
+		t.Errorf("the probe stays: %v", err)
+	}
+	// A folder that is a file cannot be written to, not even by root.
+	if err := errors.Join(os.Rename(folder, folder+".away"), os.WriteFile(folder, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	see("0", `"storage":"writing to Caddy's storage: `)
+	see("0", `"storage":"writing to Caddy's storage: `)
+	if err := errors.Join(os.Remove(folder), os.Rename(folder+".away", folder)); err != nil {
+		t.Fatal(err)
+	}
+	see("1", `"storage":"ok"`)
+	log := read()
+	if bad, good := linesWith(log, "storage cannot be written", `"level":"error"`), linesWith(log, "written to again"); len(bad) != 1 || len(good) != 1 {
+		t.Errorf("log: %q, %q", bad, good)
+	}
+}
+
+// hangingStorage does not come back from writing until it is told to.
+type hangingStorage struct {
+	certmagic.Storage
+	release chan struct{}
+}
+
+func (s *hangingStorage) Store(context.Context, string, []byte) error {
+	<-s.release
+	return nil
+}
+
+func (s *hangingStorage) Delete(context.Context, string) error { return os.ErrNotExist }
+
+func TestStorageThatHangsShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&log), zapcore.InfoLevel)
+		storage := &hangingStorage{release: make(chan struct{})}
+		watch := &storageWatch{storage: storage, logger: zap.New(core)}
+		ctx, cancel := context.WithCancel(t.Context())
+		go watch.watch(ctx)
+		time.Sleep(storageProbeTime)
+		if err := watch.state(); err != nil {
+			t.Errorf("too early: %v", err)
+		}
+		time.Sleep(2 * storageProbeTime)
+		if err := watch.state(); !errors.Is(err, errStorageHangs) {
+			t.Errorf("hanging: %v", err)
+		}
+		close(storage.release)
+		time.Sleep(2 * storageProbeInterval)
+		if err := watch.state(); err != nil {
+			t.Errorf("not any more: %v", err)
+		}
+		cancel()
+	})
+}
+
+// Nothing is written only to look.
+func TestValidateAndDoctorDoNotProbeTheStorage(t *testing.T) {
+	p := newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"))
+	if err := validate(t, p.caddyfile()); err != nil {
+		t.Fatal(err)
+	}
+	p.examine()
+	if entries, err := os.ReadDir(filepath.Join(p.storage, "wechat")); !os.IsNotExist(err) {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
