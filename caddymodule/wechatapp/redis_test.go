@@ -262,7 +262,7 @@ func TestRedisMistakesStopTheStart(t *testing.T) {
 		text string
 		want []string
 	}{
-		"wrong password":     {store(server.Addr, "password {env.WECHAT_TEST_SECRET}"), []string{"WRONGPASS", "on_failure grace"}},
+		"wrong password":     {store(server.Addr, "password {env.WECHAT_TEST_SECRET}"), []string{"WRONGPASS", "`password`", "on_failure grace"}},
 		"unset password":     {store(server.Addr, "password {env.WECHAT_TEST_UNSET}"), []string{"password", "WECHAT_TEST_UNSET", "Caddyfile:6"}},
 		"nobody there":       {store("127.0.0.1:1", ""), []string{"refused", "on_failure grace"}},
 		"wrong database":     {store(server.Addr, password+"\ndb 99"), []string{"DB index"}},
@@ -272,6 +272,7 @@ func TestRedisMistakesStopTheStart(t *testing.T) {
 		"repeated option":    {store(server.Addr, "db 1\ndb 2"), []string{"db", "once", "Caddyfile:7"}},
 		"negative database":  {store(server.Addr, "db -1"), []string{"db", "Caddyfile:6"}},
 		"grace of an hour":   {store(server.Addr, "on_failure grace 1h"), []string{"on_failure", "15m", "Caddyfile:6"}},
+		"client_cache of on": {store(server.Addr, "client_cache on"), []string{"client_cache", "auto or off", "Caddyfile:6"}},
 		"unknown on_failure": {store(server.Addr, "on_failure allow"), []string{"on_failure", "Caddyfile:6"}},
 		"weak secret":        {store(server.Addr, "secret c2hvcnQ="), []string{"secret", "5 bytes", "Caddyfile:6"}},
 		"missing ca":         {store(server.Addr, password+"\ntls ca /nonexistent/ca.pem"), []string{"tls", "ca", "/nonexistent/ca.pem"}},
@@ -319,5 +320,38 @@ func TestProcessRestartKeepsMemorySessions(t *testing.T) {
 	}
 	if got := status(third, third.login(userA)); got != http.StatusOK {
 		t.Errorf("after a kill, a new login: %d", got)
+	}
+}
+
+// A managed Redis often has neither CLIENT nor HELLO. Two nodes work with it all
+// the same, each says so once, and a logout reaches the other within a second.
+func TestRedisWithoutClientTracking(t *testing.T) {
+	server := redistest.Start(t, "--rename-command", "CLIENT", "", "--rename-command", "HELLO", "")
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	g := newGateway(t, withGlobal(redisGlobal(server, "")))
+	one, two := g.spawn(t.TempDir()), g.spawn(t.TempDir())
+	token := one.login(userA)
+	for _, p := range []*process{one, two} {
+		p.wantToken(token, "", http.StatusOK)
+	}
+	if resp, _ := one.post("/wechat/logout", "", bearerHeader(token)); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("logout: %d", resp.StatusCode)
+	}
+	one.wantToken(token, "session_ended", http.StatusUnauthorized)
+	eventually(t, "the other node knows of the logout", func() bool {
+		resp, body := two.do(http.MethodGet, "/", "", bearerHeader(token))
+		return resp.StatusCode == http.StatusUnauthorized && errorCode(body) == "session_ended"
+	})
+	for _, p := range []*process{one, two} {
+		log, err := os.ReadFile(p.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(log), "does not tell what changed"); n != 1 {
+			t.Errorf("%d warnings, want 1:\n%s", n, log)
+		}
+		if strings.Contains(string(log), redistest.Password) {
+			t.Error("the password is in the log")
+		}
 	}
 }

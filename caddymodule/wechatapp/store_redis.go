@@ -67,6 +67,15 @@ type RedisStore struct {
 	// Default: a key from Caddy's storage, or derived from the last `signing_key`
 	Secret string `json:"secret,omitempty"`
 
+	// How copies of sessions in this process are kept fresh. `auto`: Redis tells what
+	// changed (CLIENT TRACKING, RESP3), so a check costs no round trip; where it
+	// cannot, as with many a managed Redis, that is found out at the start and
+	// warned about, and copies live a moment (less than 1s) instead, so that each
+	// session in use costs about one round trip a second. `off`: the latter,
+	// without looking. Either way a logout reaches all nodes within a second.
+	// Default: `auto`
+	ClientCache string `json:"client_cache,omitempty"`
+
 	// What becomes of requests while Redis cannot tell.
 	// Default: `deny`
 	OnFailure *OnFailure `json:"on_failure,omitempty"`
@@ -110,6 +119,8 @@ func (RedisStore) CaddyModule() caddy.ModuleInfo {
 const (
 	defaultRedisPrefix  = "caddy-wechat:"
 	defaultRedisTimeout = 2 * time.Second
+	clientCacheAuto     = "auto"
+	clientCacheOff      = "off"
 )
 
 // open connects. Without grace, a Redis that cannot be reached stops the start.
@@ -153,6 +164,9 @@ func (s *RedisStore) check() error {
 			return err
 		}
 	}
+	if s.ClientCache != "" && s.ClientCache != clientCacheAuto && s.ClientCache != clientCacheOff {
+		return fmt.Errorf("redis: client_cache: must be auto or off, not %q", s.ClientCache)
+	}
 	err := cmp.Or(
 		redisDBBounds.check("redis: db", s.DB),
 		redisTimeoutBounds.check("redis: timeout", time.Duration(s.Timeout)),
@@ -177,7 +191,11 @@ func checkAddress(address string) error {
 func (s *RedisStore) options() (redis.Options, error) {
 	o := redis.Options{
 		Addresses: s.Addresses, SentinelMaster: s.Sentinel, Username: s.Username, DB: s.DB,
-		KeyPrefix: s.KeyPrefix, Timeout: time.Duration(s.Timeout),
+		KeyPrefix: s.KeyPrefix, Timeout: time.Duration(s.Timeout), NoClientCache: s.ClientCache == clientCacheOff,
+		Untracked: func(reason error) {
+			s.env.logger.Warn("this Redis does not tell what changed, so sessions are looked up about once a second each; `client_cache off` in store redis says that it is meant so",
+				zap.Error(reason))
+		},
 	}
 	if s.Password != "" {
 		password, err := settingRedisPass.resolve(s.Password)
@@ -272,6 +290,7 @@ func (s *RedisStore) grace() time.Duration {
 //		key_prefix <prefix>
 //		timeout    <duration>
 //		secret     <key>
+//		client_cache auto | off
 //		on_failure deny | grace <duration>
 //	}
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -316,6 +335,14 @@ func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) erro
 		return parseString(d, &s.KeyPrefix)
 	case "timeout":
 		return parseDuration(d, &s.Timeout, redisTimeoutBounds)
+	case "client_cache":
+		if err := parseString(d, &s.ClientCache); err != nil {
+			return err
+		}
+		if s.ClientCache != clientCacheAuto && s.ClientCache != clientCacheOff {
+			return d.Errf("client_cache: must be auto or off, not %q", s.ClientCache)
+		}
+		return nil
 	case "on_failure":
 		s.OnFailure = new(OnFailure)
 		return s.OnFailure.unmarshalCaddyfile(d)

@@ -197,12 +197,21 @@ func (b *bench) variants() ([]*variant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if server != nil {
-		p, tokens, openID, err := b.loggedIn("gateway, Redis warm", "\t\tstore redis "+server.addr+"\n")
+	for _, row := range []struct {
+		name, option string
+		bound        float64
+	}{
+		{"gateway, Redis warm", "", 1.05},
+		{"gateway, Redis without client cache", " {\n\t\t\tclient_cache off\n\t\t\tkey_prefix bench-off:\n\t\t}", 0},
+	} {
+		if server == nil {
+			break
+		}
+		p, tokens, openID, err := b.loggedIn(row.name, "\t\tstore redis "+server.addr+row.option+"\n")
 		if err != nil {
 			return nil, err
 		}
-		add(&variant{name: "gateway, Redis warm", proxy: p, base: "stock", bound: 1.05, calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
+		add(&variant{name: row.name, proxy: p, base: "stock", bound: row.bound, calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
 	}
 
 	verify, err := b.helper("verifier")

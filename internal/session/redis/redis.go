@@ -47,6 +47,11 @@ type Options struct {
 	// NameKey hashes names, ValueKey (32 bytes) encrypts values. They are the same
 	// on all nodes and never in Redis.
 	NameKey, ValueKey []byte
+	// NoClientCache: do not ask Redis to tell what changed; copies live copyTime.
+	NoClientCache bool
+	// Untracked, if set, is called once if Redis cannot tell, which is then as with
+	// NoClientCache.
+	Untracked func(reason error)
 	// Known is what the process has seen of this store so far; nil: nothing.
 	Known *Known
 }
@@ -61,6 +66,8 @@ type Store struct {
 	users   *bounded.Table[*user]
 	control atomic.Pointer[control]
 	flights singleflight.Group
+	// untracked: Redis does not tell what changed.
+	untracked atomic.Bool
 	// answered is when Redis answered last, in Unix nanoseconds.
 	answered atomic.Int64
 
@@ -150,7 +157,7 @@ func (s *Store) connected() (rueidis.Client, error) {
 	if s.cause != nil && time.Since(s.tried) < reconnectPause {
 		return nil, s.cause
 	}
-	client, err := rueidis.NewClient(s.clientOption())
+	client, err := s.dial()
 	s.tried, s.cause = time.Now(), unavailable(err)
 	if err != nil {
 		return nil, s.cause

@@ -29,6 +29,7 @@ type user struct {
 	mu      sync.Mutex
 	raw     string  // of the record below
 	decoded *record // so that a record is opened once
+	copied  localCopy
 }
 
 func (s *Store) memo(ref session.Ref) *memo {
@@ -91,11 +92,7 @@ func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (sessio
 		return session.Session{}, err
 	}
 	m := s.memo(ref)
-	var raw string
-	err = s.again(ctx, func() (err error) {
-		raw, err = text(client.DoCache(ctx, client.B().Get().Key(m.key).Cache(), cacheTime))
-		return err
-	})
+	raw, err := s.cached(ctx, client, m.user)
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}

@@ -1,0 +1,141 @@
+package redis
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
+	"github.com/caddy-wechat/gateway/internal/session/sessiontest"
+)
+
+// rented are servers as they are rented: something is always missing.
+var rented = map[string][]string{
+	"no CLIENT":           {"--rename-command", "CLIENT", ""},
+	"no HELLO":            {"--rename-command", "HELLO", ""},
+	"neither":             {"--rename-command", "CLIENT", "", "--rename-command", "HELLO", ""},
+	"nor CLUSTER or INFO": {"--rename-command", "CLIENT", "", "--rename-command", "HELLO", "", "--rename-command", "CLUSTER", "", "--rename-command", "INFO", ""},
+}
+
+func TestRentedRedisKeepsTheContract(t *testing.T) {
+	for name, args := range rented {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t, args...)
+			var reasons []string
+			o := options(server.Addr)
+			o.Untracked = func(reason error) { reasons = append(reasons, reason.Error()) }
+			connect(t, o)
+			if len(reasons) != 1 || strings.Contains(reasons[0], redistest.Password) || strings.Contains(reasons[0], "\n") || strings.Contains(reasons[0], "DisableCache") {
+				t.Errorf("it was found out %d times: %q", len(reasons), reasons)
+			}
+			if name != "neither" { // the others are as that one, once connected
+				wantGet(t, connect(t, options(server.Addr)), mustPut(t, connect(t, options(server.Addr)), "session-00000000000001"), nil)
+				return
+			}
+			for _, check := range sessiontest.Checks {
+				t.Run(check.Name, func(t *testing.T) {
+					server.Do("FLUSHALL")
+					check.Run(t, connect(t, options(server.Addr)))
+					wantExpiry(t, server)
+				})
+			}
+		})
+	}
+}
+
+// A check asks Redis once in a moment, and a logout still reaches the other node
+// within a second.
+func TestCopiesLiveForAMoment(t *testing.T) {
+	server := redistest.Start(t)
+	o := options(server.Addr)
+	o.NoClientCache = true
+	o.Untracked = func(reason error) { t.Errorf("nothing is to be found out: %v", reason) }
+	here, there := connect(t, o), connect(t, o)
+	ref := mustPut(t, here, "session-00000000000001")
+	wantGet(t, there, ref, nil)
+	before := gets(server)
+	start := time.Now()
+	for range 1000 {
+		wantGet(t, there, ref, nil)
+	}
+	if after := gets(server); after != before && time.Since(start) < copyTime/2 {
+		t.Errorf("a thousand checks: GET was called %s times before and %s after", before, after)
+	}
+	if err := here.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	wantGet(t, here, ref, session.ErrNotFound)
+	ended := time.Now()
+	until(t, "the other node knows of the logout", func() bool {
+		_, err := there.Get(t.Context(), sessiontest.Query(ref))
+		return errors.Is(err, session.ErrNotFound)
+	})
+	if took := time.Since(ended); took > 2*copyTime {
+		t.Errorf("a copy lived %s", took)
+	}
+	wantGet(t, there, mustPut(t, here, "session-00000000000002"), nil) // a login is known at once
+}
+
+// A proxy that says yes to CLIENT TRACKING and passes no news on.
+func TestSilentProxyIsFoundOut(t *testing.T) {
+	server := redistest.Start(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go silentProxy(conn, server.Addr)
+		}
+	}()
+	found := false
+	o := options(listener.Addr().String())
+	o.Untracked = func(reason error) { found = errors.Is(reason, errUntold) }
+	connect(t, o)
+	if !found {
+		t.Error("it is believed to tell what changed")
+	}
+}
+
+// silentProxy passes everything on but what the server sends unasked: lines of
+// the protocol beginning with ">".
+func silentProxy(conn net.Conn, to string) {
+	defer conn.Close()
+	server, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() {
+		defer server.Close()
+		_, _ = io.Copy(server, conn)
+	}()
+	answers := bufio.NewReader(server)
+	for {
+		line, err := answers.ReadString('\n')
+		if err != nil {
+			return
+		}
+		if line[0] != '>' {
+			fmt.Fprint(conn, line)
+			continue
+		}
+		// >2 $10 invalidate *1 $n key
+		for range 5 {
+			if _, err := answers.ReadString('\n'); err != nil {
+				return
+			}
+		}
+	}
+}
