@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +103,25 @@ type slot struct {
 	backoff time.Duration
 	until   time.Time // of failed
 	kept    time.Time // when a refused token may be dropped again
+	// refused are the tokens that WeChat refused last. Another node, or the vault,
+	// may have one for a moment longer; it is never taken from there again.
+	refused []secret.String
+}
+
+// maxRefused bounds slot.refused.
+const maxRefused = 8
+
+// refuse remembers a token that WeChat refuses. The caller holds mu.
+func (s *slot) refuse(token secret.String) {
+	if s.hasRefused(token) {
+		return
+	}
+	s.refused = append(s.refused, token)
+	s.refused = s.refused[max(len(s.refused)-maxRefused, 0):]
+}
+
+func (s *slot) hasRefused(token secret.String) bool {
+	return slices.ContainsFunc(s.refused, func(refused secret.String) bool { return same(refused, token) })
 }
 
 // NewTokens returns a Tokens without any.
@@ -200,6 +220,7 @@ func (o *Owner) RetryAfter() time.Duration {
 // asked for: not if it is the second in a row.
 func (o *Owner) Drop(ctx context.Context, refused secret.String) bool {
 	o.slot.mu.Lock()
+	o.slot.refuse(refused)
 	if !same(o.slot.token.Value, refused) {
 		o.slot.mu.Unlock()
 		return true // somebody has replaced it already
@@ -212,8 +233,8 @@ func (o *Owner) Drop(ctx context.Context, refused secret.String) bool {
 	o.slot.kept = time.Now().Add(refusedBackoff)
 	o.slot.mu.Unlock()
 	if o.vault != nil {
-		// If it stays there, the next fetch finds it, and it is refused again.
-		_ = o.vault.ForgetShared(ctx, o.name(), func(value []byte) bool { return same(decodeToken(value).Value, refused) })
+		// Also if its client leaves. Should it stay there, other nodes find it.
+		_ = o.vault.ForgetShared(context.WithoutCancel(ctx), o.name(), func(value []byte) bool { return same(decodeToken(value).Value, refused) })
 	}
 	return true
 }
@@ -235,6 +256,10 @@ func (o *Owner) fetch(ctx context.Context) (Token, error) {
 			return o.keep(token), nil
 		}
 	}
+	if o.vault != nil && mine {
+		// Also after a failure: others would wait for nothing.
+		defer func() { _ = o.vault.EndTurn(ctx, o.name()) }()
+	}
 	now := time.Now()
 	answer, err := o.fetcher.StableToken(ctx, o.app, false)
 	if err != nil {
@@ -247,9 +272,6 @@ func (o *Owner) fetch(ctx context.Context) (Token, error) {
 	}
 	if o.vault != nil {
 		_ = o.vault.SaveShared(ctx, o.name(), token.encode(), answer.ExpiresIn) // the others ask WeChat then, which is allowed
-		if mine {
-			_ = o.vault.EndTurn(ctx, o.name())
-		}
 	}
 	return o.keep(token), nil
 }
@@ -267,10 +289,16 @@ func (o *Owner) shared(ctx context.Context, old Token) (Token, bool) {
 	}
 	data, err := o.vault.LoadShared(ctx, o.name())
 	token := decodeToken(data)
-	if err != nil || token.Value.IsZero() || same(token.Value, old.Value) && !token.Ends.After(old.Ends) {
+	if err != nil || token.Value.IsZero() || o.wasRefused(token.Value) || same(token.Value, old.Value) && !token.Ends.After(old.Ends) {
 		return Token{}, false
 	}
 	return token, time.Now().Before(renewal(token))
+}
+
+func (o *Owner) wasRefused(token secret.String) bool {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	return o.slot.hasRefused(token)
 }
 
 // wait takes the turn to fetch, or waits for what another node fetches. When the

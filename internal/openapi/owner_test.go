@@ -260,3 +260,55 @@ func TestVaultIsNoCondition(t *testing.T) {
 		want(t, NewOwner(NewTokens(), app, f, vault), "token-1", nil)
 	})
 }
+
+// slowVault takes its time to forget, as one behind a network does.
+type slowVault struct {
+	*fakeVault
+	latency time.Duration
+}
+
+func (v slowVault) ForgetShared(ctx context.Context, name string, refused func([]byte) bool) error {
+	time.Sleep(v.latency)
+	return v.fakeVault.ForgetShared(ctx, name, refused)
+}
+
+// A token was revoked, and ten calls are refused at once: while the first of them
+// makes the vault forget it, the others must not take it from there again, and be
+// refused until the pause for a second refusal is over.
+func TestRefusedTokenIsNotTakenFromTheVaultAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, vault := &fakeTokens{took: 10 * time.Millisecond}, slowVault{newVault(), 100 * time.Millisecond}
+		o := NewOwner(NewTokens(), app, f, vault)
+		want(t, o, "token-1", nil)
+		f.mu.Lock()
+		f.ends = time.Time{} // the next one is another
+		f.mu.Unlock()
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() {
+				if !o.Drop(t.Context(), secret.New("token-1")) {
+					t.Error("a call is given up")
+				}
+				want(t, o, "token-2", nil)
+			})
+		}
+		group.Wait()
+		if f.calls.Load() != 2 {
+			t.Errorf("asked %d times, want 2", f.calls.Load())
+		}
+	})
+}
+
+// A node that fails in its turn does not let the others wait for it.
+func TestFailedFetchEndsTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, vault := &fakeTokens{fail: provider.ErrUnavailable}, newVault()
+		want(t, NewOwner(NewTokens(), app, f, vault), "", provider.ErrUnavailable)
+		f.set(nil)
+		start := time.Now()
+		want(t, NewOwner(NewTokens(), app, f, vault), "token-1", nil)
+		if took := time.Since(start); took > 0 {
+			t.Errorf("waited %s", took)
+		}
+	})
+}
