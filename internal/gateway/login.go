@@ -200,6 +200,8 @@ type entrance struct {
 	sessionKey secret.String
 	lifetime   time.Duration
 	kind       kind
+	// way says how the session begins, for operators.
+	way session.Kind
 	// silent says that this kind of login cannot tell a unionid.
 	silent bool
 }
@@ -209,7 +211,7 @@ func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
 	e.user.SessionID = newSessionID()
 	login := session.Login{
 		Ref: ref(e.user), UnionID: e.user.UnionID, KeepUnionID: e.silent, SessionKey: e.sessionKey,
-		Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
+		Kind: e.way, Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
 	}
 	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
 	switch {

@@ -29,7 +29,7 @@ var (
 )
 
 // MaxIDBytes is the length of the longest SessionID. The gateway's own have 22.
-const MaxIDBytes = 24
+const MaxIDBytes = 23
 
 // Bounds of what a store is asked to keep. Settings and requests beyond them are
 // refused where they come in; a store that is asked all the same keeps what is
@@ -82,6 +82,11 @@ func (q *Query) At() time.Time {
 type Session struct {
 	// UnionID that WeChat gave at the user's newest login; empty if none.
 	UnionID string
+	// UserID is the application's name for the user; empty if it gave none.
+	UserID string
+	// Remembered says, beside ErrUnavailable, that the rest is what the store knew
+	// last: for callers that go on while it is away.
+	Remembered bool
 	// Ends is when the session is over however often it is renewed.
 	Ends time.Time
 	// Place for the next Query, 0 for none.
@@ -97,11 +102,34 @@ type Login struct {
 	// the user keeps the one of before.
 	KeepUnionID bool
 	// SessionKey is WeChat's key for the user's data. It replaces the one of
-	// the user's earlier logins and is never returned to anybody outside.
+	// the user's earlier logins and is never returned to anybody outside. Empty:
+	// this kind of login has none, and the user keeps the one of before.
 	SessionKey secret.String
+	// UserID is the application's name for the user. Empty: the user keeps the one
+	// of before.
+	UserID string
+	// Kind says how the session begins.
+	Kind Kind
 	// Ends is when the session is over.
 	Ends time.Time
 }
+
+// Kind says how a session began; operators see it.
+type Kind string
+
+// The kinds: that of the account that the user logged in to, or Scan for a desktop
+// that a Mini Program let in.
+const (
+	MiniProgram     Kind = "mini_program"
+	Mobile          Kind = "mobile"
+	OfficialAccount Kind = "official_account"
+	Website         Kind = "website"
+	Scan            Kind = "scan"
+)
+
+// Kinds are all there are. Their order is that of the memory store's snapshots: new
+// ones go to the end.
+var Kinds = []Kind{MiniProgram, Mobile, OfficialAccount, Website, Scan}
 
 // Store keeps one record per user (AppID and OpenID) with the newest session
 // key, the newest UnionID and the live sessions. Every method is safe for
@@ -114,7 +142,8 @@ type Store interface {
 	// that Deny keeps out.
 	Put(ctx context.Context, login Login, maxPerUser int) (unionID string, err error)
 	// Get returns the session if it is live, else ErrNotFound. Any other error
-	// means that the store could not tell.
+	// means that the store could not tell; what it knew last may come with it, see
+	// Session.Remembered.
 	Get(ctx context.Context, query Query) (Session, error)
 	// Delete ends a session. Ending one that is not there is no error.
 	Delete(ctx context.Context, ref Ref) error
@@ -123,8 +152,30 @@ type Store interface {
 	DeleteUser(ctx context.Context, appID, openID string) (int, error)
 
 	Codes
+	Vault
 	Operations
 }
+
+// Vault keeps what only the gateway may know about users.
+type Vault interface {
+	// SessionKeys returns the keys of a user with a live session. The error is
+	// ErrNotFound if there is none, or if the user's logins have no such key.
+	SessionKeys(ctx context.Context, appID, openID string) (SessionKeys, error)
+	// ReplaceSessionKey makes key the newest one of a user with a live session, as
+	// if it came with a login. The error is ErrNotFound if there is no session.
+	ReplaceSessionKey(ctx context.Context, appID, openID string, key secret.String) error
+}
+
+// SessionKeys are WeChat's keys for a user's data.
+type SessionKeys struct {
+	Newest secret.String
+	// Previous is the key before, for PreviousKeyLifetime after it was replaced; empty
+	// if there is none. What WeChat encrypted before the last login needs it.
+	Previous secret.String
+}
+
+// PreviousKeyLifetime is how long a session_key can be used after a newer one came.
+const PreviousKeyLifetime = 5 * time.Minute
 
 // Operations are what the people who run the gateway do with sessions. What one
 // node does is seen by all nodes within a second.
@@ -141,6 +192,9 @@ type Operations interface {
 	// Deny ends all sessions of a user and lets none begin until the time, and
 	// returns how many ended. A time that has passed allows the user again.
 	Deny(ctx context.Context, appID, openID string, until time.Time) (ended int, err error)
+	// SetUserID changes the application's name for a user in all live sessions, or
+	// removes it if userID is empty. The error is ErrNotFound if there is no session.
+	SetUserID(ctx context.Context, appID, openID, userID string) error
 	// EndApp ends all sessions of an app and returns how many there were.
 	EndApp(ctx context.Context, appID string) (ended int, err error)
 	// Count returns how much there is of an app.
@@ -159,6 +213,8 @@ type Operations interface {
 type Record struct {
 	// UnionID, empty if WeChat gave none.
 	UnionID string
+	// UserID is the application's name for the user, empty if it gave none.
+	UserID string
 	// Sessions that are live, oldest first.
 	Sessions []Live
 	// DeniedUntil is zero if the user is not denied.
@@ -178,6 +234,8 @@ const MaxPage = 1000
 type Live struct {
 	ID          string
 	Began, Ends time.Time
+	// Kind is empty for sessions that began before it was kept.
+	Kind Kind
 }
 
 // Count is how much there is of an app.

@@ -3,6 +3,7 @@ package memory
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"github.com/caddy-wechat/gateway/internal/session"
 )
@@ -41,7 +42,8 @@ func toUserKey(app uint16, openID string) userKey {
 // cache line.
 type live struct {
 	id       sessionID
-	whose    uint64 // hash of app, user and UnionID
+	kind     uint8  // see kindNumber
+	whose    uint64 // hash of app, user and what lookups return of the user
 	ends     int64  // Unix nanoseconds
 	deadline uint32 // the same by the monotonic clock, in seconds since Store.started
 	user     uint32 // place of the user
@@ -60,7 +62,20 @@ type user struct {
 	oldest      uint32
 	deniedUntil int64 // Unix seconds
 	sessionKey  text
+	userID      text
 	key         userKey
+}
+
+// kindNumber is the place of a kind in session.Kinds, from 1 on; 0 for any other.
+func kindNumber(kind session.Kind) uint8 {
+	return uint8(slices.Index(session.Kinds, kind) + 1) //nolint:gosec // there are few
+}
+
+func kindOf(number uint8) session.Kind {
+	if number == 0 || int(number) > len(session.Kinds) {
+		return ""
+	}
+	return session.Kinds[number-1]
 }
 
 // text is a short string in place. Everything that WeChat gives is shorter than
@@ -94,10 +109,11 @@ const (
 	openIDText textKind = iota
 	unionIDText
 	sessionKeyText
+	userIDText
 )
 
 func (u *user) text(kind textKind) *text {
-	return [...]*text{&u.openID, &u.unionID, &u.sessionKey}[kind]
+	return [...]*text{&u.openID, &u.unionID, &u.sessionKey, &u.userID}[kind]
 }
 
 // textOf returns a text of a user as a string of its own.

@@ -13,7 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/bounded"
 	"github.com/caddy-wechat/gateway/internal/compact"
+	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
@@ -34,10 +36,10 @@ type Store struct {
 	started time.Time // its monotonic reading is the clock that never jumps
 	seed    maphash.Seed
 	// Seeds of their own, so that an app, a user and a UnionID never cancel out.
-	userSeed, unionSeed maphash.Seed
-	index               [shards]shard
-	stop                chan struct{}
-	stopped             sync.Once
+	userSeed, unionSeed, userIDSeed maphash.Seed
+	index                           [shards]shard
+	stop                            chan struct{}
+	stopped                         sync.Once
 
 	lives compact.Slab[live]
 	users compact.Slab[user]
@@ -52,6 +54,7 @@ type Store struct {
 	count       int
 	maxSessions int
 	dropped     atomic.Pointer[[]string]
+	previous    *bounded.Table[secret.String] // session keys by userKey
 }
 
 var _ session.Store = (*Store)(nil)
@@ -80,6 +83,8 @@ func New(maxSessions int, sweep time.Duration) *Store {
 		seed:        maphash.MakeSeed(),
 		userSeed:    maphash.MakeSeed(),
 		unionSeed:   maphash.MakeSeed(),
+		userIDSeed:  maphash.MakeSeed(),
+		previous:    bounded.New[secret.String](maxPreviousKeys, session.PreviousKeyLifetime),
 		stop:        make(chan struct{}),
 		byUser:      make(map[userKey]uint32),
 		denied:      make(map[uint32]struct{}),
@@ -145,14 +150,15 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 	if s.over(l, query.At()) {
 		return session.Session{}, session.ErrNotFound
 	}
-	unionID := query.UnionID
-	if l.whose != s.whose(query.AppID, query.OpenID, unionID) {
-		// Another one since then, or another user.
-		if unionID = s.textOf(l.user, unionIDText); l.whose != s.whose(query.AppID, query.OpenID, unionID) {
+	unionID, userID := query.UnionID, ""
+	if l.whose != s.whose(query.AppID, query.OpenID, unionID, userID) {
+		// Another UnionID since then, a name of the application's, or another user.
+		unionID, userID = s.textOf(l.user, unionIDText), s.textOf(l.user, userIDText)
+		if l.whose != s.whose(query.AppID, query.OpenID, unionID, userID) {
 			return session.Session{}, session.ErrNotFound
 		}
 	}
-	return session.Session{UnionID: unionID, Ends: time.Unix(0, l.ends), Place: place}, nil
+	return session.Session{UnionID: unionID, UserID: userID, Ends: time.Unix(0, l.ends), Place: place}, nil
 }
 
 // isAt reports whether the session is at a place, which may be any number. The
@@ -162,11 +168,15 @@ func (s *Store) isAt(place, shard uint32, id *sessionID) bool {
 	return place%shards == shard && s.lives.Reaches(place) && s.lives.At(place).id == *id
 }
 
-// whose is a hash of an app, a user of it and the user's UnionID, under keys of
-// this process that nobody sees a result of.
-func (s *Store) whose(appID, openID, unionID string) uint64 {
-	const odd, alsoOdd = 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f
-	return maphash.String(s.seed, appID)*odd + maphash.String(s.userSeed, openID)*alsoOdd + maphash.String(s.unionSeed, unionID)
+// whose is a hash of an app, a user of it and what else lookups return of the user,
+// under keys of this process that nobody sees a result of.
+func (s *Store) whose(appID, openID, unionID, userID string) uint64 {
+	const odd, alsoOdd, oddToo = 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9
+	sum := maphash.String(s.seed, appID)*odd + maphash.String(s.userSeed, openID)*alsoOdd + maphash.String(s.unionSeed, unionID)
+	if userID != "" {
+		sum += maphash.String(s.userIDSeed, userID) * oddToo
+	}
+	return sum
 }
 
 func (s *Store) belongs(place uint32, ref session.Ref) bool {
@@ -208,18 +218,13 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	if login.KeepUnionID && login.UnionID == "" {
 		login.UnionID = before
 	}
-	whose := s.whose(login.AppID, login.OpenID, login.UnionID)
-	if before != login.UnionID {
-		s.lockSessionsOf(u, func() {
-			s.setText(place, unionIDText, login.UnionID)
-			for other := u.oldest; other != 0; other = s.lives.At(other).nextOfUser {
-				s.lives.At(other).whose = whose
-			}
-		})
+	if login.UserID == "" {
+		login.UserID = s.textOf(place, userIDText)
 	}
-	s.setText(place, sessionKeyText, login.SessionKey.Reveal())
+	whose := s.rename(place, login.UnionID, login.UserID)
+	s.setSessionKey(place, login.SessionKey)
 	s.begin(place, live{
-		id: id, whose: whose, user: place, ends: nanoseconds(login.Ends), deadline: s.deadline(login.Ends, now),
+		id: id, kind: kindNumber(login.Kind), whose: whose, user: place, ends: nanoseconds(login.Ends), deadline: s.deadline(login.Ends, now),
 		began: seconds(began.Unix()),
 	})
 	for int(u.sessions) > min(max(maxPerUser, 1), session.MaxPerUser) {
@@ -227,6 +232,24 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	}
 	s.endBeyond()
 	return before, nil
+}
+
+// rename changes what lookups return of a user in all sessions, and returns the hash
+// that they have then. The caller holds mu.
+func (s *Store) rename(place uint32, unionID, userID string) (whose uint64) {
+	u := s.users.At(place)
+	whose = s.whose((*s.apps.Load())[u.app].id, s.textOf(place, openIDText), unionID, userID)
+	if s.textIs(place, unionIDText, unionID) && s.textIs(place, userIDText, userID) {
+		return whose
+	}
+	s.lockSessionsOf(u, func() {
+		s.setText(place, unionIDText, unionID)
+		s.setText(place, userIDText, userID)
+		for other := u.oldest; other != 0; other = s.lives.At(other).nextOfUser {
+			s.lives.At(other).whose = whose
+		}
+	})
+	return whose
 }
 
 // user returns the place of a user, who need not have been there. The caller
@@ -377,9 +400,10 @@ func (s *Store) forget(place uint32, now time.Time) {
 	}
 	// A place is in a table only while its user is: what stays in one when the
 	// place is free would name whoever has it next.
-	for _, kind := range []textKind{openIDText, unionIDText, sessionKeyText} {
+	for _, kind := range []textKind{openIDText, unionIDText, sessionKeyText, userIDText} {
 		s.long.Delete(textKey{place, kind})
 	}
+	s.previous.Delete(string(u.key[:]))
 	delete(s.denied, place)
 	delete(s.byUser, u.key)
 	s.users.Give(place)

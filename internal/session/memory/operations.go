@@ -27,9 +27,9 @@ func (s *Store) record(place uint32, now time.Time) (record session.Record) {
 	}
 	for at := u.oldest; at != 0; at = s.lives.At(at).nextOfUser {
 		if l := s.lives.At(at); !s.over(l, now) {
-			record.UnionID = s.textOf(place, unionIDText)
+			record.UnionID, record.UserID = s.textOf(place, unionIDText), s.textOf(place, userIDText)
 			record.Sessions = append(record.Sessions, session.Live{
-				ID: l.id.String(), Began: time.Unix(int64(l.began), 0), Ends: time.Unix(0, l.ends),
+				ID: l.id.String(), Began: time.Unix(int64(l.began), 0), Ends: time.Unix(0, l.ends), Kind: kindOf(l.kind),
 			})
 		}
 	}
@@ -53,6 +53,28 @@ func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (
 	s.users.At(place).deniedUntil = untilSecond(until) // first, so that endAllOf does not forget it
 	s.denied[place] = struct{}{}
 	return s.endAllOf(place), nil
+}
+
+// SetUserID implements session.Operations.
+func (s *Store) SetUserID(_ context.Context, appID, openID, userID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := s.loggedIn(appID, openID)
+	if place == 0 {
+		return session.ErrNotFound
+	}
+	s.rename(place, s.textOf(place, unionIDText), userID)
+	return nil
+}
+
+// loggedIn returns the place of a user with a live session, 0 if there is none. The
+// caller holds mu.
+func (s *Store) loggedIn(appID, openID string) uint32 {
+	place := s.known(appID, openID)
+	if place == 0 || len(s.record(place, time.Now()).Sessions) == 0 {
+		return 0
+	}
+	return place
 }
 
 // EndApp implements session.Operations.

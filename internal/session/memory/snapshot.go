@@ -29,12 +29,14 @@ type snapshot struct {
 type snapshotUser struct {
 	AppID, OpenID, UnionID, SessionKey string
 	DeniedUntil                        int64 // Unix seconds
+	UserID                             string
 }
 
 type snapshotSession struct {
 	User        int
 	ID          string
 	Ends, Began int64 // Unix seconds
+	Kind        uint8
 }
 
 // Snapshot returns all live sessions for Restore. What it returns is secret.
@@ -52,7 +54,7 @@ func (s *Store) Snapshot() ([]byte, error) {
 			u := s.users.At(place)
 			out.Users = append(out.Users, snapshotUser{
 				(*s.apps.Load())[u.app].id, s.textOf(place, openIDText), s.textOf(place, unionIDText), s.textOf(place, sessionKeyText),
-				u.deniedUntil,
+				u.deniedUntil, s.textOf(place, userIDText),
 			})
 		}
 		return n
@@ -62,7 +64,7 @@ func (s *Store) Snapshot() ([]byte, error) {
 	}
 	for place := s.oldest; place != 0; place = s.lives.At(place).newer {
 		if l := s.lives.At(place); !s.over(l, now) {
-			out.Sessions = append(out.Sessions, snapshotSession{number(l.user), l.id.String(), time.Unix(0, l.ends).Unix(), int64(l.began)})
+			out.Sessions = append(out.Sessions, snapshotSession{number(l.user), l.id.String(), time.Unix(0, l.ends).Unix(), int64(l.began), l.kind})
 		}
 	}
 	var buf bytes.Buffer
@@ -99,7 +101,7 @@ func (s *Store) Restore(data []byte) (int, error) {
 		}
 		if _, err := s.put(session.Login{
 			Ref:     session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: kept.ID},
-			UnionID: u.UnionID, SessionKey: secret.New(u.SessionKey), Ends: ends,
+			UnionID: u.UnionID, SessionKey: secret.New(u.SessionKey), UserID: u.UserID, Kind: kindOf(kept.Kind), Ends: ends,
 		}, time.Unix(kept.Began, 0), session.MaxPerUser); err != nil {
 			return restored, err
 		}

@@ -14,10 +14,16 @@ type record struct {
 	// Version grows with every change, also over a deletion.
 	Version int64 `json:"v"`
 	// OpenID of the user, for lists: the key has only its hash.
-	OpenID     string    `json:"o,omitempty"`
-	UnionID    string    `json:"u,omitempty"`
-	SessionKey string    `json:"k,omitempty"`
-	Sessions   []oneLive `json:"s"` // oldest first
+	OpenID     string `json:"o,omitempty"`
+	UnionID    string `json:"u,omitempty"`
+	SessionKey string `json:"k,omitempty"`
+	// Previous is the session key before, and Replaced when it was replaced, in Unix
+	// seconds.
+	Previous string `json:"p,omitempty"`
+	Replaced int64  `json:"r,omitempty"`
+	// UserID is the application's name for the user.
+	UserID   string    `json:"n,omitempty"`
+	Sessions []oneLive `json:"s"` // oldest first
 	// DeniedUntil, in Unix seconds: no session begins before.
 	DeniedUntil int64 `json:"d,omitempty"`
 	// Kept, in Unix seconds: so long nodes may remember a denial that this record
@@ -34,6 +40,8 @@ type oneLive struct {
 	Began int64 `json:"b,omitempty"`
 	// Generation of the app when it began: older ones were ended.
 	Generation int64 `json:"g,omitempty"`
+	// Kind says how it began.
+	Kind session.Kind `json:"w,omitempty"`
 }
 
 // errForeign says that a key of ours holds something else.
@@ -67,7 +75,7 @@ func (s *Store) encode(key string, r *record) string {
 func (r *record) live(id string, generation int64, now time.Time) (session.Session, bool) {
 	for _, one := range r.Sessions {
 		if one.ID == id {
-			return session.Session{UnionID: r.UnionID, Ends: time.Unix(one.Ends, 0)}, !one.over(generation, now)
+			return session.Session{UnionID: r.UnionID, UserID: r.UserID, Ends: time.Unix(one.Ends, 0)}, !one.over(generation, now)
 		}
 	}
 	return session.Session{}, false
@@ -82,6 +90,9 @@ func (r *record) prune(generation int64, now time.Time) {
 	r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.over(generation, now) })
 	if !r.denied(now) {
 		r.DeniedUntil = 0
+	}
+	if now.Sub(time.Unix(r.Replaced, 0)) >= session.PreviousKeyLifetime {
+		r.Previous, r.Replaced = "", 0
 	}
 	if !time.Unix(r.Kept, 0).After(now) {
 		r.Kept = 0
@@ -117,8 +128,8 @@ func (r *record) known() (out session.Record) {
 		out.DeniedUntil = time.Unix(r.DeniedUntil, 0)
 	}
 	for _, one := range r.Sessions {
-		out.UnionID = r.UnionID
-		out.Sessions = append(out.Sessions, session.Live{ID: one.ID, Began: time.Unix(one.Began, 0), Ends: time.Unix(one.Ends, 0)})
+		out.UnionID, out.UserID = r.UnionID, r.UserID
+		out.Sessions = append(out.Sessions, session.Live{ID: one.ID, Began: time.Unix(one.Began, 0), Ends: time.Unix(one.Ends, 0), Kind: one.Kind})
 	}
 	return out
 }

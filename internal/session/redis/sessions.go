@@ -76,7 +76,23 @@ func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, 
 		s.known.end(query.Ref)
 		return session.Session{}, err
 	}
-	return session.Session{}, s.whileAway(&query, err, limited.deadline.Add(-s.options.Timeout))
+	return s.remembered(query.Ref), s.whileAway(&query, err, limited.deadline.Add(-s.options.Timeout))
+}
+
+// remembered is what this node knew of a session when it looked at it last.
+func (s *Store) remembered(ref session.Ref) session.Session {
+	m, ok := s.memos.Get(ref.SessionID)
+	if !ok || m.ref != ref {
+		return session.Session{}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.decoded == nil {
+		return session.Session{}
+	}
+	found, _ := m.decoded.live(ref.SessionID, 0, time.Time{})
+	found.Remembered = !found.Ends.IsZero()
+	return found
 }
 
 func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (session.Session, error) {
@@ -193,8 +209,11 @@ func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (b
 		if login.UnionID != "" || !login.KeepUnionID {
 			r.UnionID = login.UnionID
 		}
-		r.SessionKey = login.SessionKey.Reveal()
-		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix(), now.Unix(), generation})
+		if login.UserID != "" {
+			r.UserID = login.UserID
+		}
+		r.setSessionKey(login.SessionKey, now)
+		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix(), now.Unix(), generation, login.Kind})
 		if beyond := len(r.Sessions) - max(maxPerUser, 1); beyond > 0 {
 			r.Sessions = slices.Delete(r.Sessions, 0, beyond)
 		}
@@ -293,7 +312,8 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *r
 		}
 		r.OpenID = openID
 		if len(r.Sessions) == 0 {
-			r.UnionID, r.SessionKey = "", ""
+			r.UnionID, r.UserID = "", ""
+			r.SessionKey, r.Previous, r.Replaced = "", "", 0
 		}
 		r.Version = max(r.Version+1, now.UnixMicro())
 		sealed := ""

@@ -1,0 +1,53 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/caddy-wechat/gateway/internal/secret"
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// maxPreviousKeys bounds the keys that were replaced lately: the oldest give way, and
+// what was encrypted with them is stale then.
+const maxPreviousKeys = 1 << 16
+
+// setSessionKey makes key the newest one of a user; none changes nothing. The caller
+// holds mu.
+func (s *Store) setSessionKey(place uint32, key secret.String) {
+	before := s.textOf(place, sessionKeyText)
+	if key.IsZero() || before == key.Reveal() {
+		return
+	}
+	user := s.users.At(place).key
+	s.previous.Delete(string(user[:]))
+	if before != "" {
+		s.previous.GetOrAdd(string(user[:]), func() secret.String { return secret.New(before) })
+	}
+	s.setText(place, sessionKeyText, key.Reveal())
+}
+
+// SessionKeys implements session.Vault.
+func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys session.SessionKeys, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := s.loggedIn(appID, openID)
+	if place == 0 || s.textIs(place, sessionKeyText, "") {
+		return keys, session.ErrNotFound
+	}
+	user := s.users.At(place).key
+	keys.Newest = secret.New(s.textOf(place, sessionKeyText))
+	keys.Previous, _ = s.previous.Get(string(user[:]))
+	return keys, nil
+}
+
+// ReplaceSessionKey implements session.Vault.
+func (s *Store) ReplaceSessionKey(_ context.Context, appID, openID string, key secret.String) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place := s.loggedIn(appID, openID)
+	if place == 0 {
+		return session.ErrNotFound
+	}
+	s.setSessionKey(place, key)
+	return nil
+}
