@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -41,35 +43,35 @@ type refusal struct {
 // refusals is the one table from errors to what a client learns. The first
 // match counts; whatever is not in it is a 500 without details.
 var refusals = []refusal{
-	{gateway.ErrInvalidRequest, http.StatusBadRequest, "invalid_request", "", 0}, // its own words
-	{errBody, http.StatusBadRequest, "invalid_request", "The body has to be one JSON object such as {\"code\":\"…\"}.", 0},
-	{errSlowBody, http.StatusBadRequest, "invalid_request", "The body did not arrive in time.", 0},
-	{errTwoCredentials, http.StatusBadRequest, "invalid_request", "The request carries more than one token.", 0},
-	{errCrossSite, http.StatusForbidden, "cross_site", "The request comes from another site.", 0},
-	{errNoToken, http.StatusUnauthorized, "login_required", loginRequiredMessage, 0},
-	{gateway.ErrLoginRequired, http.StatusUnauthorized, "login_required", loginRequiredMessage, 0},
-	{gateway.ErrSessionExpired, http.StatusUnauthorized, "session_expired", "The token or its session is too old; log in again.", 0},
-	{gateway.ErrSessionEnded, http.StatusUnauthorized, "session_ended", "The session was ended; log in again.", 0},
-	{gateway.ErrCodeUsed, http.StatusUnauthorized, "code_used", codeUsedMessage, 0},
-	{provider.ErrCodeUsed, http.StatusUnauthorized, "code_used", codeUsedMessage, 0},
-	{provider.ErrCodeRejected, http.StatusUnauthorized, "code_rejected", "WeChat does not accept this code; call wx.login again.", 0},
-	{provider.ErrUserBlocked, http.StatusForbidden, "user_blocked", "WeChat has blocked the login of this user.", 0},
-	{gateway.ErrUserDenied, http.StatusForbidden, "user_blocked", "This user may not log in now.", 0},
-	{errNotFound, http.StatusNotFound, "not_found", "There is no such gateway route.", 0},
-	{errMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "This method is not allowed here.", 0},
-	{errBodyTooLarge, http.StatusRequestEntityTooLarge, "body_too_large", "The body is larger than 4 KiB.", 0},
-	{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as application/json in UTF-8, not compressed.", 0},
-	{errTooEarly, http.StatusTooEarly, "too_early", "Send the request again when the TLS handshake is complete.", 0},
-	{gateway.ErrRateLimited, http.StatusTooManyRequests, "rate_limited", "There are too many logins; wait before the next one.", time.Second},
-	{provider.ErrRateLimited, http.StatusTooManyRequests, "rate_limited", "This user logs in too often; wait before the next login.", time.Minute},
-	{provider.ErrMisconfigured, http.StatusBadGateway, "gateway_misconfigured", "WeChat refuses the gateway's configuration; its operator has to act.", 0},
-	{provider.ErrBadAnswer, http.StatusBadGateway, "wechat_error", "WeChat's answer cannot be used.", 0},
-	{gateway.ErrWeChatPaused, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, time.Second},
-	{provider.ErrQuota, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, 10 * time.Minute},
-	{provider.ErrTimeout, http.StatusGatewayTimeout, "wechat_timeout", "WeChat did not answer in time; call wx.login again.", 0},
-	{provider.ErrUnavailable, http.StatusServiceUnavailable, "wechat_unavailable", wechatUnavailableMessage, time.Second},
-	{gateway.ErrStoreUnavailable, http.StatusServiceUnavailable, "store_unavailable", "Sessions cannot be looked up now; keep the token and try again.", time.Second},
-	{context.Canceled, statusClientClosed, "client_closed", internalMessage, 0},
+	{err: gateway.ErrInvalidRequest, status: http.StatusBadRequest, code: CodeInvalidRequest}, // its own words
+	{err: errBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body has to be one JSON object such as {\"code\":\"…\"}."},
+	{err: errSlowBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body did not arrive in time."},
+	{err: errTwoCredentials, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The request carries more than one token."},
+	{err: errCrossSite, status: http.StatusForbidden, code: CodeCrossSite, message: "The request comes from another site."},
+	{err: errNoToken, status: http.StatusUnauthorized, code: CodeLoginRequired, message: loginRequiredMessage},
+	{err: gateway.ErrLoginRequired, status: http.StatusUnauthorized, code: CodeLoginRequired, message: loginRequiredMessage},
+	{err: gateway.ErrSessionExpired, status: http.StatusUnauthorized, code: CodeSessionExpired, message: "The token or its session is too old; log in again."},
+	{err: gateway.ErrSessionEnded, status: http.StatusUnauthorized, code: CodeSessionEnded, message: "The session was ended; log in again."},
+	{err: gateway.ErrCodeUsed, status: http.StatusUnauthorized, code: CodeCodeUsed, message: codeUsedMessage},
+	{err: provider.ErrCodeUsed, status: http.StatusUnauthorized, code: CodeCodeUsed, message: codeUsedMessage},
+	{err: provider.ErrCodeRejected, status: http.StatusUnauthorized, code: CodeCodeRejected, message: "WeChat does not accept this code; call wx.login again."},
+	{err: provider.ErrUserBlocked, status: http.StatusForbidden, code: CodeUserBlocked, message: "WeChat has blocked the login of this user."},
+	{err: gateway.ErrUserDenied, status: http.StatusForbidden, code: CodeUserBlocked, message: "This user may not log in now."},
+	{err: errNotFound, status: http.StatusNotFound, code: CodeNotFound, message: "There is no such gateway route."},
+	{err: errMethodNotAllowed, status: http.StatusMethodNotAllowed, code: CodeMethodNotAllowed, message: "This method is not allowed here."},
+	{err: errBodyTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "The body is larger than 4 KiB."},
+	{err: errMediaType, status: http.StatusUnsupportedMediaType, code: CodeUnsupportedMediaType, message: "Send the body as application/json in UTF-8, not compressed."},
+	{err: errTooEarly, status: http.StatusTooEarly, code: CodeTooEarly, message: "Send the request again when the TLS handshake is complete."},
+	{err: gateway.ErrRateLimited, status: http.StatusTooManyRequests, code: CodeRateLimited, message: "There are too many logins; wait before the next one.", retryAfter: time.Second},
+	{err: provider.ErrRateLimited, status: http.StatusTooManyRequests, code: CodeRateLimited, message: "This user logs in too often; wait before the next login.", retryAfter: time.Minute},
+	{err: provider.ErrMisconfigured, status: http.StatusBadGateway, code: CodeGatewayMisconfigured, message: "WeChat refuses the gateway's configuration; its operator has to act."},
+	{err: provider.ErrBadAnswer, status: http.StatusBadGateway, code: CodeWeChatError, message: "WeChat's answer cannot be used."},
+	{err: gateway.ErrWeChatPaused, status: http.StatusServiceUnavailable, code: CodeWeChatUnavailable, message: wechatUnavailableMessage, retryAfter: time.Second},
+	{err: provider.ErrQuota, status: http.StatusServiceUnavailable, code: CodeWeChatUnavailable, message: wechatUnavailableMessage, retryAfter: 10 * time.Minute},
+	{err: provider.ErrTimeout, status: http.StatusGatewayTimeout, code: CodeWeChatTimeout, message: "WeChat did not answer in time; call wx.login again."},
+	{err: provider.ErrUnavailable, status: http.StatusServiceUnavailable, code: CodeWeChatUnavailable, message: wechatUnavailableMessage, retryAfter: time.Second},
+	{err: gateway.ErrStoreUnavailable, status: http.StatusServiceUnavailable, code: CodeStoreUnavailable, message: "Sessions cannot be looked up now; keep the token and try again.", retryAfter: time.Second},
+	{err: context.Canceled, status: statusClientClosed, code: CodeClientClosed, message: internalMessage},
 }
 
 const (
@@ -83,7 +85,7 @@ const (
 	statusClientClosed = 499
 )
 
-var internalError = refusal{status: http.StatusInternalServerError, code: "internal_error", message: internalMessage}
+var internalError = refusal{status: http.StatusInternalServerError, code: CodeInternalError, message: internalMessage}
 
 func refusalFor(err error) refusal {
 	for _, r := range refusals {
@@ -111,7 +113,8 @@ func sentence(text string) string {
 	if text == "" {
 		return "The request is not valid."
 	}
-	return string(text[0]-'a'+'A') + text[1:] + "."
+	first, size := utf8.DecodeRuneInString(text) // it may be a capital already, as in AppID
+	return string(unicode.ToUpper(first)) + text[size:] + "."
 }
 
 // writeRefusal writes the JSON of a refusal.

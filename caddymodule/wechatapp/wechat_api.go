@@ -166,17 +166,17 @@ func (a *API) resolveApps() ([]string, error) {
 
 // apiRefusals is the table for wechat_api, in front of the common one.
 var apiRefusals = []refusal{
-	{errCaller, http.StatusForbidden, "caller_not_allowed", "This address may not call WeChat's API here.", 0},
-	{crosssite.ErrPage, http.StatusForbidden, "caller_not_allowed", "Programs may call here, web pages may not.", 0},
-	{crosssite.ErrHost, http.StatusForbidden, "caller_not_allowed", "The Host header is not one of this site; use its address or " + apiHost + ".", 0},
-	{openapi.ErrPath, http.StatusForbidden, "path_not_allowed", "This path may not be called here.", 0},
-	{openapi.ErrUnsupported, http.StatusNotImplemented, "not_implemented", "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs.", 0},
-	{openapi.ErrUnknownApp, http.StatusBadRequest, "unknown_app", "from_appid names an app that may not be used here.", 0},
-	{openapi.ErrBody, http.StatusBadRequest, "invalid_request", "The body cannot be read.", 0},
-	{openapi.ErrSlowBody, http.StatusBadRequest, "invalid_request", "The body did not arrive in time.", 0},
-	{openapi.ErrBusy, http.StatusServiceUnavailable, "gateway_busy", "Too many bodies without a Content-Length are being sent; try again, or send one.", time.Second},
-	{openapi.ErrTooLarge, http.StatusRequestEntityTooLarge, "body_too_large", "A body this large needs a Content-Length.", 0},
-	{openapi.ErrTokenRefused, http.StatusBadGateway, "token_refused", "WeChat refuses the access_token that it has just handed out.", 0},
+	{err: errCaller, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "This address may not call WeChat's API here."},
+	{err: crosssite.ErrPage, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "Programs may call here, web pages may not."},
+	{err: crosssite.ErrHost, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "The Host header is not one of this site; use its address or " + apiHost + "."},
+	{err: openapi.ErrPath, status: http.StatusForbidden, code: CodePathNotAllowed, message: "This path may not be called here."},
+	{err: openapi.ErrUnsupported, status: http.StatusNotImplemented, code: CodeNotImplemented, message: "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs."},
+	{err: openapi.ErrUnknownApp, status: http.StatusBadRequest, code: CodeUnknownApp, message: "from_appid names an app that may not be used here."},
+	{err: openapi.ErrBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body cannot be read."},
+	{err: openapi.ErrSlowBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body did not arrive in time."},
+	{err: openapi.ErrBusy, status: http.StatusServiceUnavailable, code: CodeGatewayBusy, message: "Too many bodies without a Content-Length are being sent; try again, or send one.", retryAfter: time.Second},
+	{err: openapi.ErrTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body this large needs a Content-Length."},
+	{err: openapi.ErrTokenRefused, status: http.StatusBadGateway, code: CodeTokenRefused, message: "WeChat refuses the access_token that it has just handed out."},
 }
 
 func apiRefusal(err error) refusal {
