@@ -44,7 +44,7 @@ export default [
     rules
   },
   {
-    files: ['build.js', 'test/**', 'e2e/**', 'tools/*.js', 'platforms/{builds.test,miniprogram}.js'],
+    files: ['build.js', 'test/**', 'e2e/**', 'tools/*.js', 'platforms/{builds.test,miniprogram,types.test}.js'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },
     rules
   },

@@ -34,7 +34,8 @@ interface CommonOptions {
 /** The options of wx.request, uni.request and Taro.request. */
 export interface RequestOptions extends CommonOptions, Callbacks {
   data?: any
-  method?: 'OPTIONS' | 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'TRACE' | 'CONNECT'
+  /** `PATCH` is for platforms that have it; WeChat has not. */
+  method?: 'PATCH' | 'OPTIONS' | 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'TRACE' | 'CONNECT'
   dataType?: string
   responseType?: string
   enableCache?: boolean
@@ -59,7 +60,7 @@ export interface RequestOptions extends CommonOptions, Callbacks {
   cache?: string
   retryTimes?: number
   jsonp?: boolean | string
-  jsonpCache?: boolean
+  jsonpCache?: boolean | string
   tls?: any
 }
 

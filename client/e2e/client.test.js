@@ -84,6 +84,26 @@ test('client and gateway', async (t) => {
     }
   })
 
+  await t.test('an app that refuses in the words of the gateway gets a POST once', async () => {
+    const { wx, client } = await setUp()
+    const before = env.seen.length
+    const res = await client.request({ url: '/refuse', method: 'POST', data: { pay: 1 } })
+    assert.equal(res.statusCode, 401)
+    assert.equal(res.data.error, 'login_required')
+    const file = await client.uploadFile({ url: '/refuse', filePath: 'x', name: 'file' })
+    assert.equal(file.statusCode, 401)
+    assert.equal(env.seen.length, before + 2)
+    assert.equal(wx.logins, 1)
+  })
+
+  await t.test('cookies of the app pass the gateway both ways', async () => {
+    const { wx } = await setUp()
+    const client = createClient({ baseURL: env.gateway, wx, cookies: true })
+    await client.request({ url: '/json/cookie' })
+    assert.equal((await client.request({ url: '/json/a' })).data.headers.cookie, 'sid=1; kept=2')
+    assert.equal((await client.request({ url: '/jsonp' })).data.headers.cookie, 'kept=2')
+  })
+
   await t.test('logout, and guests', async () => {
     const { client } = await setUp()
     const before = await client.session()

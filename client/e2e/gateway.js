@@ -38,7 +38,14 @@ async function startApp() {
       for (let i = 0; i < req.rawHeaders.length; i += 2) headers.push([req.rawHeaders[i], req.rawHeaders[i + 1]])
       const body = Buffer.concat(chunks)
       seen.push({ method: req.method, url: req.url, headers, body })
-      if (req.url.startsWith('/json')) {
+      if (req.url.startsWith('/refuse')) {
+        // An app that refuses in the gateway's words, and claims its mark.
+        const marks = { 'X-WeChat-Gateway': 'login_required', x_wechat_gateway: 'login_required' }
+        res.writeHead(401, Object.assign({ 'Content-Type': 'application/json', 'WWW-Authenticate': 'Bearer' }, marks))
+        res.end(JSON.stringify({ error: 'login_required' }))
+      } else if (req.url.startsWith('/json')) {
+        if (req.url.startsWith('/json/cookie'))
+          res.setHeader('Set-Cookie', ['sid=1; HttpOnly', 'kept=2; Path=/; Max-Age=60'])
         res.setHeader('Content-Type', 'application/json')
         res.end(JSON.stringify({ headers: req.headers, bytes: body.length }))
       } else {

@@ -97,6 +97,7 @@ function makeWx(env, user) {
         const result = {
           statusCode: res.statusCode,
           header: res.headers,
+          cookies: res.headers['set-cookie'] || [],
           data: read(Buffer.concat(chunks).toString()),
           errMsg: kind + ':ok'
         }

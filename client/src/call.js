@@ -114,7 +114,8 @@ export class Call {
     if (!session || this.over || this.kind !== 'uploadFile' || !this.listeners.has('ProgressUpdate')) return session
     const probe = new Call(this.client, 'request', { url: this.client.prefix + '/session' })
     this.cancel = (err) => probe.stop(err)
-    return probe.promise.then(() => this.session())
+    const go = () => this.session() // a check that gets lost is no reason not to try
+    return probe.promise.then(go, go)
   }
 
   send(session) {
