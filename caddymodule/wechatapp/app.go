@@ -26,12 +26,12 @@ func init() {
 	caddy.RegisterModule(App{})
 }
 
-// App is what all sites of a process share: the Mini Programs and their
+// App is what all sites of a process share: the accounts and their
 // secrets, the connection to WeChat, the sessions and the keys that sign
 // tokens. Sites use it through the `wechat_auth` handler.
 type App struct {
-	// The Mini Programs whose users can log in.
-	Apps []*MiniProgram `json:"app,omitempty"`
+	// The accounts whose users can log in.
+	Apps []*Account `json:"app,omitempty"`
 
 	// How long logins last.
 	Session *SessionSettings `json:"session,omitempty"`
@@ -71,20 +71,26 @@ type App struct {
 	// Default: none
 	APIProxy string `json:"api_proxy,omitempty"`
 
+	// Where browsers log in, as scheme://host[:port]. Plain http is accepted for
+	// loopback only, for a simulator.
+	// Default: `https://open.weixin.qq.com`
+	AuthorizeBase string `json:"authorize_base,omitempty"`
+
 	// How many logins one client address may try. Generous by default, because
 	// whole towns share one mobile carrier's address. IPv6 clients are counted
 	// by their /64.
 	LoginLimit *LoginLimit `json:"login_limit,omitempty"`
 
-	ctx     caddy.Context
-	logger  *zap.Logger
-	apps    map[string]provider.Account
-	order   []string
-	client  *wechat.Client
-	store   storeModule
-	keys    *keyring.Ring
-	gateway *gateway.Gateway
-	state   *pooledState // set while Cleanup has the pooled state to release
+	ctx       caddy.Context
+	logger    *zap.Logger
+	apps      map[string]provider.Account
+	order     []string
+	client    *wechat.Client
+	providers providers
+	store     storeModule
+	keys      *keyring.Ring
+	gateway   *gateway.Gateway
+	state     *pooledState // set while Cleanup has the pooled state to release
 
 	assertions *assertionKeys
 	owners     map[string]*openapi.Owner
@@ -101,18 +107,6 @@ type App struct {
 // CaddyModule returns the Caddy module information.
 func (App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "wechat", New: func() caddy.Module { return new(App) }}
-}
-
-// MiniProgram is one app of the WeChat platform.
-type MiniProgram struct {
-	// The AppID, as in the Mini Program's console: `wx` and 16 hex digits.
-	AppID string `json:"appid,omitempty"`
-
-	// The AppSecret, as a placeholder: `{env.WECHAT_SECRET}` or
-	// `{file./path/to/secret}`. It is resolved when the configuration loads and
-	// shown nowhere. A secret written out here works, but ends up in every copy
-	// of the configuration, so it is warned about.
-	Secret string `json:"secret,omitempty"`
 }
 
 // SessionSettings say how long logins last.
@@ -202,14 +196,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.journal = newJournal(a.observer, a.logger, a.order)
 	a.health = &health{app: a}
 	a.storage = a.newStorageWatch()
+	a.providers = newProviders(a.client, a.AuthorizeBase, a.observer.metrics)
 	a.gateway = gateway.New(gateway.Config{
-		Apps:          a.apps,
+		Accounts:      a.apps,
 		TokenLifetime: time.Duration(a.Session.TokenLifetime),
 		MaxLifetime:   time.Duration(a.Session.MaxLifetime),
 		MaxPerUser:    a.Session.MaxPerUser,
 		LoginLimit:    a.LoginLimit.limit(),
 		Grace:         a.store.grace(),
-		WeChat:        observedWeChat{a.client, a.observer.metrics},
+		Provider:      a.providers,
 		Store:         a.store.sessions(),
 		Keys:          a.keys.Current,
 		State:         a.state.State,
@@ -234,6 +229,7 @@ func (a *App) setDefaults() {
 	if len(a.API) == 0 {
 		a.API = wechat.DefaultBases
 	}
+	setDefault(&a.AuthorizeBase, wechat.DefaultAuthorizeBase)
 	if a.LoginLimit == nil {
 		a.LoginLimit = new(LoginLimit)
 	}
@@ -263,7 +259,15 @@ func (a *App) check() error {
 		keyRotationBounds.check("key_rotation", time.Duration(a.KeyRotation)),
 		apiTimeoutBounds.check("api_timeout", time.Duration(a.APITimeout)),
 		a.LoginLimit.check(),
+		a.checkAuthorizeBase(),
 	)
+}
+
+func (a *App) checkAuthorizeBase() error {
+	if err := wechat.CheckAuthorizeBase(a.AuthorizeBase); err != nil {
+		return fmt.Errorf("authorize_base: %q %w", a.AuthorizeBase, err)
+	}
+	return nil
 }
 
 func (s *SessionSettings) setDefaults() {
@@ -289,32 +293,6 @@ func (s *SessionSettings) check() error {
 func (l *LoginLimit) check() error {
 	if err := cmp.Or(attemptsBounds.check("login_limit", l.Attempts), windowBounds.check("login_limit: window", time.Duration(l.Window))); err != nil {
 		return fmt.Errorf("%w; `off` switches the limit off", err)
-	}
-	return nil
-}
-
-// resolveApps turns the configured apps and placeholders into what the core
-// works with.
-func (a *App) resolveApps() error {
-	a.apps = make(map[string]provider.Account, len(a.Apps))
-	for _, m := range a.Apps {
-		id, err := m.appID()
-		if err != nil {
-			return err
-		}
-		if _, taken := a.apps[id]; taken {
-			return fmt.Errorf("app %s is configured twice%s", id, position("app", m.AppID))
-		}
-		secret, err := settingAppSecret.resolve(m.Secret)
-		if err != nil {
-			return fmt.Errorf("app %s: the secret %w%s", id, err, position("app", m.AppID))
-		}
-		settingAppSecret.warnIfWrittenOut(a.logger, m.Secret, zap.String("app", id))
-		if oddAppSecret(secret) {
-			a.logger.Warn("the AppSecret is not 32 hex digits, as WeChat makes them; look whether it was copied whole", zap.String("app", id))
-		}
-		a.apps[id] = provider.Account{ID: id, Secret: secret}
-		a.order = append(a.order, id)
 	}
 	return nil
 }

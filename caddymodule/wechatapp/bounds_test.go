@@ -30,7 +30,7 @@ func row[T int | time.Duration](field string, b bounds[T], text string, load fun
 }
 
 func appWith(set func(a *App)) error {
-	app := &App{Apps: []*MiniProgram{{}}, Session: new(SessionSettings), LoginLimit: new(LoginLimit)}
+	app := &App{Apps: []*Account{{}}, Session: new(SessionSettings), LoginLimit: new(LoginLimit)}
 	set(app)
 	app.setDefaults()
 	return app.check()
@@ -124,7 +124,7 @@ func TestF6NumbersAndTimesHaveBounds(t *testing.T) {
 // configured are the types that a configuration is read into.
 var configured = []any{
 	App{},
-	MiniProgram{},
+	Account{},
 	SessionSettings{},
 	LoginLimit{},
 	MemoryStore{},

@@ -31,7 +31,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 // UnmarshalCaddyfile sets up the app from the global option:
 //
 //	wechat {
-//		app <appid> <secret>
+//		app <appid> <secret> [mini_program | official_account | website | mobile] {
+//			unionid followers
+//		}
 //		session {
 //			token_lifetime <duration>
 //			max_lifetime   <duration>
@@ -43,6 +45,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		api <base-url>...
 //		api_timeout <duration>
 //		api_proxy   <url>
+//		authorize_base <base-url>
 //		login_limit <attempts> <window> | off
 //	}
 //
@@ -73,7 +76,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "app":
-		return a.unmarshalMiniProgram(d)
+		return a.unmarshalAccount(d)
 	case "session":
 		a.Session = new(SessionSettings)
 		return a.Session.unmarshalCaddyfile(d)
@@ -89,37 +92,19 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return parseDuration(d, &a.APITimeout, apiTimeoutBounds)
 	case "api_proxy":
 		return parseSecret(d, settingAPIProxy, &a.APIProxy)
+	case "authorize_base":
+		if err := parseString(d, &a.AuthorizeBase); err != nil {
+			return err
+		}
+		if err := a.checkAuthorizeBase(); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
 	case "login_limit":
 		a.LoginLimit = new(LoginLimit)
 		return a.LoginLimit.unmarshalCaddyfile(d)
 	}
 	return d.Errf("wechat: unrecognized option %q", option)
-}
-
-func (a *App) unmarshalMiniProgram(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 {
-		return d.Err("app: needs an AppID and a secret: app <appid> {env.WECHAT_SECRET}")
-	}
-	m := &MiniProgram{AppID: args[0], Secret: args[1]}
-	switch {
-	case m.AppID == "":
-		return d.Err("app: the AppID is empty")
-	case checkAppIDText(m.AppID) != nil:
-		return d.Errf("app: the AppID %v", checkAppIDText(m.AppID))
-	case m.Secret == "":
-		return d.Errf("app %s: the secret is empty", m.AppID)
-	case settingAppSecret.checkText(m.Secret) != nil:
-		return d.Errf("app %s: the secret %v", m.AppID, settingAppSecret.checkText(m.Secret))
-	}
-	for _, other := range a.Apps {
-		if other.AppID == m.AppID {
-			return d.Errf("app %s is configured twice", m.AppID)
-		}
-	}
-	rememberPosition(d, "app", m.AppID)
-	a.Apps = append(a.Apps, m)
-	return nil
 }
 
 func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {

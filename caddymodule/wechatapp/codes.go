@@ -10,6 +10,7 @@ const (
 	CodeCodeRejected         = "code_rejected"
 	CodeCodeUsed             = "code_used"
 	CodeUserBlocked          = "user_blocked"
+	CodeSnapshotUser         = "snapshot_user"
 	CodeCrossSite            = "cross_site"
 	CodeNotFound             = "not_found"
 	CodeMethodNotAllowed     = "method_not_allowed"

@@ -72,16 +72,17 @@ type Handler struct {
 	// Default: false
 	ForwardToken bool `json:"forward_token,omitempty"`
 
-	app     *App
-	gateway *gateway.Gateway
-	apps    gateway.Apps
-	guard   *identity.Guard
-	cloud   *identity.CloudHosting // nil for the default headers
-	carrier carrier
-	site    *siteCheck
-	prefix  string // folded
-	routes  map[string]route
-	logger  *zap.Logger
+	app       *App
+	gateway   *gateway.Gateway
+	apps      gateway.Apps
+	loginApps gateway.Apps // those of which clients post codes
+	guard     *identity.Guard
+	cloud     *identity.CloudHosting // nil for the default headers
+	carrier   carrier
+	site      *siteCheck
+	prefix    string // folded
+	routes    map[string]route
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -104,6 +105,11 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.gateway = h.app.gateway
 	if h.apps, err = h.resolveApps(); err != nil {
 		return err
+	}
+	for _, id := range h.apps {
+		if h.app.providers.postsCodes(h.app.apps[id].Kind) {
+			h.loginApps = append(h.loginApps, id)
+		}
 	}
 	if h.carrier, err = h.Token.carrier(); err != nil {
 		return err

@@ -40,6 +40,7 @@ const (
 	outcomeAnonymous     = "anonymous"
 	outcomeRefused       = "refused:" // and the code
 	endpointCode2Session = "code2session"
+	endpointOAuth2       = "oauth2_access_token"
 )
 
 func newCounter(name, help string, labels ...string) *prometheus.CounterVec {

@@ -13,8 +13,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
-	"github.com/caddy-wechat/gateway/internal/gateway"
-	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
@@ -82,21 +80,6 @@ func (o *observer) BreakerChanged(appID string, open bool) {
 	}
 	o.logger.Info("calls of WeChat succeed again", zap.String("app", appID))
 	o.emit(eventBreakerClose, map[string]any{"app": appID})
-}
-
-// observedWeChat measures and traces calls of WeChat.
-type observedWeChat struct {
-	gateway.CodeExchanger
-	metrics *metrics
-}
-
-// Code2Session implements gateway.CodeExchanger.
-func (w observedWeChat) Code2Session(ctx context.Context, app provider.Account, code string) (user provider.User, err error) {
-	err = w.metrics.observe(ctx, endpointCode2Session, app.ID, func(ctx context.Context) error {
-		user, err = w.CodeExchanger.Code2Session(ctx, app, code)
-		return err
-	})
-	return user, err
 }
 
 // observe runs a call of WeChat in a span of its own, and counts it.

@@ -217,7 +217,7 @@ func TestEventsNameNobody(t *testing.T) {
 // exchanger is a WeChat that fails.
 type exchanger struct{ err error }
 
-func (e exchanger) Code2Session(context.Context, provider.Account, string) (provider.User, error) {
+func (e exchanger) Exchange(context.Context, provider.Account, provider.Proof) (provider.User, error) {
 	return provider.User{}, e.err
 }
 
@@ -229,8 +229,9 @@ func TestWeChatCallIsAChildSpan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failing := observedWeChat{exchanger{&wechat.APIError{Code: 40029, RID: "6700abcd"}}, m}
-	if _, err := failing.Code2Session(ctx, provider.Account{ID: testApp}, "the-code"); err == nil {
+	failing := providers{map[provider.Kind]provider.Provider{provider.MiniProgram: exchanger{&wechat.APIError{Code: 40029, RID: "6700abcd"}}}, m}
+	account := provider.Account{ID: testApp, Kind: provider.MiniProgram}
+	if _, err := failing.Exchange(ctx, account, provider.Proof{Code: "the-code"}); err == nil {
 		t.Fatal("no error")
 	}
 	parent.End()
@@ -245,7 +246,7 @@ func TestWeChatCallIsAChildSpan(t *testing.T) {
 	if attributes != "wechat.app="+testApp+" wechat.errcode=40029 wechat.rid=6700abcd " {
 		t.Errorf("attributes %s", attributes)
 	}
-	if _, err := failing.Code2Session(t.Context(), provider.Account{ID: testApp}, "the-code"); err == nil || len(spans.Ended()) != 2 {
+	if _, err := failing.Exchange(t.Context(), account, provider.Proof{Code: "the-code"}); err == nil || len(spans.Ended()) != 2 {
 		t.Error("a span without a request's span")
 	}
 }

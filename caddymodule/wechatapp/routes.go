@@ -105,10 +105,10 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 	var grant gateway.Grant
 	if err == nil {
 		req.Client = clientAddr(r)
-		grant, err = h.gateway.Login(r.Context(), req, h.apps)
+		grant, err = h.gateway.Login(r.Context(), req, h.loginApps)
 	}
-	if req.AppID == "" && len(h.apps) == 1 {
-		req.AppID = h.apps[0]
+	if req.AppID == "" && len(h.loginApps) == 1 {
+		req.AppID = h.loginApps[0]
 	}
 	if err != nil {
 		refusal := refusalFor(err)

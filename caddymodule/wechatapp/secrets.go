@@ -162,7 +162,7 @@ func literalBraces(text string) bool {
 	return strings.HasPrefix(text, "{") && strings.Index(text, "}") == len(text)-1
 }
 
-func (m *MiniProgram) appID() (string, error) { return resolveAppID("app", m.AppID) }
+func (m *Account) appID() (string, error) { return resolveAppID("app", m.AppID) }
 
 // resolveAppID returns the AppID that a setting names.
 func resolveAppID(setting, text string) (string, error) {

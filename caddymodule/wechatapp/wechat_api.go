@@ -145,7 +145,7 @@ func (a *API) resolveApps() ([]string, error) {
 			return nil, fmt.Errorf("wechat_api: %d apps are configured, name those of this site, the default one first: wechat_api <appid>...: %s",
 				len(a.app.order), strings.Join(a.app.order, " "))
 		}
-		return a.app.order, nil
+		return a.app.order, a.checkKind(a.app.order[0])
 	}
 	var ids []string
 	for _, text := range a.AppIDs {
@@ -159,9 +159,20 @@ func (a *API) resolveApps() ([]string, error) {
 		if slices.Contains(ids, id) {
 			return nil, fmt.Errorf("wechat_api: app %s is named twice", id)
 		}
+		if err := a.checkKind(id); err != nil {
+			return nil, err
+		}
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// checkKind refuses accounts without an access_token.
+func (a *API) checkKind(appID string) error {
+	if kind := a.app.apps[appID].Kind; !kinds[kind].accessToken {
+		return fmt.Errorf("wechat_api: app %s is of kind %s, for which WeChat has no access_token", appID, kind)
+	}
+	return nil
 }
 
 // apiRefusals is the table for wechat_api, in front of the common one.

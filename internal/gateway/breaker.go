@@ -44,7 +44,7 @@ const (
 )
 
 // allow returns the function to report the outcome of a call to, or
-// ErrWeChatPaused and when to come back.
+// ErrPaused and when to come back.
 func (b *breaker) allow() (done func(error) change, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,7 +52,7 @@ func (b *breaker) allow() (done func(error) change, err error) {
 	probing := circuit.State() == gobreaker.StateHalfOpen
 	report, err := circuit.Allow()
 	if err != nil {
-		return nil, retryAfter(ErrWeChatPaused, time.Until(b.until))
+		return nil, retryAfter(ErrPaused, time.Until(b.until))
 	}
 	return func(outcome error) change { return b.report(circuit, probing, report, outcome) }, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
@@ -33,12 +34,12 @@ type BrowserLogin struct {
 // Within session.ReplyLifetime the same state has the same answer again, as long as
 // the session lives.
 //
-// Errors are ErrStateUsed, ErrSnapshot and those of Login.
+// Errors are ErrStateUsed and those of Login.
 func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, error) {
 	if !isToken(req.Code, 1, maxCodeLength) {
 		return Grant{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)
 	}
-	if _, known := g.Apps[req.AppID]; !known {
+	if _, known := g.Accounts[req.AppID]; !known {
 		return Grant{}, ErrStateUsed // of a configuration that is over
 	}
 	if g.LoginLimit.Events > 0 {
@@ -140,9 +141,9 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 		g.Observer.CodeRepeated(req.AppID)
 		return Grant{}, ErrCodeUsed
 	}
-	var who Visitor
+	var who provider.User
 	err = g.ask(ctx, req.AppID, func() (err error) {
-		who, err = g.Browsers.Visitor(ctx, g.Apps[req.AppID], req.Code, req.Scope)
+		who, err = g.Provider.Exchange(ctx, g.Accounts[req.AppID], provider.Proof{Code: req.Code, Scope: req.Scope})
 		return err
 	})
 	if neverLeft(err) {
@@ -153,11 +154,8 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 	}
 	// The state gives the answer again; the code alone gives nobody anything.
 	_ = g.Store.SettleCode(ctx, code, session.Reply{})
-	switch {
-	case err != nil:
+	if err != nil {
 		return Grant{}, err
-	case who.Snapshot:
-		return Grant{}, ErrSnapshot
 	}
 	return g.begin(ctx, entrance{
 		user:     identity.User{AppID: req.AppID, OpenID: who.OpenID, UnionID: who.UnionID},

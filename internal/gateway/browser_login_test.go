@@ -13,21 +13,21 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
-// fakeBrowsers is a BrowserExchanger whose answers a test decides.
+// fakeBrowsers is a Provider whose answers a test decides.
 type fakeBrowsers struct {
 	calls  atomic.Int32
-	answer func(code string) (Visitor, error)
+	answer func(code string) (provider.User, error)
 }
 
-func (f *fakeBrowsers) Visitor(_ context.Context, _ provider.Account, code, _ string) (Visitor, error) {
+func (f *fakeBrowsers) Exchange(_ context.Context, _ provider.Account, p provider.Proof) (provider.User, error) {
 	f.calls.Add(1)
 	if f.answer != nil {
-		return f.answer(code)
+		return f.answer(p.Code)
 	}
-	return Visitor{OpenID: openID, Silent: true}, nil
+	return provider.User{OpenID: openID, Silent: true}, nil
 }
 
-func withBrowsers(f *fakeBrowsers) func(*Config) { return func(c *Config) { c.Browsers = f } }
+func withBrowsers(f *fakeBrowsers) func(*Config) { return func(c *Config) { c.Provider = f } }
 
 func returning(state, code string) BrowserLogin {
 	return BrowserLogin{AppID: appA, Scope: "snsapi_base", State: state, Code: code, Client: client, Lifetime: 24 * time.Hour}
@@ -56,9 +56,9 @@ func TestBrowserLoginLastsItsLifetime(t *testing.T) {
 func TestB16OneStateMakesOneSession(t *testing.T) {
 	fake := new(fakeBrowsers)
 	release := make(chan struct{})
-	fake.answer = func(string) (Visitor, error) {
+	fake.answer = func(string) (provider.User, error) {
 		<-release
-		return Visitor{OpenID: openID, Silent: true}, nil
+		return provider.User{OpenID: openID, Silent: true}, nil
 	}
 	w := newWorld(t, withBrowsers(fake))
 	other := newWorld(t, withBrowsers(fake), func(c *Config) { c.Store = w.store }) // another node
@@ -149,10 +149,10 @@ func TestB16CodeOfAnotherStateIsUsed(t *testing.T) {
 
 // WeChat's snapshot of a page has an invented user (B8).
 func TestB8SnapshotUsersHaveNoSession(t *testing.T) {
-	fake := &fakeBrowsers{answer: func(string) (Visitor, error) { return Visitor{OpenID: openID, Snapshot: true}, nil }}
+	fake := &fakeBrowsers{answer: func(string) (provider.User, error) { return provider.User{}, provider.ErrSnapshotUser }}
 	w := newWorld(t, withBrowsers(fake))
 	for range 2 {
-		if grant, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); !errors.Is(err, ErrSnapshot) || grant.Token != "" {
+		if grant, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); !errors.Is(err, provider.ErrSnapshotUser) || grant.Token != "" {
 			t.Errorf("%+v, %v", grant, err)
 		}
 	}
@@ -167,11 +167,11 @@ func TestB8SnapshotUsersHaveNoSession(t *testing.T) {
 // What went wrong before WeChat saw the code leaves state and code good.
 func TestStateStaysGoodIfNothingWasSent(t *testing.T) {
 	fail := true
-	fake := &fakeBrowsers{answer: func(string) (Visitor, error) {
+	fake := &fakeBrowsers{answer: func(string) (provider.User, error) {
 		if fail {
-			return Visitor{}, fmt.Errorf("%w: %w", provider.ErrUnavailable, provider.ErrNotSent)
+			return provider.User{}, fmt.Errorf("%w: %w", provider.ErrUnavailable, provider.ErrNotSent)
 		}
-		return Visitor{OpenID: openID}, nil
+		return provider.User{OpenID: openID}, nil
 	}}
 	w := newWorld(t, withBrowsers(fake))
 	w.AllowLifetime(24 * time.Hour)
@@ -211,15 +211,15 @@ func TestBrowserLoginsAreCountedAndChecked(t *testing.T) {
 // A silent login knows no unionid, and takes none away from the sessions that do.
 func TestSilentLoginKeepsTheUnionID(t *testing.T) {
 	const unionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	visitor := Visitor{OpenID: openID, UnionID: unionID}
-	fake := &fakeBrowsers{answer: func(string) (Visitor, error) { return visitor, nil }}
+	visitor := provider.User{OpenID: openID, UnionID: unionID}
+	fake := &fakeBrowsers{answer: func(string) (provider.User, error) { return visitor, nil }}
 	w := newWorld(t, withBrowsers(fake))
 	w.AllowLifetime(24 * time.Hour)
 	consented, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	visitor = Visitor{OpenID: openID, Silent: true}
+	visitor = provider.User{OpenID: openID, Silent: true}
 	silent, err := w.LoginBrowser(t.Context(), returning("state-2", "code-2"))
 	if err != nil || silent.UnionIDChanged {
 		t.Fatal(silent, err)
@@ -229,7 +229,7 @@ func TestSilentLoginKeepsTheUnionID(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, user, err)
 		}
 	}
-	visitor = Visitor{OpenID: openID} // not bound any more
+	visitor = provider.User{OpenID: openID} // not bound any more
 	if gone, err := w.LoginBrowser(t.Context(), returning("state-3", "code-3")); err != nil || !gone.UnionIDChanged {
 		t.Error(gone, err)
 	}

@@ -24,16 +24,13 @@ var (
 	// ErrStateUsed: a browser finished this login before, and what came of it is not
 	// known or over.
 	ErrStateUsed = errors.New("the login of this state is over")
-	// ErrSnapshot: WeChat shows somebody a snapshot of the page, with an invented
-	// user who must never have a session.
-	ErrSnapshot = errors.New("the user sees a snapshot of the page")
 	// ErrUserDenied: an operator lets the user not log in for a time.
 	ErrUserDenied = errors.New("user is denied by the operator")
 	// ErrRateLimited: too many logins from one address, or waiting for WeChat.
 	ErrRateLimited = errors.New("too many logins")
-	// ErrWeChatPaused: calls of WeChat are suspended for this app after WeChat
+	// ErrPaused: calls of WeChat are suspended for this app after WeChat
 	// reported an exhausted quota or failed several times in a row.
-	ErrWeChatPaused = errors.New("calls of WeChat are suspended")
+	ErrPaused = errors.New("calls of WeChat are suspended")
 	// ErrStoreUnavailable: the session store cannot tell.
 	ErrStoreUnavailable = errors.New("sessions cannot be looked up")
 )

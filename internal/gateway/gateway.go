@@ -1,10 +1,9 @@
 // Package gateway holds the use cases: log in with a code, authenticate a
-// request, renew, log out. It knows WeChat, tokens and sessions, and nothing of
-// HTTP servers.
+// request, renew, log out. It knows providers, tokens and sessions, no
+// platform, and nothing of HTTP servers.
 package gateway
 
 import (
-	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -14,30 +13,11 @@ import (
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
-// CodeExchanger asks WeChat who a login code belongs to.
-type CodeExchanger interface {
-	Code2Session(ctx context.Context, app provider.Account, code string) (provider.User, error)
-}
-
-// Visitor is who came back from WeChat to a page.
-type Visitor struct {
-	OpenID, UnionID string
-	// Silent says that the login could not tell a unionid.
-	Silent bool
-	// Snapshot says that the user is an invented one.
-	Snapshot bool
-}
-
-// BrowserExchanger asks WeChat who came back with a code to a page.
-type BrowserExchanger interface {
-	Visitor(ctx context.Context, app provider.Account, code, scope string) (Visitor, error)
-}
-
 // Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
 // are required.
 type Config struct {
-	// Apps are the Mini Programs by AppID.
-	Apps map[string]provider.Account
+	// Accounts by AppID.
+	Accounts map[string]provider.Account
 	// TokenLifetime is how long one token is good, MaxLifetime how long a
 	// session can be renewed. Whole seconds.
 	TokenLifetime, MaxLifetime time.Duration
@@ -49,8 +29,8 @@ type Config struct {
 	// (session.ErrAway). Zero: none pass.
 	Grace time.Duration
 
-	WeChat   CodeExchanger
-	Browsers BrowserExchanger
+	// Provider exchanges codes, by the account's kind.
+	Provider provider.Provider
 	Store    session.Store
 	// Keys returns the key ring of the moment; it may change at any time.
 	Keys func() *token.Ring

@@ -30,16 +30,16 @@ var (
 	client = netip.MustParseAddr("192.0.2.1")
 )
 
-// fakeWeChat is a CodeExchanger whose answers a test decides.
+// fakeWeChat is a Provider whose answers a test decides.
 type fakeWeChat struct {
 	calls  atomic.Int32
 	answer func(app provider.Account, code string) (provider.User, error)
 }
 
-func (f *fakeWeChat) Code2Session(_ context.Context, app provider.Account, code string) (provider.User, error) {
+func (f *fakeWeChat) Exchange(_ context.Context, app provider.Account, p provider.Proof) (provider.User, error) {
 	f.calls.Add(1)
 	if f.answer != nil {
-		return f.answer(app, code)
+		return f.answer(app, p.Code)
 	}
 	return provider.User{OpenID: openID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg==")}, nil
 }
@@ -103,9 +103,9 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w := &world{wechat: &fakeWeChat{}, store: &failingStore{Store: mem}}
 	ring := testRing(t, 1)
 	c := Config{
-		Apps:          map[string]provider.Account{appA: {ID: appA}, appB: {ID: appB}},
+		Accounts:      map[string]provider.Account{appA: {ID: appA}, appB: {ID: appB}},
 		TokenLifetime: 2 * time.Hour, MaxLifetime: 30 * 24 * time.Hour, MaxPerUser: 2,
-		WeChat: w.wechat, Store: w.store, Keys: func() *token.Ring { return ring }, State: NewState(),
+		Provider: w.wechat, Store: w.store, Keys: func() *token.Ring { return ring }, State: NewState(),
 	}
 	for _, f := range change {
 		f(&c)
@@ -543,7 +543,7 @@ func TestBreakerPausesCallsOfOneApp(t *testing.T) {
 				}
 				calls := w.wechat.calls.Load()
 				err := try()
-				if got := errors.Is(err, ErrWeChatPaused); got != tc.wantOpen {
+				if got := errors.Is(err, ErrPaused); got != tc.wantOpen {
 					t.Fatalf("paused %v: %v", got, err)
 				}
 				if !tc.wantOpen {
@@ -562,7 +562,7 @@ func TestBreakerPausesCallsOfOneApp(t *testing.T) {
 				if err := try(); !errors.Is(err, tc.fault) {
 					t.Errorf("no probe after the pause: %v", err)
 				}
-				if err := try(); !errors.Is(err, ErrWeChatPaused) {
+				if err := try(); !errors.Is(err, ErrPaused) {
 					t.Errorf("not paused after a failed probe: %v", err)
 				}
 				w.wechat.answer = nil
@@ -592,11 +592,11 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			if state, until := b.state(); state != "open" || time.Until(until) != want {
 				t.Fatalf("pause of %s: %s until %s", want, state, until)
 			}
-			if _, err := b.allow(); !errors.Is(err, ErrWeChatPaused) {
+			if _, err := b.allow(); !errors.Is(err, ErrPaused) {
 				t.Fatalf("pause of %s: %v", want, err)
 			}
 			time.Sleep(want - time.Millisecond)
-			if _, err := b.allow(); !errors.Is(err, ErrWeChatPaused) {
+			if _, err := b.allow(); !errors.Is(err, ErrPaused) {
 				t.Fatalf("pause of %s is over early", want)
 			}
 			time.Sleep(2 * time.Millisecond)
@@ -607,7 +607,7 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			done(provider.ErrTimeout)
 		}
 		// The client's code never left, so it may be tried again.
-		if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); !errors.Is(err, ErrWeChatPaused) {
+		if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); !errors.Is(err, ErrPaused) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * maxPause)

@@ -45,7 +45,7 @@ const (
 // nonce it was asked for with, for session.ReplyLifetime.
 //
 // Errors are ErrInvalidRequest, ErrCodeUsed, ErrUserDenied, ErrRateLimited,
-// ErrWeChatPaused, ErrStoreUnavailable and those of wechat.Client.Code2Session.
+// ErrPaused, ErrStoreUnavailable and those of [provider.Provider].
 func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant, error) {
 	app, err := g.check(&req, apps)
 	if err != nil {
@@ -89,6 +89,8 @@ func (g *Gateway) check(req *LoginRequest, apps Apps) (provider.Account, error) 
 		return provider.Account{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -, as wx.login gives it", ErrInvalidRequest, maxCodeLength)
 	case req.Nonce != "" && !isToken(req.Nonce, minNonceLength, maxNonceLength):
 		return provider.Account{}, fmt.Errorf("%w: nonce has to be %d to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, minNonceLength, maxNonceLength)
+	case len(apps) == 0:
+		return provider.Account{}, fmt.Errorf("%w: no app of this site logs in with a code that a client posts", ErrInvalidRequest)
 	case req.AppID == "" && len(apps) > 1:
 		return provider.Account{}, fmt.Errorf("%w: this site has several apps, so appid is needed", ErrInvalidRequest)
 	case req.AppID == "":
@@ -96,7 +98,7 @@ func (g *Gateway) check(req *LoginRequest, apps Apps) (provider.Account, error) 
 	case !apps.Has(req.AppID):
 		return provider.Account{}, fmt.Errorf("%w: appid is not one of this site", ErrInvalidRequest)
 	}
-	return g.Apps[req.AppID], nil
+	return g.Accounts[req.AppID], nil
 }
 
 // isToken reports whether s has between shortest and longest characters, all of
@@ -171,14 +173,14 @@ func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim
 func (g *Gateway) exchange(ctx context.Context, app provider.Account, code string) (Grant, error) {
 	var user provider.User
 	err := g.ask(ctx, app.ID, func() (err error) {
-		user, err = g.WeChat.Code2Session(ctx, app, code)
+		user, err = g.Provider.Exchange(ctx, app, provider.Proof{Code: code})
 		return err
 	})
 	if err != nil {
 		return Grant{}, err
 	}
 	return g.begin(ctx, entrance{
-		user: identity.User{AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime,
+		user: identity.User{AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime, silent: user.Silent,
 	})
 }
 
@@ -253,7 +255,7 @@ var refusals = map[string]error{
 	"misconfigured": provider.ErrMisconfigured,
 	"bad_answer":    provider.ErrBadAnswer,
 	"denied":        ErrUserDenied,
-	"snapshot":      ErrSnapshot,
+	"snapshot":      provider.ErrSnapshotUser,
 }
 
 func encodeOutcome(grant Grant, err error) []byte {

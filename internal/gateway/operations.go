@@ -17,7 +17,7 @@ import (
 type Target struct{ AppID, OpenID, SessionID string }
 
 func (g *Gateway) checkTarget(t Target, needsUser bool) error {
-	switch _, known := g.Apps[t.AppID]; {
+	switch _, known := g.Accounts[t.AppID]; {
 	case t.AppID == "":
 		return fmt.Errorf("%w: appid is needed", ErrInvalidRequest)
 	case !known:
@@ -166,7 +166,7 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 	if problem != token.NoProblem && problem != token.Expired {
 		return e
 	}
-	if _, known := g.Apps[claims.User.AppID]; !known {
+	if _, known := g.Accounts[claims.User.AppID]; !known {
 		e.Verdict = VerdictUnknownApp
 		return e
 	}

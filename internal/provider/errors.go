@@ -15,6 +15,9 @@ var (
 	ErrCodeUsed = errors.New("WeChat says the code was used before")
 	// ErrUserBlocked: WeChat rates the user as a high risk and refuses the login.
 	ErrUserBlocked = errors.New("WeChat blocked the user")
+	// ErrSnapshotUser: WeChat shows somebody a snapshot of a page, with an invented
+	// user who must never have a session.
+	ErrSnapshotUser = errors.New("the user sees a snapshot of the page")
 	// ErrRateLimited: this one user logs in too often.
 	ErrRateLimited = errors.New("WeChat limits the rate of this user")
 	// ErrQuota: the account's quota is used up, for hours.
@@ -34,3 +37,12 @@ var (
 	// is still good.
 	ErrNotSent = errors.New("request was not sent")
 )
+
+// Outcomes returns all of the above but [ErrNotSent]: the error of an exchange
+// matches exactly one of them.
+func Outcomes() []error {
+	return []error{
+		ErrCodeRejected, ErrCodeUsed, ErrUserBlocked, ErrSnapshotUser, ErrRateLimited, ErrQuota,
+		ErrUnavailable, ErrTimeout, ErrMisconfigured, ErrBadAnswer,
+	}
+}

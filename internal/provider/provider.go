@@ -14,12 +14,28 @@ type Account struct {
 	// ID names the account, at the platform and everywhere in the gateway.
 	ID     string
 	Secret secret.String
+	// Kind is how users come to it. It says which Provider to ask.
+	Kind Kind
 }
+
+// Kind is a kind of account.
+type Kind string
+
+// The kinds of accounts.
+const (
+	MiniProgram     Kind = "mini_program" // and mini games
+	OfficialAccount Kind = "official_account"
+	Website         Kind = "website"
+	Mobile          Kind = "mobile"
+)
 
 // Proof is what a client brings.
 type Proof struct {
 	// Code was handed to the client by the platform, and works once.
 	Code string
+	// Scope is what the user was asked to agree to, in the platform's words; empty
+	// if the gateway did not ask.
+	Scope string
 }
 
 // User is who a proof belongs to.
@@ -28,6 +44,9 @@ type User struct {
 	OpenID string
 	// UnionID across the accounts of one owner; empty unless the platform tells.
 	UnionID string
+	// Silent says that this login could not tell a UnionID. Without one the user
+	// keeps the one of before.
+	Silent bool
 	// SessionKey signs and decrypts the user's data, if this kind of account has
 	// such a key. It never leaves the gateway.
 	SessionKey secret.String
@@ -39,4 +58,13 @@ type Provider interface {
 	// this package, and [ErrNotSent] in addition while the proof is still good.
 	// When ctx is cancelled it is the error of ctx.
 	Exchange(ctx context.Context, a Account, p Proof) (User, error)
+}
+
+// A Redirecter is a Provider whose logins begin in a browser.
+type Redirecter interface {
+	Provider
+	// AuthorizeURL is where the browser goes to log in. The platform sends it back
+	// to callback, an absolute URL, with state and a code for Exchange. scope is
+	// the one of the [Proof] then; empty for the platform's least.
+	AuthorizeURL(a Account, scope, state, callback string) string
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
@@ -67,4 +68,18 @@ func (a answer) errcode() error {
 	}
 	errmsg, _ := a.text("errmsg")
 	return newAPIError(int(code), errmsg)
+}
+
+// identifiers returns openid, which must be there, and unionid, which may be.
+func (a answer) identifiers() (openID, unionID string, err error) {
+	openID, ok := a.text("openid")
+	if !ok || !identity.ValidID(openID) {
+		return "", "", fmt.Errorf("%w: openid is missing or malformed", provider.ErrBadAnswer)
+	}
+	if _, present := a["unionid"]; present {
+		if unionID, ok = a.text("unionid"); !ok || unionID != "" && !identity.ValidID(unionID) {
+			return "", "", fmt.Errorf("%w: unionid is malformed", provider.ErrBadAnswer)
+		}
+	}
+	return openID, unionID, nil
 }

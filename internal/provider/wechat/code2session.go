@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -15,6 +14,14 @@ import (
 
 // sessionKeyBytes is the length of a session_key, which comes as base64.
 const sessionKeyBytes = 16
+
+// MiniProgram is the [provider.Provider] of Mini Programs and mini games.
+type MiniProgram struct{ *Client }
+
+// Exchange implements [provider.Provider].
+func (m MiniProgram) Exchange(ctx context.Context, a provider.Account, p provider.Proof) (provider.User, error) {
+	return m.Code2Session(ctx, a, p.Code)
+}
 
 // Code2Session exchanges a login code ("小程序登录凭证校验 code2Session"). The
 // error is that of [provider.Provider]; an errcode is an [APIError].
@@ -41,19 +48,13 @@ func parseCode2Session(body []byte) (provider.User, error) {
 		return provider.User{}, err
 	}
 	var user provider.User
-	var ok bool
-	if user.OpenID, ok = a.text("openid"); !ok || !identity.ValidID(user.OpenID) {
-		return provider.User{}, fmt.Errorf("%w: openid is missing or malformed", provider.ErrBadAnswer)
+	if user.OpenID, user.UnionID, err = a.identifiers(); err != nil {
+		return provider.User{}, err
 	}
 	key, ok := a.text("session_key")
 	if decoded, err := base64.StdEncoding.Strict().DecodeString(key); !ok || err != nil || len(decoded) != sessionKeyBytes {
 		return provider.User{}, fmt.Errorf("%w: session_key is missing or malformed", provider.ErrBadAnswer)
 	}
 	user.SessionKey = secret.New(key)
-	if _, present := a["unionid"]; present {
-		if user.UnionID, ok = a.text("unionid"); !ok || user.UnionID != "" && !identity.ValidID(user.UnionID) {
-			return provider.User{}, fmt.Errorf("%w: unionid is malformed", provider.ErrBadAnswer)
-		}
-	}
 	return user, nil
 }

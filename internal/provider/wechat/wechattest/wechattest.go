@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// Server answers GET /sns/jscode2session and POST /cgi-bin/stable_token. The
-// zero value is not usable; call New. It is safe for concurrent use.
+// Server answers GET /sns/jscode2session, GET /sns/oauth2/access_token and POST
+// /cgi-bin/stable_token. The zero value is not usable; call New. It is safe for concurrent use.
 type Server struct {
 	mu      sync.Mutex
 	secrets map[string]string
@@ -29,6 +29,10 @@ type Server struct {
 // User is who a code belongs to. SessionKey defaults to a valid one.
 type User struct {
 	AppID, OpenID, UnionID, SessionKey string
+	// Scope of an OAuth login; none is told if it is empty. Snapshot makes it that
+	// of an invented user.
+	Scope    string
+	Snapshot bool
 }
 
 // Answer is sent instead of the usual one.
@@ -118,6 +122,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		record = func() { s.queries = append(s.queries, query) }
 		usual = func() Answer { return s.exchange(query) }
+	case r.Method == http.MethodGet && r.URL.Path == "/sns/oauth2/access_token":
+		query := r.URL.Query()
+		record = func() { s.queries = append(s.queries, query) }
+		usual = func() Answer { return s.oauth2(query) }
 	case r.Method == http.MethodPost && r.URL.Path == "/cgi-bin/stable_token":
 		form, problem := readTokenForm(r)
 		record = func() { s.forms = append(s.forms, form) }
@@ -167,31 +175,47 @@ func (s *Server) answer(record func(), usual func() Answer) (Answer, <-chan stru
 }
 
 func (s *Server) exchange(query url.Values) Answer {
-	code := query.Get("js_code")
+	user, problem := s.spend(query, "js_code")
+	if problem != nil {
+		return *problem
+	}
+	return asJSON(map[string]any{"openid": user.OpenID, "session_key": user.SessionKey}, user.UnionID)
+}
+
+// spend returns the user of a code, and the answer if there is none.
+func (s *Server) spend(query url.Values, param string) (User, *Answer) {
+	code := query.Get(param)
 	secret, known := s.secrets[query.Get("appid")]
 	user, good := s.codes[code]
+	errcode := 0
 	switch {
 	case query.Get("grant_type") != "authorization_code":
-		return Errcode(40002)
+		errcode = 40002
 	case !known:
-		return Errcode(40013)
+		errcode = 40013
 	case secret != query.Get("secret"):
-		return Errcode(40125)
+		errcode = 40125
 	case code == "":
-		return Errcode(41008)
+		errcode = 41008
 	case s.used[code]:
-		return Errcode(40163)
+		errcode = 40163
 	case !good || user.AppID != "" && user.AppID != query.Get("appid"):
-		return Errcode(40029)
+		errcode = 40029
+	default:
+		s.used[code] = true
+		return user, nil
 	}
-	s.used[code] = true
-	fields := map[string]string{"openid": user.OpenID, "session_key": user.SessionKey}
-	if user.UnionID != "" {
-		fields["unionid"] = user.UnionID
+	answer := Errcode(errcode)
+	return User{}, &answer
+}
+
+func asJSON(fields map[string]any, unionID string) Answer {
+	if unionID != "" {
+		fields["unionid"] = unionID
 	}
 	body, err := json.Marshal(fields)
 	if err != nil {
-		panic(err) // strings always encode
+		panic(err) // strings and integers always encode
 	}
 	return Answer{Body: string(body)}
 }

@@ -1,0 +1,67 @@
+package wechatapp
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-wechat/gateway/internal/provider"
+)
+
+// unmarshalAccount reads one account:
+//
+//	app <appid> <secret> [mini_program | official_account | website | mobile] {
+//		unionid followers
+//	}
+func (a *App) unmarshalAccount(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 || len(args) > 3 {
+		return d.Err("app: needs an AppID and a secret: app <appid> {env.WECHAT_SECRET}")
+	}
+	m := &Account{AppID: args[0], Secret: args[1]}
+	switch {
+	case m.AppID == "":
+		return d.Err("app: the AppID is empty")
+	case checkAppIDText(m.AppID) != nil:
+		return d.Errf("app: the AppID %v", checkAppIDText(m.AppID))
+	case m.Secret == "":
+		return d.Errf("app %s: the secret is empty", m.AppID)
+	case settingAppSecret.checkText(m.Secret) != nil:
+		return d.Errf("app %s: the secret %v", m.AppID, settingAppSecret.checkText(m.Secret))
+	}
+	for _, other := range a.Apps {
+		if other.AppID == m.AppID {
+			return d.Errf("app %s is configured twice", m.AppID)
+		}
+	}
+	if len(args) == 3 {
+		if m.Kind = provider.Kind(args[2]); m.Kind == "" {
+			return d.Errf("app %s: the kind is empty", m.AppID)
+		}
+	}
+	rememberPosition(d, "app", m.AppID)
+	if err := m.unmarshalBlock(d); err != nil {
+		return err
+	}
+	if err := m.check(); err != nil {
+		return d.Errf("app %s: %v", m.AppID, err)
+	}
+	a.Apps = append(a.Apps, m)
+	return nil
+}
+
+func (m *Account) unmarshalBlock(d *caddyfile.Dispenser) error {
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		switch option := d.Val(); option {
+		case "unionid":
+			if err := parseString(d, &m.UnionID); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("app %s: unrecognized option %q", m.AppID, option)
+		}
+	}
+	return nil
+}
