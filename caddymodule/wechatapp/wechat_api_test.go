@@ -397,7 +397,7 @@ func TestG3OnlyNamedAppsAreCalledFor(t *testing.T) {
 		"wechat_api": testApp + " " + otherApp,
 		"wechat_api " + testApp + " wxffffffffffffffff":          "wxffffffffffffffff",
 		"wechat_api " + testApp + " " + otherApp + " " + testApp: "twice",
-		"wechat_api " + testApp + " ?":                           "?",
+		"wechat_api " + testApp + " ?":                           "not an AppID",
 	} {
 		if err := validate(t, fmt.Sprintf(two, line)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", line, err, want)
