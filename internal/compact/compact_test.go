@@ -96,7 +96,7 @@ func TestAFreePlaceCannotBeFreed(t *testing.T) {
 	if slab.Taken(place) || slab.Taken(1<<30) {
 		t.Error("a free place is said to be taken")
 	}
-	if one, two := slab.Take(), slab.Take(); one == two || !slab.Taken(one) || !slab.Taken(two) {
+	if one, two := slab.Take(), slab.Take(); one == two || !slab.Taken(one) || !slab.Taken(two) || slab.Len() != 2 {
 		t.Errorf("places %d and %d", one, two)
 	}
 }

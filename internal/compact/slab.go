@@ -7,6 +7,7 @@ package compact
 
 import (
 	"cmp"
+	"math/bits"
 	"sync/atomic"
 )
 
@@ -83,6 +84,14 @@ func takenBit(place uint32) (word int, bit uint64) {
 func (s *Slab[T]) Taken(place uint32) bool {
 	word, bit := takenBit(place)
 	return word < len(s.taken) && s.taken[word]&bit != 0
+}
+
+// Len is how many places are taken.
+func (s *Slab[T]) Len() (n int) {
+	for _, word := range s.taken {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }
 
 // Give gives a place back. Nobody may look at it any more. A place that is free

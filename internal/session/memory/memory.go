@@ -227,9 +227,7 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 		id: id, kind: kindNumber(login.Kind), whose: whose, user: place, ends: nanoseconds(login.Ends), deadline: s.deadline(login.Ends, now),
 		began: seconds(began.Unix()),
 	})
-	for int(u.sessions) > min(max(maxPerUser, 1), session.MaxPerUser) {
-		s.end(u.oldest)
-	}
+	s.endBeyondCap(u, min(max(maxPerUser, 1), session.MaxPerUser), now)
 	s.endBeyond()
 	return before, nil
 }
@@ -407,6 +405,25 @@ func (s *Store) forget(place uint32, now time.Time) {
 	delete(s.denied, place)
 	delete(s.byUser, u.key)
 	s.users.Give(place)
+}
+
+// endBeyondCap ends sessions of a user, the oldest first, until there are no more than
+// the cap. Those that are over, and only not swept away yet, do not count. The caller
+// holds mu.
+func (s *Store) endBeyondCap(u *user, limit int, now time.Time) {
+	if int(u.sessions) <= limit {
+		return
+	}
+	for place := u.oldest; place != 0; {
+		next := s.lives.At(place).nextOfUser
+		if s.over(s.lives.At(place), now) {
+			s.end(place)
+		}
+		place = next
+	}
+	for int(u.sessions) > limit {
+		s.end(u.oldest)
+	}
 }
 
 func (s *Store) endBeyond() {

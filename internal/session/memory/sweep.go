@@ -59,6 +59,7 @@ func (s *Store) endDenials() {
 	for place := range s.denied {
 		if !s.users.At(place).denied(now) {
 			delete(s.denied, place)
+			s.users.At(place).deniedUntil = 0
 			s.forget(place, now)
 		}
 	}

@@ -61,6 +61,8 @@ var Checks = []Check{
 	{"session with a long name", longNames},
 	{"sessions of a user at the cap", atTheCap},
 	{"times far away", farTimes},
+	{"a change that has begun finishes", changesFinish},
+	{"who leaves takes nobody along", othersGetAnAnswer},
 	{"list has every user with live sessions once", listPages},
 	{"list goes on where its page ended", listGoesOn},
 }

@@ -1,0 +1,444 @@
+package sessiontest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+// Model runs random operations on a store and on plain maps beside it, and compares
+// the two after each.
+type Model struct {
+	// Operations is how many.
+	Operations int
+	// Seed of the choices; a failure repeats with it.
+	Seed uint64
+
+	// What only some stores can do; nil for the others. Pass lets time pass for the
+	// store, and Swept is after which time it has counted what ended by itself.
+	Pass  func(d time.Duration)
+	Swept time.Duration
+	// Reopen stops the store and starts another one from what the first has kept.
+	Reopen func(store session.Store) session.Store
+	// Bound changes how many sessions there can be of all apps.
+	Bound func(store session.Store, sessions int)
+	// Check looks at what the store is made of after each operation.
+	Check func(store session.Store) error
+}
+
+const (
+	modelUsers = 12 // of each app
+	// modelBound is more than a model ever has.
+	modelBound = 2 * modelUsers * session.MaxPerUser
+)
+
+type modelUser struct {
+	unionID     string
+	deniedUntil time.Time
+	sessions    []modelSession // oldest first, over or not
+}
+
+type modelSession struct {
+	ref   session.Ref
+	ends  time.Time
+	began int // order of all
+}
+
+type model struct {
+	Model
+	t      *testing.T
+	store  session.Store
+	random *rand.Rand
+	users  map[[2]string]*modelUser
+	ended  []session.Ref // some of those that must never come back
+	begun  int
+	last   string // what was done last
+}
+
+// Run compares the store with the model. The store is empty at first.
+func (m Model) Run(t *testing.T, store session.Store) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(m.Seed, 1)) //nolint:gosec // choices that can be repeated
+	run := &model{Model: m, t: t, store: store, random: random, users: make(map[[2]string]*modelUser)}
+	steps := run.steps()
+	for n := range m.Operations {
+		step := steps[run.random.IntN(len(steps))]
+		step()
+		if m.Check != nil {
+			if err := m.Check(run.store); err != nil {
+				run.fail("%v", err)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, operation %d: %s", m.Seed, n, run.last)
+		}
+	}
+}
+
+// steps are the operations, the frequent ones more than once.
+func (m *model) steps() (steps []func()) {
+	add := func(times int, step func()) {
+		for range times {
+			steps = append(steps, step)
+		}
+	}
+	add(40, m.put)
+	add(25, m.get)
+	add(15, m.delete)
+	add(5, m.deleteUser)
+	add(5, m.deny)
+	add(5, m.allow)
+	add(4, m.look)
+	add(1, m.endApp)
+	add(1, m.list)
+	if m.Pass != nil {
+		add(8, m.pass)
+	}
+	if m.Reopen != nil {
+		add(1, m.reopen)
+	}
+	if m.Bound != nil {
+		add(1, m.bound)
+	}
+	return steps
+}
+
+func (m *model) fail(format string, args ...any) {
+	m.t.Helper()
+	m.t.Errorf(m.last+": "+format, args...)
+}
+
+func (m *model) anyUser() (app, openID string, u *modelUser) {
+	app = []string{appID, "wxfedcba0987654321"}[m.random.IntN(2)]
+	openID = fmt.Sprintf("o%027d", m.random.IntN(modelUsers))
+	if m.random.IntN(8) == 0 {
+		openID = fmt.Sprintf("o%063d", m.random.IntN(modelUsers)) // longer than any so far
+	}
+	key := [2]string{app, openID}
+	if m.users[key] == nil {
+		m.users[key] = new(modelUser)
+	}
+	return app, openID, m.users[key]
+}
+
+func live(sessions []modelSession) (out []modelSession) {
+	now := time.Now()
+	for _, s := range sessions {
+		if s.ends.After(now) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// end moves sessions to those that have ended, and returns how many were live.
+func (m *model) end(sessions []modelSession) int {
+	for _, s := range sessions {
+		m.ended = append(m.ended, s.ref)
+	}
+	if beyond := len(m.ended) - 200; beyond > 0 {
+		m.ended = slices.Delete(m.ended, 0, beyond)
+	}
+	return len(live(sessions))
+}
+
+// drop ends sessions one by one.
+func (m *model) drop(sessions []modelSession) {
+	m.end(sessions)
+	for _, gone := range sessions {
+		u := m.users[[2]string{gone.ref.AppID, gone.ref.OpenID}]
+		u.sessions = slices.DeleteFunc(u.sessions, func(s modelSession) bool { return s.began == gone.began })
+	}
+}
+
+func (m *model) put() {
+	app, openID, u := m.anyUser()
+	m.begun++
+	lifetime := time.Hour
+	if m.Pass != nil {
+		lifetime = time.Duration(1+m.random.IntN(3)*m.random.IntN(3000)) * time.Second
+	}
+	l := session.Login{
+		Ref:  session.Ref{AppID: app, OpenID: openID, SessionID: fmt.Sprintf("session-%013d", m.begun)},
+		Ends: time.Now().Truncate(time.Second).Add(lifetime), KeepUnionID: m.random.IntN(4) == 0,
+	}
+	if m.random.IntN(3) > 0 {
+		l.UnionID = fmt.Sprintf("u%0*d", []int{27, 63}[m.random.IntN(2)], m.random.IntN(3))
+	}
+	limit := 1 + m.random.IntN(5)
+	m.last = fmt.Sprintf("put %+v, at most %d", l.Ref, limit)
+	before, err := m.store.Put(m.t.Context(), l, limit)
+	if !l.Ends.After(time.Now()) {
+		return // less than a second of it was left
+	}
+	if u.deniedUntil.After(time.Now()) {
+		if !errors.Is(err, session.ErrDenied) {
+			m.fail("the user is denied until %s: %v", u.deniedUntil, err)
+		}
+		m.ended = append(m.ended, l.Ref)
+		return
+	}
+	if err != nil {
+		m.fail("%v", err)
+	}
+	if before != u.unionID && (before != "" || len(live(u.sessions)) > 0) {
+		m.fail("unionid before %q, want %q", before, u.unionID)
+	}
+	if l.UnionID != "" || !l.KeepUnionID {
+		u.unionID = l.UnionID
+	} else {
+		u.unionID = before
+	}
+	u.sessions = append(u.sessions, modelSession{l.Ref, l.Ends, m.begun})
+	if lives := live(u.sessions); len(lives) > limit {
+		m.drop(lives[:len(lives)-limit])
+	}
+	m.lookAt(app, openID)
+}
+
+// get asks for sessions that live and for those that ended, also under wrong names.
+func (m *model) get() {
+	app, openID, u := m.anyUser()
+	m.last = "get"
+	for _, s := range u.sessions {
+		m.want(s.ref, s.ends.After(time.Now()), u.unionID)
+		for _, wrong := range []session.Ref{
+			{AppID: "wx0000000000000000", OpenID: openID, SessionID: s.ref.SessionID},
+			{AppID: app, OpenID: openID + "x", SessionID: s.ref.SessionID},
+			{AppID: app, OpenID: openID, SessionID: s.ref.SessionID + "x"},
+		} {
+			m.want(wrong, false, "")
+		}
+	}
+	if len(m.ended) > 0 {
+		m.want(m.ended[m.random.IntN(len(m.ended))], false, "")
+	}
+}
+
+func (m *model) want(ref session.Ref, lives bool, unionID string) {
+	m.t.Helper()
+	query := session.Query{Ref: ref, Now: time.Now(), Place: m.random.Uint32N(4096)}
+	if m.random.IntN(2) == 0 {
+		query.UnionID = unionID
+	}
+	got, err := m.store.Get(m.t.Context(), query)
+	switch {
+	case lives && (err != nil || got.UnionID != unionID):
+		m.fail("%+v should live, with unionid %q: %+v, %v", ref, unionID, got, err)
+	case !lives && !errors.Is(err, session.ErrNotFound):
+		m.fail("%+v should not live: %+v, %v", ref, got, err)
+	}
+}
+
+func (m *model) delete() {
+	app, openID, u := m.anyUser()
+	if len(u.sessions) == 0 {
+		return
+	}
+	i := m.random.IntN(len(u.sessions))
+	ref := u.sessions[i].ref
+	m.last = fmt.Sprintf("delete %+v", ref)
+	wrong := ref
+	wrong.OpenID = "o" + ref.OpenID
+	for _, ref := range []session.Ref{wrong, ref, ref} {
+		if err := m.store.Delete(m.t.Context(), ref); err != nil {
+			m.fail("%v", err)
+		}
+		if ref == wrong {
+			m.lookAt(app, openID)
+		}
+	}
+	m.end(u.sessions[i : i+1])
+	u.sessions = slices.Delete(u.sessions, i, i+1)
+	m.lookAt(app, openID)
+}
+
+func (m *model) deleteUser() {
+	app, openID, u := m.anyUser()
+	m.last = "delete user " + openID
+	ended, err := m.store.DeleteUser(m.t.Context(), app, openID)
+	if want := m.end(u.sessions); err != nil || ended != want {
+		m.fail("%d ended, %v; want %d", ended, err, want)
+	}
+	u.sessions = nil
+	m.lookAt(app, openID)
+}
+
+func (m *model) deny() {
+	app, openID, u := m.anyUser()
+	until := time.Now().Truncate(time.Second).Add(time.Duration(2+m.random.IntN(600)) * time.Second)
+	if m.random.IntN(4) == 0 {
+		until = session.LastTime
+	}
+	m.last = fmt.Sprintf("deny %s until %s", openID, until)
+	ended, err := m.store.Deny(m.t.Context(), app, openID, until)
+	if want := m.end(u.sessions); err != nil || ended != want {
+		m.fail("%d ended, %v; want %d", ended, err, want)
+	}
+	u.sessions, u.deniedUntil = nil, until
+	m.lookAt(app, openID)
+}
+
+func (m *model) allow() {
+	app, openID, u := m.anyUser()
+	m.last = "allow " + openID
+	if ended, err := m.store.Deny(m.t.Context(), app, openID, time.Time{}); err != nil || ended != 0 {
+		m.fail("%d ended, %v", ended, err)
+	}
+	u.deniedUntil = time.Time{}
+	m.lookAt(app, openID)
+}
+
+func (m *model) look() {
+	m.last = "look"
+	app, openID, _ := m.anyUser()
+	m.lookAt(app, openID)
+	m.count(app)
+}
+
+// lookAt compares all that there is to know about a user.
+func (m *model) lookAt(app, openID string) {
+	m.t.Helper()
+	u := m.users[[2]string{app, openID}]
+	got, err := m.store.User(m.t.Context(), app, openID)
+	if err != nil {
+		m.fail("%v", err)
+	}
+	var denied time.Time
+	if u.deniedUntil.After(time.Now()) {
+		denied = u.deniedUntil
+	}
+	want := live(u.sessions)
+	if !got.DeniedUntil.Equal(denied) || len(want) > 0 && got.UnionID != u.unionID ||
+		!slices.EqualFunc(got.Sessions, want, func(l session.Live, s modelSession) bool { return l.ID == s.ref.SessionID && l.Ends.Equal(s.ends) }) {
+		m.fail("user %s of %s is %+v, want %+v", openID, app, got, u)
+	}
+	for _, s := range u.sessions {
+		m.want(s.ref, s.ends.After(time.Now()), u.unionID)
+	}
+}
+
+// count compares what is counted: a store may still have what is over.
+func (m *model) count(app string) {
+	m.t.Helper()
+	var least, most session.Count
+	for key, u := range m.users {
+		if key[0] != app {
+			continue
+		}
+		least.Sessions += len(live(u.sessions))
+		most.Sessions += len(u.sessions)
+		least.Users += min(len(live(u.sessions)), 1)
+		most.Users += min(len(u.sessions), 1)
+	}
+	got, err := m.store.Count(m.t.Context(), app)
+	if err != nil || got.Sessions < least.Sessions || got.Sessions > most.Sessions || got.Users < least.Users || got.Users > most.Users {
+		m.fail("count of %s is %+v, %v; want %+v to %+v", app, got, err, least, most)
+	}
+}
+
+func (m *model) endApp() {
+	app, _, _ := m.anyUser()
+	m.last = "end app " + app
+	want := 0
+	for key, u := range m.users {
+		if key[0] == app {
+			want += m.end(u.sessions)
+			u.sessions = nil
+		}
+	}
+	if ended, err := m.store.EndApp(m.t.Context(), app); err != nil || ended != want {
+		m.fail("%d ended, %v; want %d", ended, err, want)
+	}
+	m.all()
+}
+
+func (m *model) list() {
+	app, _, _ := m.anyUser()
+	m.last = "list " + app
+	want := make(map[string][]string)
+	for key, u := range m.users {
+		if key[0] == app {
+			for _, s := range live(u.sessions) {
+				want[key[1]] = append(want[key[1]], s.ref.SessionID)
+			}
+		}
+	}
+	if got := listAll(m.t, m.store, app, 1+m.random.IntN(modelUsers), false); !maps.EqualFunc(got, want, slices.Equal[[]string]) {
+		m.fail("%v, want %v", got, want)
+	}
+}
+
+// all looks at everybody.
+func (m *model) all() {
+	m.t.Helper()
+	for key := range m.users {
+		m.lookAt(key[0], key[1])
+		m.count(key[0])
+	}
+	for _, ref := range m.ended {
+		m.want(ref, false, "")
+	}
+}
+
+func (m *model) pass() {
+	d := time.Duration(m.random.IntN(1500)) * time.Millisecond
+	if m.random.IntN(10) == 0 {
+		d = time.Duration(m.random.IntN(int(time.Hour)))
+	}
+	m.last = "pass " + d.String()
+	m.Pass(d)
+	app, openID, _ := m.anyUser()
+	m.lookAt(app, openID)
+}
+
+// settle lets time pass until whatever is over has been swept away.
+func (m *model) settle() {
+	for m.Pass != nil {
+		m.Pass(m.Swept)
+		recent := false
+		for _, u := range m.users {
+			for _, s := range u.sessions {
+				over := time.Since(s.ends)
+				recent = recent || over >= 0 && over < m.Swept
+			}
+		}
+		if !recent {
+			break
+		}
+	}
+	for _, u := range m.users {
+		u.sessions = live(u.sessions)
+	}
+	m.all()
+}
+
+func (m *model) reopen() {
+	m.last = "reopen"
+	m.settle()
+	m.store = m.Reopen(m.store)
+	m.all()
+}
+
+func (m *model) bound() {
+	m.settle()
+	var all []modelSession
+	for _, u := range m.users {
+		all = append(all, u.sessions...)
+	}
+	slices.SortFunc(all, func(a, b modelSession) int { return a.began - b.began })
+	bound := 1 + m.random.IntN(len(all)+2)
+	m.last = fmt.Sprintf("bound %d", bound)
+	m.Bound(m.store, bound)
+	if beyond := len(all) - bound; beyond > 0 {
+		m.drop(all[:beyond])
+	}
+	m.all()
+	m.Bound(m.store, modelBound)
+}
