@@ -337,8 +337,17 @@ func (a *App) begin() {
 	if inspectionOf(a.ctx) != nil {
 		return // nothing is taken out of storage just to be looked at
 	}
+	a.keepUserHashKey()
 	a.store.start()
 	a.followDrops(a.ctx)
+}
+
+func (a *App) keepUserHashKey() {
+	ctx, cancel := context.WithTimeout(a.ctx, storageTime)
+	defer cancel()
+	if err := a.keys.KeepUserHashKey(ctx, a.ctx.Storage()); err != nil {
+		a.logger.Warn("users get other hashes in logs when signing_key changes", zap.Error(err))
+	}
 }
 
 // Stop ends what Start began. Sessions stay: the next configuration takes them

@@ -196,7 +196,14 @@ func (a *App) openKeys() (*keyring.Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing_key: %w", err)
 	}
-	return keyring.Fixed(ring)
+	fixed, err := keyring.Fixed(ring)
+	if err != nil {
+		return nil, err
+	}
+	if err := fixed.LoadUserHashKey(a.ctx, a.ctx.Storage()); err != nil {
+		a.logger.Warn("users get other hashes in logs than before", zap.Error(err))
+	}
+	return fixed, nil
 }
 
 // openStored returns the keys in Caddy's storage.

@@ -136,3 +136,33 @@ func TestValidateAndDoctorDoNotProbeTheStorage(t *testing.T) {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }
+
+// Logs and PHP's REMOTE_USER name users by a hash, which must not change with the
+// keys that sign tokens.
+func TestUserHashStaysWhenSigningKeysChange(t *testing.T) {
+	const newer, newest = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
+	g := newGateway(t, withAdmin, withGlobal("signing_key "+testKey), withSite("wechat_auth\nreverse_proxy 127.0.0.1:1"))
+	hash := func() string {
+		t.Helper()
+		var list struct {
+			UserHash string `json:"user_hash"`
+		}
+		g.must(http.MethodPost, "/wechat/sessions/list", targetA, &list)
+		return list.UserHash
+	}
+	first, keys := hash(), testKey
+	for _, next := range []string{newer + " " + testKey, newer, newest + " " + newer, newest} {
+		g.global = strings.Replace(g.global, "signing_key "+keys, "signing_key "+next, 1)
+		keys = next
+		if err := load(g.caddyfile()); err != nil {
+			t.Fatal(err)
+		}
+		if got := hash(); got != first || len(got) != 16 {
+			t.Errorf("with signing_key %s the hash is %s, was %s", next, got, first)
+		}
+	}
+	file := filepath.Join(g.storage, filepath.FromSlash(keyring.UserHashKey))
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}

@@ -80,6 +80,6 @@ func (r *Ring) build() error {
 	if err != nil {
 		return err
 	}
-	r.current.Store(ring)
+	r.current.Store(ring.WithUserHashKey(r.userHashKey))
 	return lonely
 }

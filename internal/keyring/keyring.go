@@ -67,7 +67,12 @@ type Ring struct {
 	known    []token.Key // the signer first, dropped ones included
 	made     map[string]time.Time
 	excluded []string
+	// userHashKey outlives the signing keys.
+	userHashKey []byte
 }
+
+// userHashUse is what the key of user hashes is derived for.
+const userHashUse = "user hash"
 
 // Open reads the keys, or makes them if there are none. Nodes that open one
 // storage at the same time end up with the same keys. The error matches
@@ -92,7 +97,7 @@ func Fixed(ring *token.Ring) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("deriving store key: %w", err)
 	}
-	r := &Ring{storeKey: storeKey}
+	r := &Ring{storeKey: storeKey, userHashKey: storeKey.Derive(userHashUse)}
 	return r, r.use(ring.Keys(), nil)
 }
 
@@ -133,7 +138,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 		return r.named(err)
 	}
 	if r.current.Load() == nil {
-		r.storeKey = storeKey // set once, before anybody else sees r
+		r.storeKey, r.userHashKey = storeKey, storeKey.Derive(userHashUse) // set once, before anybody else sees r
 	}
 	return r.use(keys, f.made())
 }

@@ -152,8 +152,17 @@ func (r *Ring) IDs() []string {
 	return ids
 }
 
-// UserHash is the name under which a user appears in logs: stable while one key
-// signs, and of no use to anybody without that key.
+// WithUserHashKey returns the ring with another key for [Ring.UserHash], one that
+// stays when the signer does not.
+func (r *Ring) WithUserHashKey(key []byte) *Ring {
+	other := *r
+	other.userHashKey = key
+	return &other
+}
+
+// UserHash is the name under which a user appears in logs, of no use to anybody
+// without the key. It changes with the signer unless [Ring.WithUserHashKey] has set
+// a key of its own.
 func (r *Ring) UserHash(appID, openID string) string {
 	mac := hmac.New(sha256.New, r.userHashKey)
 	mac.Write([]byte{byte(len(appID))}) //nolint:gosec // at most 64; so that no two pairs spell the same
