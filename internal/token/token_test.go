@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +205,21 @@ func TestRemovingAKeyRefusesItsTokens(t *testing.T) {
 	}
 	if got := both.IDs(); len(got) != 2 || got[0] != both.Signer().ID() || !both.Has(got[1]) || both.Last().ID() != got[1] {
 		t.Errorf("IDs() = %v", got)
+	}
+}
+
+// The token was minted by an earlier version; it is good until its end.
+func TestTokenOfBeforeIsAccepted(t *testing.T) {
+	text, err := os.ReadFile("testdata/token.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := mustRing(t, secretA).Verify(strings.TrimSpace(string(text)), now, maxLifetime)
+	if err != nil || got.User != user || !got.IssuedAt.Equal(claims.IssuedAt) || !got.Expires.Equal(claims.Expires) || got.Browser {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if again := mustMint(t, mustRing(t, secretA), claims); again != strings.TrimSpace(string(text)) {
+		t.Errorf("minted today: %s", again)
 	}
 }
 

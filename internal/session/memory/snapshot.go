@@ -15,7 +15,11 @@ import (
 // ErrSnapshot says that a snapshot cannot be read.
 var ErrSnapshot = errors.New("snapshot of sessions cannot be read")
 
-const snapshotVersion = 2
+const (
+	snapshotVersion = 2
+	// firstVersion had DeniedUntil in nanoseconds.
+	firstVersion = 1
+)
 
 // snapshot is all sessions, oldest first, and what operators have decided. It
 // holds session keys: seal it. Members may be added; a missing one is zero.
@@ -78,8 +82,13 @@ func (s *Store) Snapshot() ([]byte, error) {
 // many. The error is ErrSnapshot if it is none; the store is unchanged then.
 func (s *Store) Restore(data []byte) (int, error) {
 	var in snapshot
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&in); err != nil || in.Version != snapshotVersion {
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&in); err != nil || in.Version < firstVersion || in.Version > snapshotVersion {
 		return 0, ErrSnapshot
+	}
+	if in.Version == firstVersion {
+		for i := range in.Users {
+			in.Users[i].DeniedUntil /= int64(time.Second)
+		}
 	}
 	for _, kept := range in.Sessions {
 		if _, ok := toSessionID(kept.ID); !ok || kept.User < 0 || kept.User >= len(in.Users) {
