@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
-	"github.com/caddy-wechat/gateway/internal/openapi"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
@@ -93,7 +93,7 @@ type App struct {
 	state     *pooledState // set while Cleanup has the pooled state to release
 
 	assertions *assertionKeys
-	owners     map[string]*openapi.Owner
+	owners     map[string]*credential.Owner
 
 	observer *observer
 	journal  *journal

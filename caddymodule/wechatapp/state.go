@@ -5,8 +5,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/gateway"
-	"github.com/caddy-wechat/gateway/internal/openapi"
+	"github.com/caddy-wechat/gateway/internal/relay"
 )
 
 // pool holds what survives a change of configuration. Nothing in it points to a
@@ -17,8 +18,8 @@ const stateKey = "state"
 
 type pooledState struct {
 	*gateway.State
-	tokens    *openapi.Tokens
-	buffers   *openapi.Buffers
+	tokens    *credential.Tokens
+	buffers   *relay.Buffers
 	collector *collector
 }
 
@@ -29,7 +30,7 @@ func (s *pooledState) Destruct() error {
 
 func acquireState() (*pooledState, error) {
 	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
-		return &pooledState{gateway.NewState(), openapi.NewTokens(), openapi.NewBuffers(), tuneCollector()}, nil
+		return &pooledState{gateway.NewState(), credential.NewTokens(), relay.NewBuffers(), tuneCollector()}, nil
 	})
 	if err != nil {
 		return nil, err

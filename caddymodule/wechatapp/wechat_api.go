@@ -19,10 +19,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/crosssite"
-	"github.com/caddy-wechat/gateway/internal/openapi"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/relay"
 )
 
 func init() {
@@ -68,7 +69,7 @@ type API struct {
 	Paths []string `json:"path,omitempty"`
 
 	app      *App
-	proxy    *openapi.Proxy
+	proxy    *relay.Proxy
 	allow    []netip.Prefix
 	server   *caddyhttp.Server // nil if it is not known
 	ownHosts func() caddyhttp.MatchHost
@@ -120,7 +121,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	if err := a.checkListeners(); err != nil {
 		return err
 	}
-	paths, err := openapi.NewPaths(a.Paths)
+	paths, err := relay.NewPaths(a.Paths)
 	if err != nil {
 		return fmt.Errorf("wechat_api: path: %w", err)
 	}
@@ -128,11 +129,11 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	owners := make(map[string]*openapi.Owner, len(appIDs))
+	owners := make(map[string]*credential.Owner, len(appIDs))
 	for _, id := range appIDs {
 		owners[id] = a.app.tokenOwners()[id]
 	}
-	a.proxy = &openapi.Proxy{
+	a.proxy = &relay.Proxy{
 		Paths: paths, Owners: owners, Default: appIDs[0], WeChat: a.app.client,
 		Buffers: a.app.state.buffers, BodyTime: apiBodyTime,
 	}
@@ -180,14 +181,14 @@ var apiRefusals = []refusal{
 	{err: errCaller, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "This address may not call WeChat's API here."},
 	{err: crosssite.ErrPage, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "Programs may call here, web pages may not."},
 	{err: crosssite.ErrHost, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "The Host header is not one of this site; use its address or " + apiHost + "."},
-	{err: openapi.ErrPath, status: http.StatusForbidden, code: CodePathNotAllowed, message: "This path may not be called here."},
-	{err: openapi.ErrUnsupported, status: http.StatusNotImplemented, code: CodeNotImplemented, message: "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs."},
-	{err: openapi.ErrUnknownApp, status: http.StatusBadRequest, code: CodeUnknownApp, message: "from_appid names an app that may not be used here."},
-	{err: openapi.ErrBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body cannot be read."},
-	{err: openapi.ErrSlowBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body did not arrive in time."},
-	{err: openapi.ErrBusy, status: http.StatusServiceUnavailable, code: CodeGatewayBusy, message: "Too many bodies without a Content-Length are being sent; try again, or send one.", retryAfter: time.Second},
-	{err: openapi.ErrTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body this large needs a Content-Length."},
-	{err: openapi.ErrTokenRefused, status: http.StatusBadGateway, code: CodeTokenRefused, message: "WeChat refuses the access_token that it has just handed out."},
+	{err: relay.ErrPath, status: http.StatusForbidden, code: CodePathNotAllowed, message: "This path may not be called here."},
+	{err: relay.ErrUnsupported, status: http.StatusNotImplemented, code: CodeNotImplemented, message: "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs."},
+	{err: relay.ErrUnknownApp, status: http.StatusBadRequest, code: CodeUnknownApp, message: "from_appid names an app that may not be used here."},
+	{err: relay.ErrBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body cannot be read."},
+	{err: relay.ErrSlowBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body did not arrive in time."},
+	{err: relay.ErrBusy, status: http.StatusServiceUnavailable, code: CodeGatewayBusy, message: "Too many bodies without a Content-Length are being sent; try again, or send one.", retryAfter: time.Second},
+	{err: relay.ErrTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body this large needs a Content-Length."},
+	{err: relay.ErrTokenRefused, status: http.StatusBadGateway, code: CodeTokenRefused, message: "WeChat refuses the access_token that it has just handed out."},
 }
 
 func apiRefusal(err error) refusal {
@@ -211,7 +212,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 		return nil
 	}
 	refusal := apiRefusal(err)
-	w.Header().Set(openapi.ErrorHeader, refusal.code)
+	w.Header().Set(relay.ErrorHeader, refusal.code)
 	if refusal.status == http.StatusServiceUnavailable {
 		refusal.retryAfter = max(refusal.retryAfter, a.retryAfter(call.AppID))
 	}
@@ -226,7 +227,7 @@ func (a *API) retryAfter(appID string) time.Duration {
 	return 0
 }
 
-func (a *API) note(call openapi.Call, err error) {
+func (a *API) note(call relay.Call, err error) {
 	m := a.app.observer.metrics
 	outcome := outcomeOK
 	if err != nil {
@@ -244,7 +245,7 @@ func (a *API) note(call openapi.Call, err error) {
 	if err != nil {
 		level = zapcore.InfoLevel
 	}
-	if errors.Is(err, provider.ErrMisconfigured) || errors.Is(err, openapi.ErrTokenRefused) {
+	if errors.Is(err, provider.ErrMisconfigured) || errors.Is(err, relay.ErrTokenRefused) {
 		level = zapcore.ErrorLevel
 	}
 	c := a.logger.Check(level, "call of WeChat's API")
@@ -267,12 +268,12 @@ func (a *API) note(call openapi.Call, err error) {
 }
 
 // tokenOwners returns the owners of the access_tokens of all apps.
-func (a *App) tokenOwners() map[string]*openapi.Owner {
+func (a *App) tokenOwners() map[string]*credential.Owner {
 	if a.owners == nil {
-		vault, _ := a.store.sessions().(openapi.Vault)
-		a.owners = make(map[string]*openapi.Owner, len(a.apps))
+		vault, _ := a.store.sessions().(credential.Vault)
+		a.owners = make(map[string]*credential.Owner, len(a.apps))
 		for id, app := range a.apps {
-			a.owners[id] = openapi.NewOwner(a.state.tokens, app, observedTokens{a.client, a.observer.metrics}, vault)
+			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.observer.metrics}, vault)
 		}
 	}
 	return a.owners
@@ -280,13 +281,13 @@ func (a *App) tokenOwners() map[string]*openapi.Owner {
 
 // observedTokens measures and traces calls of stable_token.
 type observedTokens struct {
-	openapi.Fetcher
+	credential.Fetcher
 	metrics *metrics
 }
 
 const endpointStableToken = "stable_token"
 
-// StableToken implements openapi.Fetcher.
+// StableToken implements credential.Fetcher.
 func (t observedTokens) StableToken(ctx context.Context, app provider.Account, force bool) (token wechat.AccessToken, err error) {
 	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
 		token, err = t.Fetcher.StableToken(ctx, app, force)
@@ -335,7 +336,7 @@ func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if a.Paths = d.RemainingArgs(); len(a.Paths) == 0 {
 				return d.ArgErr()
 			}
-			if _, err := openapi.NewPaths(a.Paths); err != nil {
+			if _, err := relay.NewPaths(a.Paths); err != nil {
 				return d.WrapErr(err)
 			}
 		default:

@@ -1,4 +1,6 @@
-package openapi
+// Package relay lets apps call a server API without a credential: it adds the
+// access_token of the account in whose name they call.
+package relay
 
 import (
 	"context"
@@ -10,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -55,7 +58,7 @@ type Relayer interface {
 type Proxy struct {
 	Paths Paths
 	// Owners by AppID; Default is the one to use unless the caller names another.
-	Owners  map[string]*Owner
+	Owners  map[string]*credential.Owner
 	Default string
 	WeChat  Relayer
 	Buffers *Buffers
@@ -127,7 +130,7 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error 
 
 // owner returns whose token to use: that of the app that the caller names, as
 // those do whose resources are shared.
-func (p *Proxy) owner(r *http.Request) (*Owner, error) {
+func (p *Proxy) owner(r *http.Request) (*credential.Owner, error) {
 	appID, ok := fromAppID(r.URL.RawQuery)
 	if !ok {
 		return nil, ErrUnknownApp
@@ -160,7 +163,7 @@ func rewrite(r *httputil.ProxyRequest) {
 type trip struct {
 	proxy *Proxy
 	in    *http.Request
-	owner *Owner
+	owner *credential.Owner
 	body  content
 	used  *loan
 	call  *Call

@@ -1,6 +1,6 @@
-// Package openapi lets apps call WeChat's server API without a credential: it
-// adds the app's access_token, which it owns, renews and shares.
-package openapi
+// Package credential owns secrets that expire, such as the access_token of an
+// account: each is fetched once, renewed before its end and shared by all nodes.
+package credential
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package openapi
+package relay
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
@@ -236,7 +237,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestG4SlowBodiesAreEnded(t *testing.T) {
-	proxy := &Proxy{BodyTime: 50 * time.Millisecond, Buffers: NewBuffers(), Default: "wx1", Owners: map[string]*Owner{"wx1": NewOwner(NewTokens(), provider.Account{ID: "wx1"}, nil, nil)}}
+	proxy := &Proxy{BodyTime: 50 * time.Millisecond, Buffers: NewBuffers(), Default: "wx1", Owners: map[string]*credential.Owner{"wx1": credential.NewOwner(credential.NewTokens(), provider.Account{ID: "wx1"}, nil, nil)}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := proxy.Serve(w, r, proxy.NewCall(w)); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
