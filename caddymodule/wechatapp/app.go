@@ -165,6 +165,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.begun = sync.OnceFunc(a.begin)
 	a.logger = ctx.Logger()
+	keepPositionsOf(a)
 	a.setDefaults()
 	if err := a.check(); err != nil {
 		return err
@@ -216,7 +217,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.logger.Core().Enabled(zapcore.DebugLevel) {
 		a.logger.Warn("debug logs of Caddy's reverse_proxy show the identity headers in clear; filter them or log at INFO in production")
 	}
-	return nil
+	return a.surveyRoutes(ctx)
 }
 
 func (a *App) setDefaults() {
@@ -322,7 +323,6 @@ func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
 	a.begun()
-	a.warnUncovered(a.ctx)
 	go a.refreshKeys(ctx)
 	if a.storage != nil {
 		go a.storage.watch(ctx)

@@ -18,7 +18,13 @@ func init() {
 
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	handler := new(Handler)
-	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+	directive := *h.Dispenser
+	directive.Next()
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	rememberHandler(here(&directive), handler)
+	return handler, nil
 }
 
 // UnmarshalCaddyfile sets up the handler from its directive:

@@ -35,7 +35,9 @@ whether the configuration loads; whether each AppSecret is there; whether WeChat
 accepts AppID, secret and IP address; whether WeChat's hosts can be reached, with
 which certificate, and whether the clock is right; whether the session store
 can be used; which keys sign; whether the app behind each site gets true identity
-headers and no forged ones; and whether a route goes around wechat_auth.
+headers and no forged ones; whether clients reach the gateway's routes; whether a
+route goes around wechat_auth; and whether the gateway that runs with this
+configuration has suspended logins.
 
 Run it as the user and with the environment of the service. It may run beside it:
 no listener, log file or admin endpoint of the configuration is opened, no login
@@ -120,49 +122,80 @@ const (
 	checkStore    = "store"
 	checkKeys     = "keys"
 	checkHeaders  = "headers"
+	checkLogin    = "login"
 	checkCoverage = "coverage"
+	checkRunning  = "running"
 )
+
+// examination is a configuration under examination.
+type examination struct {
+	*inspection
+	config   []byte
+	settings *App               // by themselves; nil if they cannot be read
+	accounts []provider.Account // whose secret is there
+	offline  bool
+	survey   *survey // of the routes, once the configuration has loaded
+}
+
+// checks are made in this order.
+var checks = []struct {
+	kinds    []string
+	settings bool // whether the settings of wechat must be readable
+	loads    bool // whether the configuration must load
+	run      func(*examination, context.Context) []doctor.Finding
+}{
+	{kinds: []string{checkConfig}, run: (*examination).checkConfig},
+	{kinds: []string{checkSecret}, settings: true, run: (*examination).checkSecrets},
+	{kinds: []string{doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock}, settings: true, run: (*examination).askWeChat},
+	{kinds: []string{checkStore}, settings: true, run: (*examination).checkStore},
+	{kinds: []string{checkKeys}, settings: true, run: (*examination).checkKeys},
+	{kinds: []string{checkHeaders, checkLogin}, settings: true, loads: true, run: (*examination).checkSites},
+	{kinds: []string{checkCoverage}, settings: true, loads: true, run: (*examination).checkCoverage},
+	{kinds: []string{checkRunning}, settings: true, run: (*examination).checkRunning},
+}
 
 // examine makes all checks on an adapted configuration.
 func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding {
-	i := inspect(ctx, config)
-	defer i.close()
-	findings := []doctor.Finding{configFinding(i)}
-	settings, err := wechatSettings(config)
-	if err != nil {
-		return append(findings, skipped(err.Error(), checkSecret, doctor.CheckCredentials, doctor.CheckConnection, checkStore, checkKeys, checkHeaders, checkCoverage)...)
+	e := &examination{inspection: inspect(ctx, config), config: config, offline: offline}
+	defer e.close()
+	var unreadable error
+	e.settings, unreadable = wechatSettings(config)
+	if e.err == nil {
+		e.survey = newSurvey(layoutOf(e.ctx))
 	}
-	apps, secrets := settings.checkSecrets()
-	findings = append(findings, secrets...)
-	findings = append(findings, settings.askWeChat(ctx, apps, offline)...)
-	findings = append(findings, i.checkStore(ctx))
-	findings = append(findings, i.checkKeys(ctx, settings)...)
-	if i.err != nil {
-		return append(findings, skipped("not tested, because the configuration does not load", checkHeaders, checkCoverage)...)
+	var findings []doctor.Finding
+	for _, c := range checks {
+		switch {
+		case c.settings && unreadable != nil:
+			findings = append(findings, skipped(unreadable.Error(), c.kinds...)...)
+		case c.loads && e.err != nil:
+			findings = append(findings, skipped("not tested, because the configuration does not load", c.kinds...)...)
+		default:
+			findings = append(findings, c.run(e, ctx)...)
+		}
 	}
-	findings = append(findings, checkIdentityHeaders(ctx, config)...)
-	return append(findings, i.checkCoverage()...)
+	return findings
 }
 
 func skipped(message string, checks ...string) []doctor.Finding {
 	var findings []doctor.Finding
 	for _, check := range checks {
-		findings = append(findings, doctor.Finding{Check: check, Status: doctor.Skip, Message: message})
+		findings = append(findings, doctor.Skipf(check, "", "%s", message))
 	}
 	return findings
 }
 
-func configFinding(i *inspection) doctor.Finding {
-	f := doctor.Finding{Check: checkConfig, Status: doctor.OK, Message: "the configuration loads"}
+func (e *examination) checkConfig(context.Context) []doctor.Finding {
+	f := doctor.OKf(checkConfig, "", "the configuration loads")
 	switch {
-	case i.storeError != nil:
-		f.Status, f.Message, f.Action = doctor.Fail, "the configuration does not load because of the session store", "see the line about the store"
-	case i.keysError != nil:
-		f.Status, f.Message, f.Action = doctor.Fail, "the configuration does not load because of the signing keys", "see the line about the keys"
-	case i.err != nil:
-		f.Status, f.Message, f.Action = doctor.Fail, "the configuration does not load: "+i.err.Error(), "correct what the message names"
+	case e.storeError != nil:
+		f = doctor.Failf(checkConfig, "", "see the line about the store", "the configuration does not load because of the session store")
+	case e.keysError != nil:
+		f = doctor.Failf(checkConfig, "", "see the line about the keys", "the configuration does not load because of the signing keys")
+	case e.err != nil:
+		f = doctor.Failf(checkConfig, "", "correct what the message names", "the configuration does not load: %v", e.err)
 	}
-	return f
+	return []doctor.Finding{f}
 }
 
 var errNoWeChat = errors.New("not tested, because the configuration has no global option wechat")
@@ -186,6 +219,12 @@ func wechatSettings(config []byte) (*App, error) {
 	}
 	a.setDefaults()
 	return a, nil
+}
+
+// checkSecrets looks at every secret.
+func (e *examination) checkSecrets(context.Context) (findings []doctor.Finding) {
+	e.accounts, findings = e.settings.checkSecrets()
+	return findings
 }
 
 // checkSecrets returns the apps whose secret is there, and a finding about each.
@@ -255,17 +294,18 @@ func (a *App) otherSecretsWrittenOut() (found []*secretSetting) {
 }
 
 // askWeChat makes the checks that need WeChat.
-func (a *App) askWeChat(ctx context.Context, apps []provider.Account, offline bool) []doctor.Finding {
-	if offline {
-		return skipped("not tested, because of --offline", doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
+func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
+	checks := []string{doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock}
+	if e.offline {
+		return skipped("not tested, because of --offline", checks...)
 	}
-	client, err := a.newClient()
+	client, err := e.settings.newClient()
 	if err != nil {
-		return skipped("not tested: "+err.Error(), doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock)
+		return skipped("not tested: "+err.Error(), checks...)
 	}
 	defer client.Close()
 	var findings []doctor.Finding
-	for _, app := range apps {
+	for _, app := range e.accounts {
 		if !kinds[app.Kind].accessToken {
 			f := skipped(fmt.Sprintf("not tested: an AppSecret of kind %s shows only at a login whether it is right", app.Kind), doctor.CheckCredentials)
 			f[0].Subject = app.ID
@@ -274,31 +314,22 @@ func (a *App) askWeChat(ctx context.Context, apps []provider.Account, offline bo
 		}
 		findings = append(findings, doctor.Credentials(ctx, client, app))
 	}
-	return append(findings, doctor.Connections(ctx, client, a.API, a.APIProxy != "")...)
+	return append(findings, doctor.Connections(ctx, client, e.settings.API, e.settings.APIProxy != "")...)
 }
 
-// checkCoverage names the routes around wechat_auth.
-func (i *inspection) checkCoverage() []doctor.Finding {
+// checkCoverage names what is wrong with the routes.
+func (e *examination) checkCoverage(context.Context) []doctor.Finding {
 	var findings []doctor.Finding
-	sites := 0
-	for _, w := range walkServers(i.ctx) {
-		sites += len(w.sites)
-		for _, p := range w.uncovered() {
-			findings = append(findings, doctor.Finding{
-				Check: checkCoverage, Subject: p.route, Status: doctor.Warn,
-				Message: "this route reaches an app without wechat_auth, so its clients can forge the identity headers",
-				Action:  "put wechat_auth in front of the route, with `public` for what needs no login",
-			})
+	for _, n := range e.survey.notices {
+		if n.kind == checkCoverage {
+			findings = append(findings, doctor.Warnf(checkCoverage, n.place, n.fix, "%s", n.message))
 		}
 	}
 	switch {
 	case len(findings) > 0:
 		return findings
-	case sites == 0:
-		return []doctor.Finding{{
-			Check: checkCoverage, Status: doctor.Warn, Message: "no site has wechat_auth, so nobody can log in",
-			Action: "write wechat_auth into the site, before its reverse_proxy",
-		}}
+	case len(e.survey.handlers) == 0:
+		return []doctor.Finding{doctor.Warnf(checkCoverage, "", "write wechat_auth into the site, before its reverse_proxy", "no site has wechat_auth, so nobody can log in")}
 	}
-	return []doctor.Finding{{Check: checkCoverage, Status: doctor.OK, Message: "no route goes around wechat_auth"}}
+	return []doctor.Finding{doctor.OKf(checkCoverage, "", "no route goes around wechat_auth")}
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/doctor"
@@ -17,70 +15,45 @@ import (
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
-// checkIdentityHeaders logs a made-up user in to every site and looks at what
-// the app behind it would get. The app is a probe on loopback.
-func checkIdentityHeaders(ctx context.Context, config []byte) []doctor.Finding {
-	apps := newProbes()
-	defer apps.close()
-	redirected, err := apps.replaceApps(ctx, config)
-	if err != nil {
-		return skipped("not tested: "+err.Error(), checkHeaders)
-	}
-	i := inspect(ctx, redirected)
-	defer i.close()
-	if i.err != nil {
-		return []doctor.Finding{{Check: checkHeaders, Status: doctor.Skip, Message: "not tested, because the configuration does not load with test apps in place of its own: " + i.err.Error()}}
-	}
-	var findings []doctor.Finding
-	for _, w := range walkServers(i.ctx) {
-		findings = append(findings, checkServer(ctx, w, apps)...)
-	}
-	return findings
-}
-
-// checkServer tests each app of a server that is behind wechat_auth.
-func checkServer(ctx context.Context, w *walk, apps *probes) []doctor.Finding {
-	var findings []doctor.Finding
-	site, err := openSite(ctx, w.server)
-	if err != nil {
-		return skipped("not tested: "+err.Error(), checkHeaders)
-	}
-	defer site.close()
-	tested := make(map[string]bool)
-	for _, p := range w.proxies {
-		if p.by == nil {
+// checkHeaders tests each app of a server that is behind wechat_auth, and reports
+// whether one of them got a user.
+func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *serverNode) (findings []doctor.Finding, identified bool) {
+	tested := make(map[*Handler]bool)
+	for _, p := range e.survey.proxies {
+		if p.server != server || len(p.covered) == 0 || p.asksOnly() {
 			continue
 		}
-		tested[p.site] = true
-		v := &visit{site: site, proxy: p, apps: apps}
+		by := p.covered[0].by[len(p.covered[0].by)-1].handler
+		for _, t := range p.covered {
+			tested[t.by[len(t.by)-1].handler] = true
+		}
+		v := &visit{site: site, proxy: p, by: by, apps: e.apps}
 		findings = append(findings, v.examine(ctx))
+		identified = identified || v.identified
 	}
-	for _, name := range w.sites {
-		if !tested[name] {
-			tested[name] = true
-			findings = append(findings, doctor.Finding{Check: checkHeaders, Subject: name, Status: doctor.Skip, Message: "not tested, because there is no reverse_proxy behind its wechat_auth"})
+	for _, h := range e.survey.handlers {
+		if h.server == server && !tested[h.handler] {
+			findings = append(findings, doctor.Skipf(checkHeaders, h.node.place, "not tested, because there is no reverse_proxy behind its wechat_auth"))
 		}
 	}
-	return findings
+	return findings, identified
 }
 
 // visit is the test of one app.
 type visit struct {
 	site  *loopSite
-	proxy proxy
+	proxy *proxySurvey
+	by    *Handler // the wechat_auth in front
 	apps  *probes
 
-	user    identity.User
-	token   string
-	forgery doctor.Forgery
+	user       identity.User
+	token      string
+	forgery    doctor.Forgery
+	identified bool // whether the app got a user's headers
 }
 
 func (v *visit) finding(status doctor.Status, message, action string) doctor.Finding {
-	subject := v.proxy.site
-	if len(v.proxy.path) > 0 {
-		subject += " " + strings.Join(v.proxy.path, " ")
-	}
-	return doctor.Finding{Check: checkHeaders, Subject: subject + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
+	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.node.place + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
 }
 
 const (
@@ -100,9 +73,15 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 			f = v.finding(doctor.Fail, "the session cannot be ended: "+err.Error(), storeAction)
 		}
 	}()
+	if len(v.forgery.True) == 0 && v.by.Assertion == nil {
+		return v.finding(doctor.Warn, "the app gets no identity header at all", "remove the `header … off` lines of the fields that the app reads")
+	}
 	last := v.finding(doctor.Skip, "not tested, because no request of the test leads to this reverse_proxy", "")
-	for _, path := range v.paths() {
-		found, final := v.tryPath(ctx, path)
+	for _, t := range v.proxy.covered {
+		if t.by[len(t.by)-1].handler != v.by {
+			continue
+		}
+		found, final := v.tryPath(ctx, t)
 		if final {
 			return found
 		}
@@ -115,7 +94,7 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 
 // logIn begins a session of somebody who does not exist.
 func (v *visit) logIn(ctx context.Context) error {
-	h := v.proxy.by
+	h := v.by
 	v.user = identity.User{AppID: h.apps[0], OpenID: "doctor-" + rand.Text(), UnionID: "doctor-" + rand.Text(), SessionID: rand.Text()[:session.MaxIDBytes]}
 	now := time.Now().Truncate(time.Second)
 	ends := now.Add(min(visitTime, time.Duration(h.app.Session.TokenLifetime)))
@@ -143,47 +122,17 @@ func (v *visit) logOut(ctx context.Context) error {
 	// Also when the time for the test is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
-	_, err := v.proxy.by.app.store.sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)
+	_, err := v.by.app.store.sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)
 	return err
-}
-
-// paths are the requests that may lead to the app, by the path matchers on the
-// way to it.
-func (v *visit) paths() []string {
-	const segment = "doctor"
-	paths := []string{"/"}
-	add := func(path string) {
-		path = "/" + strings.TrimLeft(path, "/")
-		if !slices.Contains(paths, path) {
-			paths = append(paths, path)
-		}
-	}
-	outer := ""
-	for _, pattern := range v.proxy.path {
-		path := strings.ReplaceAll(pattern, "*", segment)
-		add(path)
-		add(outer + "/" + strings.TrimLeft(path, "/")) // behind handle_path
-		outer = strings.TrimRight(strings.TrimSuffix(pattern, "*"), "/")
-	}
-	return paths
-}
-
-// host is a name that the site answers to.
-func (v *visit) host() string {
-	for _, host := range v.proxy.host {
-		if !strings.ContainsAny(host, "{}") {
-			return strings.ReplaceAll(host, "*", "doctor")
-		}
-	}
-	return "localhost"
 }
 
 // tryPath sends the forged requests to one path. It is final when the app was
 // reached as somebody, or something is wrong.
-func (v *visit) tryPath(ctx context.Context, path string) (f doctor.Finding, final bool) {
+func (v *visit) tryPath(ctx context.Context, t traveller) (f doctor.Finding, final bool) {
 	open := false // to requests without a token
 	for _, attempt := range []struct{ authenticated, erase bool }{{false, false}, {true, false}, {true, true}} {
-		status, body, err := v.request(ctx, path, attempt.authenticated, attempt.erase)
+		v.apps.forget() // what other tests left behind
+		status, body, err := v.request(ctx, t, attempt.authenticated, attempt.erase)
 		if err != nil {
 			return v.finding(doctor.Skip, "not tested: "+err.Error(), ""), false
 		}
@@ -196,7 +145,7 @@ func (v *visit) tryPath(ctx context.Context, path string) (f doctor.Finding, fin
 		}
 		open = open || !attempt.authenticated
 		// A path without login has no identity for anybody.
-		anonymous := !attempt.authenticated || open && v.isPublic(path) && !v.forgery.Identified(got)
+		anonymous := !attempt.authenticated || open && v.isPublic(t) && !v.forgery.Identified(got)
 		if problem := v.forgery.Judge(got, !anonymous); problem != "" {
 			return v.finding(doctor.Fail, problem, forgeAction), true
 		}
@@ -204,6 +153,7 @@ func (v *visit) tryPath(ctx context.Context, path string) (f doctor.Finding, fin
 			return v.finding(doctor.OK, "the app gets no forged identity header; its path needs no login, so there is none at all", ""), false
 		}
 	}
+	v.identified = true
 	return v.finding(doctor.OK, "the app gets each identity header once, with the true value, and no forged one", ""), true
 }
 
@@ -231,15 +181,8 @@ func (v *visit) app() string {
 	return v.proxy.upstreams[0]
 }
 
-func (v *visit) isPublic(path string) bool {
-	req, err := http.NewRequest(http.MethodGet, path, nil) //nolint:noctx // it is not sent
-	if err != nil || v.proxy.by.Public == nil {
-		return false
-	}
-	for _, pattern := range v.proxy.by.Public.patterns {
-		if pattern.Match(req.URL.EscapedPath()) {
-			return true
-		}
-	}
-	return len(v.proxy.by.Public.matchers) > 0
+// isPublic reports whether the path may need no login: matchers may look at more
+// than the path.
+func (v *visit) isPublic(t traveller) bool {
+	return v.by.Public != nil && (v.by.Public.covers(t.sent, nil) || len(v.by.Public.matchers) > 0)
 }

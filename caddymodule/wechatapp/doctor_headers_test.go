@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddy-wechat/gateway/internal/doctor"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
 )
 
@@ -51,6 +52,10 @@ func TestDoctorOnIdentityHeaders(t *testing.T) {
 		"another login":         {"wechat_auth\nbasic_auth {\nx $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n" + proxied, doctor.Skip, []string{"status 401"}},
 		"unknown way":           {"wechat_auth\n@odd path_regexp ^/odd[0-9]{4}$\nhandle @odd {\n" + proxied + "\n}\nrespond 404", doctor.Skip, []string{"status 404"}},
 		"two apps, one altered": {"wechat_auth\nhandle /a/* {\n" + proxied + "\n}\nhandle /b/* {\nreverse_proxy 127.0.0.1:2 {\nheader_up -X-OpenID\n}\n}", doctor.Fail, []string{"/b/* to 127.0.0.1:2", "does not get"}},
+		"no field":              {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\n}\n" + proxied, doctor.Warn, []string{"no identity header at all", "header … off"}},
+		"assertion only":        {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\nassertion X-Signed\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"nobody gets any":       {"wechat_auth {\npublic /health\n}\nhandle /health {\n" + proxied + "\n}\nrespond 404", doctor.Warn, []string{"no app would ever get"}},
+		"nobody is there":       {"wechat_auth\nrespond hello", doctor.Warn, []string{"no app would ever get"}},
 	} {
 		p := newPatient(t, withGlobal("signing_key "+testKey), withSite(tc.site))
 		status, findings := p.examine("--offline")
@@ -58,6 +63,71 @@ func TestDoctorOnIdentityHeaders(t *testing.T) {
 		if (status == exitFailed) != (tc.status == doctor.Fail) {
 			t.Errorf("%s: status %d: %+v", name, status, findings)
 		}
+	}
+}
+
+// Layouts that are right, about which the doctor has nothing to say.
+func TestDoctorHasNoFalseAlarms(t *testing.T) {
+	t.Setenv("WECHAT_TEST_KEY", testKey)
+	for name, site := range map[string]string{
+		"two apps":          "wechat_auth\nhandle /api/* {\n" + proxied + "\n}\nhandle {\nreverse_proxy 127.0.0.1:2\n}",
+		"three apps":        "wechat_auth {\noptional /c/*\n}\nhandle /a/* {\n" + proxied + "\n}\nhandle_path /b/* {\nreverse_proxy 127.0.0.1:2\n}\nhandle {\nreverse_proxy 127.0.0.1:3\n}",
+		"forward_auth":      "wechat_auth\nforward_auth 127.0.0.1:9 {\nuri /check\ncopy_headers X-Role\n}\n" + proxied,
+		"try_files":         "root * /srv\ntry_files {path} /index.html\nwechat_auth\n" + proxied,
+		"rewrite":           "rewrite * /app{uri}\nwechat_auth\n" + proxied,
+		"handle_path":       "handle_path /api/* {\nwechat_auth {\npublic /health /api/health\n}\n" + proxied + "\n}\nrespond hello",
+		"prefix below":      "handle /api/* {\nwechat_auth {\nprefix /api/wechat\n}\n" + proxied + "\n}\nrespond hello",
+		"login elsewhere":   "handle /wechat/* {\nwechat_auth\n}\nhandle {\nwechat_auth {\noptional /about\n}\n" + proxied + "\n}",
+		"token in a cookie": "wechat_auth {\ntoken cookie sid\n}\n" + proxied,
+		"php":               "root * /srv\nwechat_auth\nphp_fastcgi 127.0.0.1:1",
+	} {
+		status, findings := newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), withSite(site)).examine("--offline")
+		for _, f := range findings {
+			if f.Status == doctor.Fail || f.Status == doctor.Warn {
+				t.Errorf("%s: status %d: %+v", name, status, f)
+			}
+		}
+		wantFinding(t, name, findings, checkLogin, doctor.OK, "answers at", "/wechat/login")
+	}
+}
+
+// The doctor sends a client's requests to the routes of each site.
+func TestDoctorOnLogins(t *testing.T) {
+	t.Setenv("WECHAT_TEST_KEY", testKey)
+	for name, tc := range map[string]struct {
+		site  string
+		texts []string
+	}{
+		"in handle":         {"handle /api/* {\nwechat_auth\n" + proxied + "\n}\nrespond hello", []string{"nobody can log in", "prefix /api/wechat"}},
+		"codes to the app":  {"handle /api/* {\nwechat_auth\n" + proxied + "\n}\nhandle {\nreverse_proxy 127.0.0.1:2\n}", []string{"nobody can log in", "codes", "127.0.0.1:2"}},
+		"answered before":   {"route {\nrespond /wechat/renew hello\nwechat_auth\n" + proxied + "\n}", []string{"/wechat/renew", "200", "before wechat_auth"}},
+		"redirected before": {"redir /wechat/* https://example.com{uri}\nwechat_auth\n" + proxied, []string{"nobody can log in", "/wechat/login"}},
+		"taken by the app":  {"route {\n@logout path /wechat/logout\nreverse_proxy @logout 127.0.0.1:2\nwechat_auth\n" + proxied + "\n}", []string{"/wechat/logout", "goes to the app"}},
+		"password before":   {"route {\nbasic_auth {\nx $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\nwechat_auth\n" + proxied + "\n}", []string{"/wechat/login", "401"}},
+	} {
+		status, findings := newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), withSite(tc.site)).examine("--offline")
+		wantFinding(t, name, findings, checkLogin, doctor.Fail, tc.texts...)
+		if status != exitFailed {
+			t.Errorf("%s: status %d", name, status)
+		}
+	}
+}
+
+// Logins that the running gateway has suspended are no fault of the configuration,
+// which looks well by itself.
+func TestDoctorTellsOfSuspendedLogins(t *testing.T) {
+	g := newGateway(t, func(g *gatewayTest) { g.admin = freeAddr(g.t) })
+	p := &patient{gatewayTest: g}
+	_, findings := p.examine("--offline")
+	wantFinding(t, "running", findings, checkRunning, doctor.OK, testApp, "lets logins pass")
+	g.wechat.Next(wechattest.Errcode(45009))
+	if resp, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	status, findings := p.examine("--offline")
+	wantFinding(t, "suspended", findings, checkRunning, doctor.Fail, testApp, "suspended", "until")
+	if status != exitFailed {
+		t.Errorf("status %d", status)
 	}
 }
 

@@ -48,18 +48,18 @@ func openSite(ctx context.Context, server *caddyhttp.Server) (*loopSite, error) 
 func (s *loopSite) close() { _ = s.front.Close() }
 
 // request sends a forged request to the site.
-func (v *visit) request(ctx context.Context, path string, authenticated, erase bool) (status int, body string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+path, nil)
+func (v *visit) request(ctx context.Context, t traveller, authenticated, erase bool) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+t.sent, nil)
 	if err != nil {
 		return 0, "", err
 	}
-	req.Host = v.host()
+	req.Host = t.host
 	v.forgery.AddTo(req.Header)
 	if erase {
 		v.forgery.Erase(req.Header)
 	}
 	if authenticated {
-		v.proxy.by.Token.put(req, v.token)
+		v.by.Token.put(req, v.token)
 	}
 	resp, err := v.site.client.Do(req)
 	if err != nil {

@@ -56,6 +56,20 @@ func (p *probes) take(addr string) http.Header {
 	return header
 }
 
+// forget forgets what all apps got.
+func (p *probes) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.seen)
+}
+
+// any reports whether some app got a request.
+func (p *probes) any() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.seen) > 0
+}
+
 // add opens another listener.
 func (p *probes) add(ctx context.Context) (addr string, err error) {
 	if len(p.listeners) == maxProbes {

@@ -23,30 +23,23 @@ type prober interface {
 }
 
 // checkStore finds out whether sessions can be kept.
-func (i *inspection) checkStore(ctx context.Context) doctor.Finding {
-	f := doctor.Finding{Check: checkStore, Status: doctor.Fail}
+func (e *examination) checkStore(ctx context.Context) []doctor.Finding {
+	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
 	switch {
-	case i.storeError != nil:
-		f.Message, f.Action = i.storeError.Error(), storeAction
-		return f
-	case i.app == nil || i.app.store == nil:
-		f.Status, f.Message = doctor.Skip, "not tested, because the configuration does not load"
-		return f
+	case e.storeError != nil:
+		return one(doctor.Failf(checkStore, "", storeAction, "%v", e.storeError))
+	case e.app == nil || e.app.store == nil:
+		return one(doctor.Skipf(checkStore, "", "not tested, because the configuration does not load"))
 	}
-	f.Subject = i.app.store.CaddyModule().ID.Name()
-	p, ok := i.app.store.(prober)
+	name := e.app.store.CaddyModule().ID.Name()
+	p, ok := e.app.store.(prober)
 	if !ok {
-		f.Status, f.Message = doctor.Skip, "this store has no test"
-		return f
+		return one(doctor.Skipf(checkStore, name, "this store has no test"))
 	}
-	err := p.probe(ctx, i.storage)
-	switch {
-	case err != nil:
-		f.Message, f.Action = err.Error(), storeAction
-	default:
-		f.Status, f.Message = doctor.OK, "it can be reached and written to"
+	if err := p.probe(ctx, e.storage); err != nil {
+		return one(doctor.Failf(checkStore, name, storeAction, "%v", err))
 	}
-	return f
+	return one(doctor.OKf(checkStore, name, "it can be reached and written to"))
 }
 
 const storeAction = "see that the server or folder exists, that this machine and user may write to it, and that user and password are right"
@@ -110,30 +103,27 @@ func removeEmpty(folder, existing string) {
 }
 
 // checkKeys says which keys there are.
-func (i *inspection) checkKeys(ctx context.Context, settings *App) []doctor.Finding {
-	f := doctor.Finding{Check: checkKeys, Status: doctor.OK}
+func (e *examination) checkKeys(ctx context.Context) []doctor.Finding {
+	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
+	configured := len(e.settings.SigningKeys) > 0
 	switch {
-	case i.keysError != nil:
-		f.Status, f.Message, f.Action = doctor.Fail, i.keysError.Error(), "correct what the message names"
-	case len(settings.SigningKeys) > 0 && (i.app == nil || i.app.keys == nil):
-		f.Status, f.Message = doctor.Skip, "not tested, because the configuration does not load"
-	case len(settings.SigningKeys) > 0:
-		ring := i.app.keys.Current()
-		f.Message = fmt.Sprintf("%s by signing_key; %s signs", count(len(ring.IDs()), "key"), ring.Signer().ID())
-	case i.storage == nil:
-		f.Status, f.Message = doctor.Skip, "not tested, because Caddy's storage cannot be opened"
-	default:
-		keys, err := keyring.Describe(ctx, i.storage)
-		findings := describeKeys(keys, err, time.Duration(settings.KeyRotation), time.Now())
-		if name, mode, err := permissions(i.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
-			findings = append(findings, doctor.Finding{
-				Check: checkKeys, Subject: name, Status: doctor.Warn, Message: fmt.Sprintf("its mode is %04o, so its group can read the signing keys", mode),
-				Action: "chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes",
-			})
-		}
-		return findings
+	case e.keysError != nil:
+		return one(doctor.Failf(checkKeys, "", "correct what the message names", "%v", e.keysError))
+	case configured && (e.app == nil || e.app.keys == nil):
+		return one(doctor.Skipf(checkKeys, "", "not tested, because the configuration does not load"))
+	case configured:
+		ring := e.app.keys.Current()
+		return one(doctor.OKf(checkKeys, "", "%s by signing_key; %s signs", count(len(ring.IDs()), "key"), ring.Signer().ID()))
+	case e.storage == nil:
+		return one(doctor.Skipf(checkKeys, "", "not tested, because Caddy's storage cannot be opened"))
 	}
-	return []doctor.Finding{f}
+	keys, err := keyring.Describe(ctx, e.storage)
+	findings := describeKeys(keys, err, time.Duration(e.settings.KeyRotation), time.Now())
+	if name, mode, err := permissions(e.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
+		findings = append(findings, doctor.Warnf(checkKeys, name, "chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes",
+			"its mode is %04o, so its group can read the signing keys", mode))
+	}
+	return findings
 }
 
 // describeKeys is about keys in Caddy's storage.

@@ -149,7 +149,7 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 				t.Errorf("%s: %+v", name, f)
 			}
 		}
-		if len(checks) != 9 {
+		if len(checks) != 10 {
 			t.Errorf("%s: checks %v", name, checks)
 		}
 		if p.wechat.Calls() != 0 {
@@ -393,7 +393,7 @@ func TestDoctorAsAProcess(t *testing.T) {
 		return cmd.ProcessState.ExitCode(), out.String(), errout.String()
 	}
 	status, out, errout := run()
-	if status != 0 || errout != "" || strings.Count(out, "\n") != 9 || strings.Count(out, "ok    ") != 9 {
+	if status != 0 || errout != "" || strings.Count(out, "\n") != 10 || strings.Count(out, "ok    ") != 10 {
 		t.Errorf("status %d, errors %q:\n%s", status, errout, out)
 	}
 	answer := wechattest.Errcode(40125)

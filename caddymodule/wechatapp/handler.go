@@ -72,6 +72,8 @@ type Handler struct {
 	// Default: false
 	ForwardToken bool `json:"forward_token,omitempty"`
 
+	configured string // the digest of all of the above
+
 	app       *App
 	gateway   *gateway.Gateway
 	apps      gateway.Apps
@@ -95,6 +97,7 @@ const defaultPrefix = "/wechat"
 // Provision fills in defaults and builds what requests need.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
+	h.configured = digestOf(h)
 	setDefault(&h.Prefix, defaultPrefix)
 	if err := checkPrefix(h.Prefix); err != nil {
 		return err

@@ -133,7 +133,7 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 	}
 	covers := func(path string) bool {
 		return slices.ContainsFunc([]string{http.MethodGet, http.MethodPost}, func(method string) bool {
-			r, err := sample(method, path)
+			r, err := sample(method, "sample.invalid", path)
 			return err == nil && matchAny(sets, r)
 		})
 	}
@@ -161,8 +161,8 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 
 // sample is a request of an unknown client for matchers to look at. It is sent
 // nowhere.
-func sample(method, path string) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(context.Background(), method, "http://sample.invalid"+path, nil)
+func sample(method, host, path string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+host+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -125,8 +125,7 @@ func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
 	if _, err := ctx.App("http"); err != nil {
 		t.Fatal(err)
 	}
-	walks := walkServers(ctx)
-	site, err := openSite(t.Context(), walks[0].server)
+	site, err := openSite(t.Context(), layoutOf(ctx).servers[0].server)
 	if err != nil {
 		t.Fatal(err)
 	}

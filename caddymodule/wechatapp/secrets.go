@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -219,29 +218,6 @@ func (a *App) openStored(key string, rotation, lifetime time.Duration) (*keyring
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	return ring, nil
-}
-
-// positions remembers where in a Caddyfile a setting stands whose mistakes show
-// only when the configuration loads, such as a placeholder without a value.
-// JSON has no room for it; an adapted configuration that is loaded by another
-// process does without.
-var positions sync.Map // [2]string{setting, text} → "file:line"
-
-// rememberPosition remembers placeholders and AppIDs. Secrets that are written out
-// are checked at once, and must not stay here for as long as the process lives.
-func rememberPosition(d *caddyfile.Dispenser, setting, text string) {
-	if literalBraces(text) || appIDPattern.MatchString(text) {
-		positions.Store([2]string{setting, text}, fmt.Sprintf("%s:%d", d.File(), d.Line()))
-	}
-}
-
-// position returns ", at file:line" of a setting if it is known.
-func position(setting, text string) string {
-	where, known := positions.Load([2]string{setting, text})
-	if !known {
-		return ""
-	}
-	return fmt.Sprintf(", at %s", where)
 }
 
 // parseSecret reads the only argument of an option that can hold a secret. Caddy's

@@ -715,7 +715,7 @@ func TestH15RoutesAroundTheGatewayAreNamed(t *testing.T) {
 		t.Errorf("an open route of the site is not named: %s", got)
 	}
 	if got := start(func(g *gatewayTest) string {
-		return "wechat_auth /api/*\nreverse_proxy " + g.app.addr()
+		return "wechat_auth /api/* {\nprefix /api/wechat\n}\nreverse_proxy " + g.app.addr()
 	}); !strings.Contains(got, warning) {
 		t.Errorf("a matcher that leaves paths open is not named: %s", got)
 	}

@@ -35,6 +35,26 @@ type Finding struct {
 	Action  string `json:"action"`
 }
 
+// OKf is a finding that nothing is wrong.
+func OKf(check, subject, format string, args ...any) Finding {
+	return Finding{check, subject, OK, fmt.Sprintf(format, args...), ""}
+}
+
+// Warnf is a finding that may be meant so.
+func Warnf(check, subject, action, format string, args ...any) Finding {
+	return Finding{check, subject, Warn, fmt.Sprintf(format, args...), action}
+}
+
+// Failf is a finding that something does not work.
+func Failf(check, subject, action, format string, args ...any) Finding {
+	return Finding{check, subject, Fail, fmt.Sprintf(format, args...), action}
+}
+
+// Skipf says why something was not tested.
+func Skipf(check, subject, format string, args ...any) Finding {
+	return Finding{check, subject, Skip, fmt.Sprintf(format, args...), ""}
+}
+
 // Failed reports whether any finding is a failure.
 func Failed(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Status == Fail })

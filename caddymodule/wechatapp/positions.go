@@ -1,0 +1,122 @@
+package wechatapp
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// positions remembers where in a Caddyfile a setting stands whose mistakes show
+// only when the configuration loads, such as a placeholder without a value. JSON
+// has no room for it. They are of the Caddyfile that was read last, and count only
+// for a configuration with its global option: none is of another file, and a
+// configuration in JSON has none.
+var positions struct {
+	sync.Mutex
+	app      string               // the digest of the global option, once it was read
+	settings map[[2]string]string // {setting, text} → ", at file:line"
+	handlers map[string][]string  // digest of a wechat_auth → file:line of each
+}
+
+// forgetPositions makes room for those of another Caddyfile.
+func forgetPositions() {
+	positions.Lock()
+	defer positions.Unlock()
+	positions.app, positions.settings, positions.handlers = "", make(map[[2]string]string), make(map[string][]string)
+}
+
+// rememberPositionsOf says to which global option the positions belong.
+func rememberPositionsOf(app *App) {
+	text := digestOf(app)
+	positions.Lock()
+	defer positions.Unlock()
+	positions.app = text
+}
+
+// keepPositionsOf forgets all positions unless they are of this configuration.
+// The app must be as it was read.
+func keepPositionsOf(app *App) {
+	text := digestOf(app)
+	positions.Lock()
+	other := positions.app != text
+	positions.Unlock()
+	if other {
+		forgetPositions()
+	}
+}
+
+// digestOf stands for a configuration, which may have secrets in it.
+func digestOf(value any) string {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// rememberPosition remembers placeholders and AppIDs. Secrets that are written out
+// are checked at once, and must not stay here for as long as the process lives.
+func rememberPosition(d *caddyfile.Dispenser, setting, text string) {
+	if !literalBraces(text) && !appIDPattern.MatchString(text) {
+		return
+	}
+	positions.Lock()
+	defer positions.Unlock()
+	if positions.settings == nil {
+		positions.settings = make(map[[2]string]string)
+	}
+	positions.settings[[2]string{setting, text}] = ", at " + here(d)
+}
+
+// rememberHandler remembers where a wechat_auth stands.
+func rememberHandler(where string, h *Handler) {
+	text := digestOf(h)
+	positions.Lock()
+	defer positions.Unlock()
+	if positions.handlers == nil {
+		positions.handlers = make(map[string][]string)
+	}
+	positions.handlers[text] = append(positions.handlers[text], where)
+}
+
+// here is the place of the current token, with the way of its imports.
+func here(d *caddyfile.Dispenser) string {
+	return strings.TrimPrefix(d.Err("").Error(), ", at ")
+}
+
+// position returns ", at file:line" of a setting if it is known.
+func position(setting, text string) string {
+	positions.Lock()
+	defer positions.Unlock()
+	return positions.settings[[2]string{setting, text}]
+}
+
+// positionsOfHandler returns file:line of each wechat_auth with the same options.
+func positionsOfHandler(h *Handler) []string {
+	text := h.digest()
+	positions.Lock()
+	defer positions.Unlock()
+	return positions.handlers[text]
+}
+
+// positionOfHandler returns ", at file:line" of a wechat_auth if no other one can
+// be meant.
+func positionOfHandler(h *Handler) string {
+	if places := positionsOfHandler(h); len(places) == 1 {
+		return ", at " + places[0]
+	}
+	return ""
+}
+
+// digest stands for the handler as it was configured.
+func (h *Handler) digest() string {
+	if h.configured != "" {
+		return h.configured
+	}
+	return digestOf(h)
+}
