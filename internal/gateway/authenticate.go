@@ -27,33 +27,43 @@ const (
 // ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable; after all but the
 // first the user is who the token was made for, good for nothing but a log.
 func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
-	return g.authenticate(ctx, text, carried, apps)
+	pass, err := g.Admit(ctx, text, apps)
+	return pass.User, err
 }
 
-func (g *Gateway) authenticate(ctx context.Context, text string, k kind, apps Apps) (identity.User, error) {
+// Admit is Authenticate for a request whose answer is watched, see [Gateway.Watch].
+func (g *Gateway) Admit(ctx context.Context, text string, apps Apps) (Pass, error) {
+	return g.admit(ctx, text, carried, apps)
+}
+
+func (g *Gateway) admit(ctx context.Context, text string, k kind, apps Apps) (Pass, error) {
 	now := time.Now()
 	claims, err := g.verify(text, k, apps, now)
 	if err != nil {
-		return claims.User, err
+		return Pass{User: claims.User}, err
 	}
 	live, err := g.session(ctx, &claims, now)
 	if err != nil {
-		return claims.User, err
+		return Pass{User: claims.User}, err
 	}
-	claims.User.UnionID = live.UnionID
-	return claims.User, nil
+	return claims.pass(live), nil
 }
 
-// AuthenticateSurely is Authenticate without grace, for whoever hands out
-// something that is believed later: while the store cannot tell, the error is
-// ErrStoreUnavailable.
-func (g *Gateway) AuthenticateSurely(ctx context.Context, text string, apps Apps) (identity.User, error) {
+// pass is what a good token is with its live session.
+func (k *knownToken) pass(live session.Session) Pass {
+	p := Pass{User: k.User, issued: k.IssuedAt, expires: k.Expires, keyID: k.KeyID, place: live.Place}
+	p.User.UnionID = live.UnionID
+	return p
+}
+
+// AdmitSurely is Admit without grace, for whoever hands out something that is
+// believed later: while the store cannot tell, the error is ErrStoreUnavailable.
+func (g *Gateway) AdmitSurely(ctx context.Context, text string, apps Apps) (Pass, error) {
 	claims, live, err := g.surely(ctx, text, carried, apps, time.Now())
 	if err != nil {
-		return claims.User, err
+		return Pass{User: claims.User}, err
 	}
-	claims.User.UnionID = live.UnionID
-	return claims.User, nil
+	return claims.pass(live), nil
 }
 
 // surely returns the claims of a token and its session, which the store has just

@@ -10,7 +10,13 @@ import (
 
 // AuthenticateCookie is Authenticate for the token in a browser's cookie.
 func (g *Gateway) AuthenticateCookie(ctx context.Context, text string, apps Apps) (identity.User, error) {
-	return g.authenticate(ctx, text, inCookie, apps)
+	pass, err := g.AdmitCookie(ctx, text, apps)
+	return pass.User, err
+}
+
+// AdmitCookie is Admit for the token in a browser's cookie.
+func (g *Gateway) AdmitCookie(ctx context.Context, text string, apps Apps) (Pass, error) {
+	return g.admit(ctx, text, inCookie, apps)
 }
 
 // DescribeCookie is Describe for the token in a browser's cookie.

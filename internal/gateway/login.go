@@ -222,6 +222,7 @@ func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
 	case err != nil:
 		return Grant{}, g.storeError(ctx, e.user.AppID, err)
 	}
+	g.State.recheck(e.user.AppID, e.user.OpenID) // an older session may have ended for this one
 	if e.silent && e.user.UnionID == "" {
 		e.user.UnionID = before
 	}

@@ -61,6 +61,7 @@ func (g *Gateway) End(ctx context.Context, t Target) (ended int, err error) {
 	if err != nil {
 		return ended, g.storeError(ctx, t.AppID, err)
 	}
+	g.State.recheck(t.AppID, t.OpenID)
 	return ended, nil
 }
 
@@ -89,6 +90,7 @@ func (g *Gateway) Deny(ctx context.Context, t Target, until time.Time) (int, err
 	if err != nil {
 		return ended, g.storeError(ctx, t.AppID, err)
 	}
+	g.State.recheck(t.AppID, t.OpenID)
 	return ended, nil
 }
 

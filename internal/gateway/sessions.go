@@ -72,6 +72,7 @@ func (g *Gateway) logout(ctx context.Context, text string, k kind, apps Apps) (i
 	if err := g.Store.Delete(ctx, ref(claims.User)); err != nil {
 		return identity.User{}, g.storeError(ctx, claims.User.AppID, err)
 	}
+	g.State.recheck(claims.User.AppID, claims.User.OpenID)
 	return claims.User, nil
 }
 

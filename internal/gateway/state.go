@@ -12,12 +12,14 @@ import (
 
 // State is what has to survive a change of configuration beside the sessions:
 // which logins are under way, who was counted by rate limits, which breakers
-// are open, which tokens were verified. It holds nothing of a configuration.
+// are open, which tokens were verified, which answers are being written. It holds
+// nothing of a configuration, but for the Gateway that judges streams.
 type State struct {
 	logins   singleflight.Group
 	limits   *limits
 	verified *verifiedTokens
 	seeds    [2]maphash.Seed
+	streams  *streams
 
 	mu       sync.Mutex
 	gates    map[string]*gate
@@ -31,6 +33,7 @@ func NewState() *State {
 		verified: newVerifiedTokens(),
 		gates:    make(map[string]*gate),
 		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		streams:  newStreams(),
 	}
 }
 

@@ -177,6 +177,10 @@ type SessionKeys struct {
 // PreviousKeyLifetime is how long a session_key can be used after a newer one came.
 const PreviousKeyLifetime = 5 * time.Minute
 
+// An EndCounter is a Store that nobody else ends sessions of. As long as the count
+// stays the same, every session that was live is live, unless its time has come.
+type EndCounter interface{ Ended() uint64 }
+
 // Operations are what the people who run the gateway do with sessions. What one
 // node does is seen by all nodes within a second.
 type Operations interface {

@@ -55,6 +55,7 @@ type Store struct {
 	maxSessions int
 	dropped     atomic.Pointer[[]string]
 	previous    *bounded.Table[secret.String] // session keys by userKey
+	ended       atomic.Uint64
 }
 
 var _ session.Store = (*Store)(nil)
@@ -385,6 +386,7 @@ func (s *Store) unpublish(place uint32) live {
 	defer shard.Unlock()
 	l := *s.lives.At(place)
 	shard.places.Remove(hash, place, s.hashAt)
+	s.ended.Add(1)
 	s.lives.GiveTo(&shard.own, place)
 	return l
 }
@@ -431,6 +433,9 @@ func (s *Store) endBeyond() {
 		s.end(s.oldest)
 	}
 }
+
+// Ended implements session.EndCounter.
+func (s *Store) Ended() uint64 { return s.ended.Load() }
 
 // Delete implements session.Store.
 func (s *Store) Delete(_ context.Context, ref session.Ref) error {
