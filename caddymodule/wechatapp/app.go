@@ -321,8 +321,9 @@ func (l *LoginLimit) limit() gateway.Limit {
 // Start begins what goes on in the background.
 func (a *App) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	a.stop = cancel
 	a.begun()
+	undo := a.gateway.JudgeStreams()
+	a.stop = func() { undo(); cancel() }
 	go a.refreshKeys(ctx)
 	if a.storage != nil {
 		go a.storage.watch(ctx)

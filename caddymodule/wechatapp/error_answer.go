@@ -71,6 +71,6 @@ func slotOf(w http.ResponseWriter) *http.ResponseWriter {
 	if err != nil || !value.CanAddr() || !value.CanInterface() {
 		return nil
 	}
-	slot, _ := value.Addr().Interface().(*http.ResponseWriter)
+	slot, _ := reflect.TypeAssert[*http.ResponseWriter](value.Addr())
 	return slot
 }

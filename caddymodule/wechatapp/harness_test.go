@@ -46,13 +46,14 @@ type gatewayTest struct {
 	admin   string // address of the admin endpoint; off by default
 	extra   string
 	scheme  string
+	grace   string
 }
 
 // newGateway prepares a gateway; options change the Caddyfile before start.
 func newGateway(t *testing.T, options ...func(*gatewayTest)) *gatewayTest {
 	t.Helper()
 	g := &gatewayTest{
-		t: t, scheme: "http", admin: "off", addr: freeAddr(t), storage: t.TempDir(),
+		t: t, scheme: "http", admin: "off", grace: "grace_period 1s", addr: freeAddr(t), storage: t.TempDir(),
 		wechat: wechattest.New(testApp, testSecret), app: newRecorder(t),
 	}
 	for _, option := range options {
@@ -87,7 +88,7 @@ func (g *gatewayTest) caddyfile() string {
 	admin %s
 	persist_config off
 	skip_install_trust
-	grace_period 1s
+	%s
 	storage file_system %q
 	servers {
 		%s
@@ -100,7 +101,7 @@ func (g *gatewayTest) caddyfile() string {
 %s://%s {
 	%s
 }
-%s`, g.admin, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site, g.sites)
+%s`, g.admin, g.grace, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site, g.sites)
 }
 
 func (g *gatewayTest) start() {

@@ -1,11 +1,13 @@
 package wechatapp
 
 import (
+	"context"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/gateway"
 )
 
 // passage is somebody's request on its way to the app and back: all that is kept
@@ -13,7 +15,15 @@ import (
 type passage struct {
 	responseWriter
 	handler *Handler
-	user    identity.User
+	pass    gateway.Pass
+	stream  gateway.Stream
+
+	cancel   context.CancelFunc
+	reads    bool        // the request has a body
+	upgraded bool        // to a WebSocket
+	late     bool        // the handlers behind have answered when it was over
+	begun    atomic.Bool // the client sees an answer
+	ended    atomic.Bool // the session did
 }
 
 // placeholder is a caddy.ReplacerFunc. Values are checked at login: no braces, so
@@ -21,15 +31,15 @@ type passage struct {
 func (p *passage) placeholder(key string) (any, bool) {
 	switch key {
 	case "http.auth.user.id":
-		return p.handler.userHash(p.user), true
+		return p.handler.userHash(p.pass.User), true
 	case "http.auth.user.openid":
-		return p.user.OpenID, true
+		return p.pass.User.OpenID, true
 	case "http.auth.user.unionid":
-		return p.user.UnionID, true
+		return p.pass.User.UnionID, true
 	case "http.auth.user.appid":
-		return p.user.AppID, true
+		return p.pass.User.AppID, true
 	case "http.auth.user.session_id":
-		return p.user.SessionID, true
+		return p.pass.User.SessionID, true
 	}
 	return nil, false
 }

@@ -449,12 +449,12 @@ func tlsTransports(t *testing.T) map[string]http.RoundTripper {
 }
 
 // newTLSGateway is a gateway with TLS, and so HTTP/2 and HTTP/3.
-func newTLSGateway(t *testing.T) *gatewayTest {
+func newTLSGateway(t *testing.T, handlers ...string) *gatewayTest {
 	t.Helper()
 	return newGateway(t, func(g *gatewayTest) {
 		g.scheme = "https"
 		g.addr = strings.Replace(g.addr, "127.0.0.1", "localhost", 1)
-		g.site = "tls " + selfSigned(t) + "\nwechat_auth {\npublic /public\n}"
+		g.site = "tls " + selfSigned(t) + "\nwechat_auth {\npublic /public\n}\n" + strings.Join(handlers, "\n")
 	})
 }
 

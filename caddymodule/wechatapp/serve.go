@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
@@ -15,8 +16,7 @@ import (
 type admission struct {
 	answered  bool // by the gateway; the app never hears of it
 	anonymous bool
-	user      identity.User
-	token     string
+	pass      gateway.Pass
 	varies    bool // whether a token would have changed the answer
 }
 
@@ -39,8 +39,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	if !a.anonymous {
-		if err := h.inject(r, a.user, asked); err != nil {
-			h.refuse(w, err, a.user)
+		if err := h.inject(r, a.pass.User, asked); err != nil {
+			h.refuse(w, err, a.pass.User)
 			return nil
 		}
 	}
@@ -53,15 +53,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return marked.finish(next.ServeHTTP(&marked, r))
 	}
-	p := &passage{responseWriter: h.marked(w, true), handler: h, user: a.user}
+	p := &passage{responseWriter: h.marked(w, true), handler: h, pass: a.pass}
 	setPlaceholders(r, p.placeholder)
 	h.app.observer.metrics.authenticated.Inc()
-	if websocket {
-		var stop func()
-		r, stop = h.endWithSession(r, a.token)
-		defer stop()
-	}
-	return p.finish(next.ServeHTTP(&p.responseWriter, r))
+	return p.serve(r, next)
 }
 
 // admit decides. Whatever goes wrong in here, a panic included, is an answer of
@@ -97,30 +92,30 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 	if err == nil && text != "" && h.carrier.ambient() {
 		err = h.site.check(r, websocket)
 	}
-	var user identity.User
+	var pass gateway.Pass
 	if err == nil {
-		user, err = h.authenticate(r, text)
+		pass, err = h.authenticate(r, text)
 	}
 	if err != nil {
-		h.refuse(w, err, user)
+		h.refuse(w, err, pass.User)
 		return admission{answered: true}
 	}
 	if !h.ForwardToken {
 		h.carrier.remove(r)
 	}
-	return admission{user: user, token: text, varies: true}
+	return admission{pass: pass, varies: true}
 }
 
 // authenticate names the user of a token; the absence of one is the same error
 // as a token that is not ours.
-func (h *Handler) authenticate(r *http.Request, text string) (identity.User, error) {
+func (h *Handler) authenticate(r *http.Request, text string) (gateway.Pass, error) {
 	if text == "" {
-		return identity.User{}, errNoToken
+		return gateway.Pass{}, errNoToken
 	}
 	if h.Assertion != nil { // an app believes it after the outage, too
-		return h.gateway.AuthenticateSurely(r.Context(), text, h.apps)
+		return h.gateway.AdmitSurely(r.Context(), text, h.apps)
 	}
-	return h.gateway.Authenticate(r.Context(), text, h.apps)
+	return h.gateway.Admit(r.Context(), text, h.apps)
 }
 
 // refuse answers for the gateway. user is who the token speaks for, if anybody.

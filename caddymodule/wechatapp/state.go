@@ -24,6 +24,7 @@ type pooledState struct {
 }
 
 func (s *pooledState) Destruct() error {
+	s.Close()
 	s.collector.stop()
 	return nil
 }
