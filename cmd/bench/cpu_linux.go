@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -130,4 +131,13 @@ func parseStatus(text string) (int, error) {
 		}
 	}
 	return 0, errors.New("reading memory: status has no VmRSS")
+}
+
+// maxSockets is how many a proxy can hold with two files for each.
+func maxSockets() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 400
+	}
+	return int(min(limit.Max, 1<<20))/2 - 200
 }

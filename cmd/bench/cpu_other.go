@@ -14,3 +14,5 @@ func cpuSupported() error { return errUnsupported }
 func cpuTime(int) (time.Duration, error) { return 0, errUnsupported }
 
 func residentBytes(int) (int, error) { return 0, errUnsupported }
+
+func maxSockets() int { return 0 }

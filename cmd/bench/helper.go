@@ -74,7 +74,8 @@ func serve(role string) error {
 	return nil
 }
 
-// upstream answers 200 bytes, and at /check who the request says to be of.
+// upstream answers 200 bytes, at /check who the request says to be of, and at /ws with
+// a WebSocket.
 func upstream() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -85,6 +86,7 @@ func upstream() http.Handler {
 		_, _ = fmt.Fprintf(w, "openid=%s extra=%s", r.Header.Get("X-Openid"), r.Header.Get("X-Extra-19")) //nolint:gosec // plain text for this program
 	}
 	mux.HandleFunc("/check", check)
+	mux.HandleFunc("/ws", webSocket)
 	mux.HandleFunc("/public/check", check)
 	return mux
 }

@@ -30,6 +30,8 @@ type options struct {
 	check, json    bool
 	scale, login   bool
 	collectors     bool
+	webSockets     bool
+	sockets        int
 	chart, profile string
 	out            io.Writer
 }
@@ -56,6 +58,8 @@ func main() {
 	flag.StringVar(&o.chart, "chart", "docs/scale.svg", "`file` for the chart of -scale")
 	flag.BoolVar(&o.login, "login", false, "measure logins, with WeChat at 50 ms")
 	flag.BoolVar(&o.collectors, "collector", false, "measure settings of the garbage collector")
+	flag.BoolVar(&o.webSockets, "streams", false, "measure idle WebSockets beside stock, and a logout that closes them")
+	flag.IntVar(&o.sockets, "sockets", 10_000, "WebSockets of -streams")
 	flag.StringVar(&o.profile, "profile", "", "record a CPU profile of a mixed workload into `file`")
 	flag.Parse()
 	if err := o.valid(); err != nil {
@@ -74,6 +78,7 @@ func main() {
 func (o *options) valid() error {
 	if o.quick {
 		o.rounds, o.duration, o.sessions = 1, 200*time.Millisecond, min(o.sessions, 50)
+		o.sockets = min(o.sockets, 200)
 	}
 	switch {
 	case flag.NArg() > 0:
@@ -82,6 +87,8 @@ func (o *options) valid() error {
 		return errors.New("-rounds has to be 1 to 1000 and -duration 10ms to 1m")
 	case o.connections < 1 || o.connections > 1000, o.sessions < 1 || o.sessions > 100_000:
 		return errors.New("-connections has to be 1 to 1000 and -sessions 1 to 100000")
+	case o.sockets < 1 || o.sockets > 100_000:
+		return errors.New("-sockets must be 1 to 100000")
 	case o.quick && o.check:
 		return errors.New("-quick measures too little to -check")
 	}
@@ -107,6 +114,8 @@ func run(ctx context.Context, o options) (err error) {
 		return b.login()
 	case o.collectors:
 		return b.collectors()
+	case o.webSockets:
+		return b.streams()
 	}
 	return b.compare()
 }
