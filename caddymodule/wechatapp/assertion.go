@@ -14,8 +14,8 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/assertion"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/keyring"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // Assertion is a signed statement about the user, for apps that verify instead of
@@ -115,14 +115,14 @@ type assertionKeys struct {
 	ring *keyring.Ring
 	err  error
 	// derived is set with signing_key: the token keys to derive from.
-	derived func() *token.Ring
+	derived func() *key.Set
 	current atomic.Pointer[builtRing]
 }
 
 // builtRing remembers what it was built from: building derives curve points.
 type builtRing struct {
-	from *token.Ring
-	ring *assertion.Ring
+	from *key.Set
+	ring *assertion.Keys
 }
 
 // openAssertionKeys opens the keys when the first site wants them.
@@ -144,7 +144,7 @@ func (a *App) openAssertionKeys() error {
 	return nil
 }
 
-func (k *assertionKeys) source() *token.Ring {
+func (k *assertionKeys) source() *key.Set {
 	if k.derived != nil {
 		return k.derived()
 	}
@@ -152,23 +152,23 @@ func (k *assertionKeys) source() *token.Ring {
 }
 
 // load returns the ring of the moment.
-func (k *assertionKeys) load() (*assertion.Ring, error) {
+func (k *assertionKeys) load() (*assertion.Keys, error) {
 	from := k.source()
 	if known := k.current.Load(); known != nil && known.from == from {
 		return known.ring, nil
 	}
 	var keys []assertion.Key
-	for _, key := range from.Keys() {
+	for _, one := range from.Keys() {
 		if k.derived != nil {
-			derived, err := token.NewKey(key.Derive("assertion"))
+			derived, err := key.New(one.Derive("assertion"))
 			if err != nil {
 				return nil, err
 			}
-			key = derived
+			one = derived
 		}
-		keys = append(keys, assertion.Key{ID: key.ID(), Seed: key.Secret()})
+		keys = append(keys, assertion.Key{ID: one.ID(), Seed: one.Secret()})
 	}
-	ring, err := assertion.NewRing(keys...)
+	ring, err := assertion.NewKeys(keys...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
@@ -48,17 +49,17 @@ func BenchmarkAuthenticateStripInject(b *testing.B) {
 func filledGateway(b *testing.B, sessions int) (*gateway.Gateway, [][]string) {
 	b.Helper()
 	store := memory.New(sessions, time.Hour)
-	key, err := token.ParseKey(testKey)
+	one, err := key.Parse(testKey)
 	if err != nil {
 		b.Fatal(err)
 	}
-	ring, err := token.NewRing(key)
+	ring, err := key.NewSet(one)
 	if err != nil {
 		b.Fatal(err)
 	}
 	gw := gateway.New(gateway.Config{
 		TokenLifetime: time.Hour, MaxLifetime: time.Hour, MaxPerUser: 5,
-		Store: store, Keys: func() *token.Ring { return ring }, State: gateway.NewState(),
+		Store: store, Keys: func() *key.Set { return ring }, State: gateway.NewState(),
 	})
 	now := time.Now().Truncate(time.Second)
 	headers := make([][]string, sessions)
@@ -71,7 +72,7 @@ func filledGateway(b *testing.B, sessions int) (*gateway.Gateway, [][]string) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		text, err := ring.Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(time.Hour)})
+		text, err := token.Mint(ring, token.Claims{User: user, IssuedAt: now, Expires: now.Add(time.Hour)})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -105,7 +105,7 @@ func (v *visit) logIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.token, err = h.app.keys.Current().Mint(token.Claims{User: v.user, IssuedAt: now, Expires: ends})
+	v.token, err = token.Mint(h.app.keys.Current(), token.Claims{User: v.user, IssuedAt: now, Expires: ends})
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // secretSetting is a setting that can hold a secret. All of them take placeholders
@@ -85,7 +85,7 @@ func passwordInURL(text string) bool {
 func anySecret(string) error { return nil }
 
 func checkKey(plain string) error {
-	_, err := token.ParseKey(plain)
+	_, err := key.Parse(plain)
 	return err
 }
 
@@ -180,18 +180,18 @@ func (a *App) openKeys() (*keyring.Ring, error) {
 	if len(a.SigningKeys) == 0 {
 		return a.openStored(keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.TokenLifetime))
 	}
-	keys := make([]token.Key, len(a.SigningKeys))
+	keys := make([]key.Key, len(a.SigningKeys))
 	for i, text := range a.SigningKeys {
 		plain, err := settingSigningKey.resolve(text)
 		if err == nil {
-			keys[i], err = token.ParseKey(plain.Reveal())
+			keys[i], err = key.Parse(plain.Reveal())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("signing_key: number %d: %w%s", i+1, err, position("signing_key", text))
 		}
 		settingSigningKey.warnIfWrittenOut(a.logger, text)
 	}
-	ring, err := token.NewRing(keys...)
+	ring, err := key.NewSet(keys...)
 	if err != nil {
 		return nil, fmt.Errorf("signing_key: %w", err)
 	}

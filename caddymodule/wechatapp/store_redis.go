@@ -17,9 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/redis"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 func init() {
@@ -205,20 +205,20 @@ func (s *RedisStore) options() (redis.Options, error) {
 		}
 		o.Password = password
 	}
-	key := s.env.key
+	derive := s.env.key
 	if s.Secret != "" {
 		text, err := settingRedisSecret.resolve(s.Secret)
 		settingRedisSecret.warnIfWrittenOut(s.env.logger, s.Secret)
-		var own token.Key
+		var own key.Key
 		if err == nil {
-			own, err = token.ParseKey(text.Reveal())
+			own, err = key.Parse(text.Reveal())
 		}
 		if err != nil {
 			return o, fmt.Errorf("redis: secret: %w%s", err, position("secret", s.Secret))
 		}
-		key = own.Derive
+		derive = own.Derive
 	}
-	o.NameKey, o.ValueKey = key("redis names"), key("redis values")
+	o.NameKey, o.ValueKey = derive("redis names"), derive("redis values")
 	var err error
 	o.TLS, err = s.TLS.config()
 	return o, err

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 func testBench(t *testing.T) (b *bench, secret []byte) {
 	t.Helper()
-	secret = make([]byte, token.KeyBytes)
+	secret = make([]byte, key.Length)
 	rand.Read(secret)
-	key, err := token.NewKey(secret)
+	one, err := key.New(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := token.NewRing(key)
+	ring, err := key.NewSet(one)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestFreshTokensAreAllDifferentAndValid(t *testing.T) {
 	b, secret := testBench(t)
 	now := time.Now()
 	user := identity.User{AppID: appID, OpenID: name(1, "open"), SessionID: name(1, "session")}
-	known, err := b.ring.Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime)})
+	known, err := token.Mint(b.ring, token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime)})
 	if err != nil {
 		t.Fatal(err)
 	}

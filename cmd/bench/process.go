@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/key"
 )
 
 // bench is one run: a directory, the processes in it and the key of all tokens.
@@ -26,7 +26,7 @@ type bench struct {
 	ctx              context.Context
 	cancel           context.CancelFunc
 	dir              string
-	ring             *token.Ring
+	ring             *key.Set
 	env              []string
 	processes        []*process
 	upstream, wechat *process
@@ -61,13 +61,13 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making temporary directory: %w", err)
 	}
-	secret := make([]byte, token.KeyBytes)
+	secret := make([]byte, key.Length)
 	rand.Read(secret) // never fails since Go 1.24
-	key, err := token.NewKey(secret)
+	one, err := key.New(secret)
 	if err != nil {
 		return nil, fmt.Errorf("making key: %w", err)
 	}
-	ring, err := token.NewRing(key)
+	ring, err := key.NewSet(one)
 	if err != nil {
 		return nil, fmt.Errorf("making key: %w", err)
 	}

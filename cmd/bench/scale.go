@@ -129,7 +129,7 @@ func (b *bench) seed(dir string, n int) ([]string, error) {
 		if i%step != 0 {
 			continue
 		}
-		text, err := b.ring.Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime)})
+		text, err := token.Mint(b.ring, token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime)})
 		if err != nil {
 			return nil, err
 		}

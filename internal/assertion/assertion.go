@@ -37,9 +37,9 @@ type Key struct {
 	Seed []byte
 }
 
-// Ring is one key that signs and all whose public halves are published. It is
+// Keys are one key that signs and all whose public halves are published. They are
 // immutable.
-type Ring struct {
+type Keys struct {
 	id     string
 	signer ed25519.PrivateKey
 	set    []byte
@@ -55,12 +55,12 @@ type jwk struct {
 	X         string `json:"x"`
 }
 
-// NewRing returns a ring whose first key signs.
-func NewRing(keys ...Key) (*Ring, error) {
+// NewKeys returns keys of which the first signs.
+func NewKeys(keys ...Key) (*Keys, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("no assertion key")
 	}
-	ring := &Ring{id: keys[0].ID}
+	ring := &Keys{id: keys[0].ID}
 	published := make([]jwk, 0, len(keys))
 	for i, key := range keys {
 		if len(key.Seed) != ed25519.SeedSize {
@@ -83,7 +83,7 @@ func NewRing(keys ...Key) (*Ring, error) {
 
 // JWKS is the set of public keys as JSON (RFC 7517 section 5). It must not be
 // changed.
-func (r *Ring) JWKS() []byte { return r.set }
+func (r *Keys) JWKS() []byte { return r.set }
 
 // Minter makes assertions for one site. A session gets the same one for half of
 // its lifetime, because a signature costs more than the rest of a request.
@@ -104,12 +104,12 @@ func NewMinter(audience string, lifetime time.Duration) (*Minter, error) {
 
 // Mint returns an assertion about the user that is good for half of the lifetime
 // at least. It is signed once per session and half-life, however many ask.
-func (m *Minter) Mint(ring *Ring, u identity.User) string {
+func (m *Minter) Mint(ring *Keys, u identity.User) string {
 	text, _ := m.kept.GetOrAdd(ring.id+" "+u.SessionID+" "+u.UnionID, func() string { return m.sign(ring, u) })
 	return text
 }
 
-func (m *Minter) sign(ring *Ring, u identity.User) string {
+func (m *Minter) sign(ring *Keys, u identity.User) string {
 	audience := m.audience
 	if audience == "" {
 		audience = u.AppID

@@ -13,13 +13,13 @@ import (
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
-func testRing(t testing.TB, seeds ...byte) *Ring {
+func testRing(t testing.TB, seeds ...byte) *Keys {
 	t.Helper()
 	var keys []Key
 	for _, seed := range seeds {
 		keys = append(keys, Key{ID: "key-" + string('a'+rune(seed)), Seed: bytes.Repeat([]byte{seed}, 32)})
 	}
-	ring, err := NewRing(keys...)
+	ring, err := NewKeys(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestPublishedKeysArePublic(t *testing.T) {
 		t.Errorf("set %s", set)
 	}
 	for name, keys := range map[string][]Key{"none": nil, "short": {{ID: "x", Seed: make([]byte, 31)}}} {
-		if _, err := NewRing(keys...); err == nil {
+		if _, err := NewKeys(keys...); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/ticket"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
@@ -125,7 +126,7 @@ func parseTime(text string) (time.Time, error) {
 
 // SealState returns the cookie that keeps a state in the browser, at most 1,200
 // bytes of name and value.
-func (c Cookies) SealState(ring *token.Ring, origin Origin, s State) (*http.Cookie, error) {
+func (c Cookies) SealState(ring *key.Set, origin Origin, s State) (*http.Cookie, error) {
 	name := c.State(origin.Secure(), s.ID)
 	value, err := ticket.Seal(ring, ticket.State, ticket.Place{Host: origin.Host, Name: name}, []byte(s.text()))
 	if err != nil {
@@ -164,7 +165,7 @@ func (h Held) UsedUp() bool { return !h.Used.IsZero() }
 
 // States returns the state cookies of a request, each name once. One that comes
 // twice does not open: nobody knows which of them is the browser's own.
-func (c Cookies) States(ring *token.Ring, origin Origin, h http.Header) (held []Held) {
+func (c Cookies) States(ring *key.Set, origin Origin, h http.Header) (held []Held) {
 	prefix := c.wire(origin.Secure(), stateSuffix)
 	for _, pair := range c.All(h) {
 		if !strings.HasPrefix(pair.Name, prefix) {
@@ -179,7 +180,7 @@ func (c Cookies) States(ring *token.Ring, origin Origin, h http.Header) (held []
 	return held
 }
 
-func (c Cookies) openState(ring *token.Ring, origin Origin, pair Pair) Held {
+func (c Cookies) openState(ring *key.Set, origin Origin, pair Pair) Held {
 	unopened := Held{Name: pair.Name}
 	data, err := ticket.Open(ring, ticket.State, ticket.Place{Host: origin.Host, Name: pair.Name}, pair.Value)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/ticket"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
@@ -16,24 +17,24 @@ var (
 	secure = Origin{"https", "example.com"}
 )
 
-func newRing(t testing.TB) *token.Ring {
+func newRing(t testing.TB) *key.Set {
 	t.Helper()
-	secret := make([]byte, token.KeyBytes)
+	secret := make([]byte, key.Length)
 	for i := range secret {
 		secret[i] = byte(i)
 	}
-	key, err := token.NewKey(secret)
+	one, err := key.New(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := token.NewRing(key)
+	ring, err := key.NewSet(one)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ring
 }
 
-func seal(t testing.TB, c Cookies, ring *token.Ring, origin Origin, s State) *http.Cookie {
+func seal(t testing.TB, c Cookies, ring *key.Set, origin Origin, s State) *http.Cookie {
 	t.Helper()
 	cookie, err := c.SealState(ring, origin, s)
 	if err != nil {
@@ -114,7 +115,7 @@ func TestB1StateOfAnotherPlaceDoesNotOpen(t *testing.T) {
 }
 
 // sealed is a cookie of a state's name with any text in it.
-func sealed(t *testing.T, c Cookies, ring *token.Ring, s State, text string) *http.Cookie {
+func sealed(t *testing.T, c Cookies, ring *key.Set, s State, text string) *http.Cookie {
 	t.Helper()
 	name := c.State(true, s.ID)
 	value, err := ticket.Seal(ring, ticket.State, ticket.Place{Host: secure.Host, Name: name}, []byte(text))
@@ -199,7 +200,7 @@ func TestB17CookiesTogetherAreSmall(t *testing.T) {
 	}
 	ring := newRing(t)
 	id := strings.Repeat("o", 128)
-	text, err := ring.Mint(token.Claims{IssuedAt: now, Expires: now.Add(time.Hour), Browser: true})
+	text, err := token.Mint(ring, token.Claims{IssuedAt: now, Expires: now.Add(time.Hour), Browser: true})
 	if err != nil {
 		t.Fatal(err)
 	}

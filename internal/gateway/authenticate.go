@@ -98,7 +98,7 @@ func (g *Gateway) verify(text string, k kind, apps Apps, now time.Time) (knownTo
 		}
 		return known, nil
 	}
-	claims, err := ring.Verify(text, now, g.longestLifetime())
+	claims, err := token.Verify(ring, text, now, g.longestLifetime())
 	switch {
 	case err != nil && !errors.Is(err, token.ErrExpired), kind(claims.Browser) != k, !apps.Has(claims.User.AppID):
 		return knownToken{}, ErrLoginRequired

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
@@ -17,7 +18,7 @@ import (
 // new, and one that is refused.
 func BenchmarkAuthenticate(b *testing.B) {
 	ring := testRing(b, 1)
-	w := newWorld(b, func(c *Config) { c.Keys = func() *token.Ring { return ring } })
+	w := newWorld(b, func(c *Config) { c.Keys = func() *key.Set { return ring } })
 	text := w.login(b, "code").Token
 	forged := text[:len(text)-4] + "AAAA"
 	pass := func(b *testing.B, text string, good bool) {
@@ -45,7 +46,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	}
 	b.Run("cold", func(b *testing.B) {
-		claims, err := ring.Verify(text, time.Now(), w.longestLifetime())
+		claims, err := token.Verify(ring, text, time.Now(), w.longestLifetime())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -53,7 +54,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		for i := range texts {
 			claims.IssuedAt = time.Now().Add(-time.Duration(i) * time.Second).Truncate(time.Second)
 			claims.Expires = claims.IssuedAt.Add(w.TokenLifetime)
-			if texts[i], err = ring.Mint(claims); err != nil {
+			if texts[i], err = token.Mint(ring, claims); err != nil {
 				b.Fatal(err)
 			}
 		}

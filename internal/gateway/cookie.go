@@ -35,6 +35,6 @@ func (g *Gateway) Signed(text string) bool {
 	if len(text) > maxCredentialBytes {
 		return false
 	}
-	_, problem := g.Keys().Examine(text, time.Now(), g.longestLifetime())
+	_, problem := token.Examine(g.Keys(), text, time.Now(), g.longestLifetime())
 	return problem == token.NoProblem || problem == token.Expired
 }

@@ -18,7 +18,7 @@ func (w *world) cookieToken(t *testing.T, id string) string {
 	if _, err := w.Store.Put(t.Context(), session.Login{Ref: ref(user), Ends: now.Add(time.Hour)}, 5); err != nil {
 		t.Fatal(err)
 	}
-	text, err := w.Keys().Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(time.Hour), Browser: true})
+	text, err := token.Mint(w.Keys(), token.Claims{User: user, IssuedAt: now, Expires: now.Add(time.Hour), Browser: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestLifetimesOfBrowsersAreAllowedFirst(t *testing.T) {
 	if _, err := w.Store.Put(t.Context(), session.Login{Ref: ref(user), Ends: now.Add(24 * time.Hour)}, 5); err != nil {
 		t.Fatal(err)
 	}
-	text, err := w.Keys().Mint(token.Claims{User: user, IssuedAt: now, Expires: now.Add(24 * time.Hour), Browser: true})
+	text, err := token.Mint(w.Keys(), token.Claims{User: user, IssuedAt: now, Expires: now.Add(24 * time.Hour), Browser: true})
 	if err != nil {
 		t.Fatal(err)
 	}

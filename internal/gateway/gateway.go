@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/session"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
@@ -33,7 +33,7 @@ type Config struct {
 	Provider provider.Provider
 	Store    session.Store
 	// Keys returns the key ring of the moment; it may change at any time.
-	Keys func() *token.Ring
+	Keys func() *key.Set
 	// State outlives the Gateway, see State.
 	State *State
 	// Observer, if set, is told what happens.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
@@ -79,17 +80,17 @@ type world struct {
 	store  *failingStore
 }
 
-func testRing(t testing.TB, seed byte) *token.Ring {
+func testRing(t testing.TB, seed byte) *key.Set {
 	t.Helper()
 	raw := make([]byte, 32)
 	for i := range raw {
 		raw[i] = seed + byte(i*7)
 	}
-	key, err := token.NewKey(raw)
+	one, err := key.New(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := token.NewRing(key)
+	ring, err := key.NewSet(one)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	c := Config{
 		Accounts:      map[string]provider.Account{appA: {ID: appA}, appB: {ID: appB}},
 		TokenLifetime: 2 * time.Hour, MaxLifetime: 30 * 24 * time.Hour, MaxPerUser: 2,
-		Provider: w.wechat, Store: w.store, Keys: func() *token.Ring { return ring }, State: NewState(),
+		Provider: w.wechat, Store: w.store, Keys: func() *key.Set { return ring }, State: NewState(),
 	}
 	for _, f := range change {
 		f(&c)
@@ -439,7 +440,7 @@ func TestSitesAcceptTheirAppsOnly(t *testing.T) {
 func TestRemovedKeyRefusesRememberedTokens(t *testing.T) {
 	old, fresh := testRing(t, 1), testRing(t, 99)
 	ring := old
-	w := newWorld(t, func(c *Config) { c.Keys = func() *token.Ring { return ring } })
+	w := newWorld(t, func(c *Config) { c.Keys = func() *key.Set { return ring } })
 	grant := w.login(t, "code")
 	w.check(t, grant.Token, nil)
 	ring = fresh

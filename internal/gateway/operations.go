@@ -163,7 +163,7 @@ var verdicts = map[token.Problem]string{
 func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 	ring := g.Keys()
 	now := time.Now()
-	claims, problem := ring.Examine(text, now, g.longestLifetime())
+	claims, problem := token.Examine(ring, text, now, g.longestLifetime())
 	e := Explanation{Verdict: verdicts[problem], Err: ErrLoginRequired, Claims: claims, Signs: claims.KeyID == ring.Signer().ID()}
 	if problem != token.NoProblem && problem != token.Expired {
 		return e

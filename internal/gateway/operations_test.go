@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
@@ -159,14 +160,14 @@ func TestExplainTellsWhatATokenIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ring := testRing(t, 1)
 		w := newWorld(t, func(c *Config) {
-			c.Keys = func() *token.Ring { return ring }
+			c.Keys = func() *key.Set { return ring }
 			c.MaxLifetime, c.Grace = 3*time.Hour, 10*time.Minute
 		})
 		grant, ended := w.login(t, "code"), w.login(t, "other")
 		if _, err := w.Logout(t.Context(), ended.Token, sites); err != nil {
 			t.Fatal(err)
 		}
-		foreign, err := ring.Mint(token.Claims{User: identity.User{AppID: "wxffffffffffffffff", OpenID: openID, SessionID: "0123456789abcdef"}, IssuedAt: time.Now(), Expires: time.Now().Add(time.Hour)})
+		foreign, err := token.Mint(ring, token.Claims{User: identity.User{AppID: "wxffffffffffffffff", OpenID: openID, SessionID: "0123456789abcdef"}, IssuedAt: time.Now(), Expires: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}

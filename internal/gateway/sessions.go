@@ -45,7 +45,7 @@ func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 	if !claims.Expires.After(claims.IssuedAt) {
 		return Grant{}, ErrSessionExpired
 	}
-	text, err := ring.Mint(claims)
+	text, err := token.Mint(ring, claims)
 	if err != nil {
 		return Grant{}, fmt.Errorf("minting token: %w", err)
 	}

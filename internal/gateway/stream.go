@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/session"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // Pass says who may pass, and until when.
@@ -85,7 +85,7 @@ func (s *Stream) cut(reason error) {
 }
 
 // problem is why a stream cannot go on, as far as its token tells.
-func (s *Stream) problem(now time.Time, ring *token.Ring) error {
+func (s *Stream) problem(now time.Time, ring *key.Set) error {
 	switch {
 	case !now.Before(s.pass.expires):
 		return ErrSessionExpired

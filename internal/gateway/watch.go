@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/session"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // sweepInterval is how often open streams are looked at.
@@ -157,12 +157,12 @@ func (w *watch) tokens(stop <-chan struct{}) {
 // seen is what the last look at all tokens has left to do.
 type seen struct {
 	earliest time.Time // when the next token expires; zero for none
-	ring     *token.Ring
+	ring     *key.Set
 	cut      bool // there are streams that are cut and not done yet
 }
 
 // idle reports whether nothing can have happened to a token since.
-func (n *seen) idle(now time.Time, ring *token.Ring) bool {
+func (n *seen) idle(now time.Time, ring *key.Set) bool {
 	return !n.cut && n.ring == ring && (n.earliest.IsZero() || now.Before(n.earliest))
 }
 

@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // openStream is a stream and when it was cut.
@@ -266,7 +266,7 @@ func TestG9NextConfigurationJudges(t *testing.T) {
 			"no such app": func(c *Config) { c.Accounts = map[string]provider.Account{appB: {ID: appB}} },
 			"another key": func(c *Config) {
 				ring := testRing(t, 99)
-				c.Keys = func() *token.Ring { return ring }
+				c.Keys = func() *key.Set { return ring }
 			},
 		} {
 			o := w.open(t, w.login(t, "code-"+name[:2]).Token)

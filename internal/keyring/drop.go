@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/key"
 )
 
 // Keys lists the keys whose tokens count, the signer first.
@@ -56,7 +56,7 @@ func (r *Ring) Exclude(ids []string) error {
 }
 
 // use takes keys into use, the signer first.
-func (r *Ring) use(keys []token.Key, made map[string]time.Time) error {
+func (r *Ring) use(keys []key.Key, made map[string]time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.known, r.made = keys, made
@@ -65,18 +65,18 @@ func (r *Ring) use(keys []token.Key, made map[string]time.Time) error {
 
 // build makes the ring of the moment. The caller holds mu.
 func (r *Ring) build() error {
-	keys := slices.DeleteFunc(slices.Clone(r.known), func(k token.Key) bool { return slices.Contains(r.excluded, k.ID()) })
+	keys := slices.DeleteFunc(slices.Clone(r.known), func(k key.Key) bool { return slices.Contains(r.excluded, k.ID()) })
 	var lonely error
 	if len(keys) == 0 {
-		secret := make([]byte, token.KeyBytes)
+		secret := make([]byte, key.Length)
 		rand.Read(secret) // never fails since Go 1.24
-		key, err := token.NewKey(secret)
+		made, err := key.New(secret)
 		if err != nil {
 			return err
 		}
-		keys, lonely = []token.Key{key}, ErrOnlyKey
+		keys, lonely = []key.Key{made}, ErrOnlyKey
 	}
-	ring, err := token.NewRing(keys...)
+	ring, err := key.NewSet(keys...)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -40,9 +41,9 @@ func newFile(now time.Time) file {
 }
 
 func newKey(made, signs time.Time) storedKey {
-	secret := make([]byte, token.KeyBytes)
+	secret := make([]byte, key.Length)
 	rand.Read(secret) // never fails since Go 1.24
-	key, err := token.NewKey(secret)
+	key, err := key.New(secret)
 	if err != nil {
 		panic(err) // 32 random bytes are a key
 	}
@@ -61,8 +62,8 @@ func decode(data []byte) (file, error) {
 		return file{}, fmt.Errorf("%w: there is no key", ErrDamaged)
 	}
 	for _, k := range append([]storedKey{f.Store}, f.Keys...) {
-		key, err := token.NewKey(k.Secret)
-		if err != nil || key.ID() != k.ID || k.Made.IsZero() || k.Signs.IsZero() {
+		next, err := key.New(k.Secret)
+		if err != nil || next.ID() != k.ID || k.Made.IsZero() || k.Signs.IsZero() {
 			return file{}, fmt.Errorf("%w: key %q does not fit its id", ErrDamaged, shorten(k.ID))
 		}
 	}
@@ -100,20 +101,20 @@ func (f file) rotate(now time.Time, rotation, announce, tokenLifetime time.Durat
 
 // ring returns the keys with the newest one that signs by now in front. A key
 // that is only announced verifies already.
-func (f file) ring(now time.Time) ([]token.Key, error) {
-	var keys []token.Key
+func (f file) ring(now time.Time) ([]key.Key, error) {
+	var keys []key.Key
 	signer := -1
 	for i, k := range f.Keys {
-		key, err := token.NewKey(k.Secret)
+		next, err := key.New(k.Secret)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		if signer < 0 && !k.Signs.After(now) {
 			signer = i
-			keys = append([]token.Key{key}, keys...)
+			keys = append([]key.Key{next}, keys...)
 			continue
 		}
-		keys = append(keys, key)
+		keys = append(keys, next)
 	}
 	if signer < 0 { // a clock far behind: the oldest key is the safest
 		keys[0], keys[len(keys)-1] = keys[len(keys)-1], keys[0]

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/key"
 )
 
 // Storage is where the keys live; nodes that share it share the keys. Load
@@ -60,11 +60,11 @@ type Ring struct {
 	storage  Storage
 	settings Settings
 	lifetime atomic.Int64 // Settings.TokenLifetime, as it is now
-	current  atomic.Pointer[token.Ring]
-	storeKey token.Key
+	current  atomic.Pointer[key.Set]
+	storeKey key.Key
 
 	mu       sync.Mutex
-	known    []token.Key // the signer first, dropped ones included
+	known    []key.Key // the signer first, dropped ones included
 	made     map[string]time.Time
 	excluded []string
 	// userHashKey outlives the signing keys.
@@ -92,8 +92,8 @@ func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error
 // Fixed returns the keys of a configuration. They never change; the key for
 // data at rest is derived from the last one, so that a new key in front keeps
 // what is stored readable.
-func Fixed(ring *token.Ring) (*Ring, error) {
-	storeKey, err := token.NewKey(ring.Last().Derive("store"))
+func Fixed(ring *key.Set) (*Ring, error) {
+	storeKey, err := key.New(ring.Last().Derive("store"))
 	if err != nil {
 		return nil, fmt.Errorf("deriving store key: %w", err)
 	}
@@ -109,7 +109,7 @@ func (r *Ring) SetTokenLifetime(lifetime time.Duration) { r.lifetime.Store(int64
 func (r *Ring) tokenLifetime() time.Duration { return time.Duration(r.lifetime.Load()) }
 
 // Current returns the keys of the moment.
-func (r *Ring) Current() *token.Ring { return r.current.Load() }
+func (r *Ring) Current() *key.Set { return r.current.Load() }
 
 // StoreKey returns a key for encrypting data at rest for this purpose. It stays
 // the same through rotations.
@@ -133,7 +133,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if err != nil {
 		return r.named(err)
 	}
-	storeKey, err := token.NewKey(f.Store.Secret)
+	storeKey, err := key.New(f.Store.Secret)
 	if err != nil {
 		return r.named(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -142,14 +143,14 @@ func TestRotationKeepsTokensUntilTheirEnd(t *testing.T) {
 			t.Fatal("the new key does not sign on every node")
 		}
 		now := time.Now().Truncate(time.Second)
-		text, err := ring.Current().Mint(token.Claims{
+		text, err := token.Mint(ring.Current(), token.Claims{
 			User:     identity.User{AppID: "wx1234567890abcdef", OpenID: "oAAAAAAAA", SessionID: "sAAAAAAAA"},
 			IssuedAt: now, Expires: now.Add(settings.TokenLifetime),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := other.Current().Verify(text, now, settings.TokenLifetime); err != nil {
+		if _, err := token.Verify(other.Current(), text, now, settings.TokenLifetime); err != nil {
 			t.Errorf("another node refuses it: %v", err)
 		}
 		time.Sleep(settings.TokenLifetime)
@@ -220,19 +221,19 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 }
 
 func TestFixedKeysKeepTheirStoreKeyWhenOneIsPutInFront(t *testing.T) {
-	make32 := func(seed byte) token.Key {
+	make32 := func(seed byte) key.Key {
 		raw := make([]byte, 32)
 		for i := range raw {
 			raw[i] = seed + byte(i*11)
 		}
-		key, err := token.NewKey(raw)
+		key, err := key.New(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return key
 	}
-	fixed := func(keys ...token.Key) *Ring {
-		ring, err := token.NewRing(keys...)
+	fixed := func(keys ...key.Key) *Ring {
+		ring, err := key.NewSet(keys...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,8 +302,8 @@ func TestDropKeepsOtherKeys(t *testing.T) {
 }
 
 func TestConfiguredKeysAreExcluded(t *testing.T) {
-	keys := []token.Key{testKey(t, 1), testKey(t, 2)}
-	both, err := token.NewRing(keys...)
+	keys := []key.Key{testKey(t, 1), testKey(t, 2)}
+	both, err := key.NewSet(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,13 +325,13 @@ func TestConfiguredKeysAreExcluded(t *testing.T) {
 	}
 }
 
-func testKey(t *testing.T, seed byte) token.Key {
+func testKey(t *testing.T, seed byte) key.Key {
 	t.Helper()
-	raw := make([]byte, token.KeyBytes)
+	raw := make([]byte, key.Length)
 	for i := range raw {
 		raw[i] = seed + byte(i*7)
 	}
-	key, err := token.NewKey(raw)
+	key, err := key.New(raw)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/key"
 )
 
 // UserHashKey is where the key of user hashes is, if the signing keys are those of a
@@ -72,7 +72,7 @@ func readUserHashKey(ctx context.Context, storage Storage) ([]byte, error) {
 		return nil, fmt.Errorf("%s in Caddy's storage: %w", UserHashKey, err)
 	}
 	var kept userHashFile
-	if json.Unmarshal(data, &kept) != nil || kept.Version != fileVersion || len(kept.Secret) != token.KeyBytes {
+	if json.Unmarshal(data, &kept) != nil || kept.Version != fileVersion || len(kept.Secret) != key.Length {
 		return nil, fmt.Errorf("%s in Caddy's storage: %w", UserHashKey, ErrDamaged)
 	}
 	return kept.Secret, nil

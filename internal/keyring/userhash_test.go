@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/key"
 )
 
 func userHash(r *Ring) string {
@@ -48,19 +48,19 @@ func TestUserHashStaysThroughRotations(t *testing.T) {
 
 func fixedRing(t *testing.T, seeds ...byte) *Ring {
 	t.Helper()
-	keys := make([]token.Key, len(seeds))
+	keys := make([]key.Key, len(seeds))
 	for i, seed := range seeds {
-		secret := make([]byte, token.KeyBytes)
+		secret := make([]byte, key.Length)
 		for j := range secret {
 			secret[j] = seed + byte(j*7)
 		}
-		key, err := token.NewKey(secret)
+		key, err := key.New(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
 		keys[i] = key
 	}
-	ring, err := token.NewRing(keys...)
+	ring, err := key.NewSet(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/seal"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // ErrOpen says that a text was not sealed for this purpose and place with a key
@@ -54,7 +54,7 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Seal encrypts data with the ring's signer. The text is of the characters
 // [A-Za-z0-9_-] and different each time.
-func Seal(ring *token.Ring, purpose Purpose, place Place, data []byte) (string, error) {
+func Seal(ring *key.Set, purpose Purpose, place Place, data []byte) (string, error) {
 	signer := ring.Signer()
 	id, err := hex.DecodeString(signer.ID())
 	if err != nil || len(id) != keyIDBytes {
@@ -68,7 +68,7 @@ func Seal(ring *token.Ring, purpose Purpose, place Place, data []byte) (string, 
 }
 
 // Open returns what was sealed for this purpose and place, or ErrOpen.
-func Open(ring *token.Ring, purpose Purpose, place Place, text string) ([]byte, error) {
+func Open(ring *key.Set, purpose Purpose, place Place, text string) ([]byte, error) {
 	if len(text) > MaxText || len(text) < encoding.EncodedLen(Overhead) {
 		return nil, ErrOpen
 	}
@@ -99,7 +99,7 @@ func Open(ring *token.Ring, purpose Purpose, place Place, text string) ([]byte, 
 
 // boxFor derives a key of its own for each purpose and host, so that one of them
 // says nothing about another.
-func boxFor(key token.Key, purpose Purpose, place Place) (*seal.Box, error) {
+func boxFor(key key.Key, purpose Purpose, place Place) (*seal.Box, error) {
 	box, err := seal.New(key.Derive("sealed " + string(purpose) + "\x00" + place.Host))
 	if err != nil {
 		return nil, fmt.Errorf("sealing %s: %w", purpose, err)

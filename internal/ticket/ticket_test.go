@@ -6,25 +6,25 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/key"
 )
 
-func newKey(t testing.TB, seed byte) token.Key {
+func newKey(t testing.TB, seed byte) key.Key {
 	t.Helper()
-	secret := make([]byte, token.KeyBytes)
+	secret := make([]byte, key.Length)
 	for i := range secret {
 		secret[i] = seed + byte(i)
 	}
-	key, err := token.NewKey(secret)
+	key, err := key.New(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
 }
 
-func newRing(t testing.TB, keys ...token.Key) *token.Ring {
+func newRing(t testing.TB, keys ...key.Key) *key.Set {
 	t.Helper()
-	ring, err := token.NewRing(keys...)
+	ring, err := key.NewSet(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,6 @@
+// Package token mints and verifies the tokens that stand for a login. They are
+// JWTs that only the gateway reads; whatever is not exactly as Mint makes it is
+// refused.
 package token
 
 import (
@@ -11,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
@@ -81,14 +85,14 @@ type header struct {
 	Type      string `json:"typ"`
 }
 
-// Mint signs a token for the claims with the ring's signer.
-func (r *Ring) Mint(c Claims) (string, error) {
-	text := encode(header{Algorithm: method.Alg(), KeyID: r.signer.id, Type: c.typ()}) + "." +
+// Mint signs a token for the claims with the signer of a set.
+func Mint(keys *key.Set, c Claims) (string, error) {
+	text := encode(header{Algorithm: method.Alg(), KeyID: keys.Signer().ID(), Type: c.typ()}) + "." +
 		encode(payload{
 			Issuer: Issuer, Audience: c.User.AppID, Subject: c.User.OpenID, Session: c.User.SessionID,
 			IssuedAt: c.IssuedAt.Unix(), Expires: c.Expires.Unix(), UnionID: c.User.UnionID,
 		})
-	signature, err := method.Sign(text, r.signer.secret)
+	signature, err := method.Sign(text, keys.Signer().Reveal())
 	if err != nil {
 		return "", fmt.Errorf("signing token: %w", err)
 	}
@@ -128,8 +132,8 @@ func Plausible(text string) bool {
 // or ErrExpired together with the claims if the token was ours but its end,
 // Leeway included, is before now. maxLifetime bounds the lifetime a token may
 // claim.
-func (r *Ring) Verify(text string, now time.Time, maxLifetime time.Duration) (Claims, error) {
-	switch claims, problem := r.Examine(text, now, maxLifetime); problem {
+func Verify(keys *key.Set, text string, now time.Time, maxLifetime time.Duration) (Claims, error) {
+	switch claims, problem := Examine(keys, text, now, maxLifetime); problem {
 	case NoProblem:
 		return claims, nil
 	case Expired:
@@ -147,7 +151,7 @@ const (
 	NoProblem Problem = iota
 	// Malformed: it is not what Mint makes.
 	Malformed
-	// UnknownKey: the key that it names is not in the ring; Claims.KeyID is its name.
+	// UnknownKey: the key that it names is not in the set; Claims.KeyID is its name.
 	UnknownKey
 	// WrongSignature: it was not made with the key that it names.
 	WrongSignature
@@ -157,7 +161,7 @@ const (
 
 // Examine is Verify with a reason. Claims are those of a token with a good
 // signature, and empty otherwise.
-func (r *Ring) Examine(text string, now time.Time, maxLifetime time.Duration) (Claims, Problem) {
+func Examine(keys *key.Set, text string, now time.Time, maxLifetime time.Duration) (Claims, Problem) {
 	if !Plausible(text) {
 		return Claims{}, Malformed
 	}
@@ -168,7 +172,7 @@ func (r *Ring) Examine(text string, now time.Time, maxLifetime time.Duration) (C
 	if !ok {
 		return Claims{}, Malformed
 	}
-	key, ok := r.keys[kid]
+	signer, ok := keys.Find(kid)
 	if !ok {
 		return Claims{KeyID: kid}, UnknownKey
 	}
@@ -179,14 +183,14 @@ func (r *Ring) Examine(text string, now time.Time, maxLifetime time.Duration) (C
 	}
 	// Of the library only the algorithm is used. Its parser accepts unknown
 	// `crit`, any `typ`, a missing `exp` and an empty `sub`.
-	if err := method.Verify(signed, signature, key.secret); err != nil {
+	if err := method.Verify(signed, signature, signer.Reveal()); err != nil {
 		return Claims{KeyID: kid}, WrongSignature
 	}
 	claims, ok := parseClaims(body)
 	if !ok || claims.Expires.Sub(claims.IssuedAt) > maxLifetime || claims.IssuedAt.After(now.Add(Leeway)) {
 		return Claims{}, Malformed
 	}
-	claims.KeyID, claims.Browser = key.id, browser
+	claims.KeyID, claims.Browser = signer.ID(), browser
 	if now.After(claims.Expires.Add(Leeway)) {
 		return claims, Expired
 	}
