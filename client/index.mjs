@@ -390,7 +390,7 @@ class Session {
 
   refuse(error) {
     const since = Date.now()
-    const asked = error.retryAfter !== undefined
+    const asked = error.retryAfter > 0
     const growing = Math.min(REFUSED_FIRST * Math.pow(2, this.refusals), REFUSED_LAST)
     const ms = asked ? Math.min(error.retryAfter, MAX_REFUSED) * 1000 : growing
     if (!asked) this.refusals++
@@ -917,8 +917,8 @@ class Call {
 
   stop(err) {
     if (!this.close()) return
+    if (this.attempt) this.attempt.drop() // first, as an abort may tell events
     this.cancel(err)
-    if (this.attempt) this.attempt.drop()
     this.reject(err)
   }
 
@@ -944,7 +944,7 @@ class Call {
     if (!session || this.over || this.kind !== 'uploadFile' || !this.listeners.has('ProgressUpdate')) return session
     const probe = new Call(this.client, 'request', { url: this.client.prefix + '/session' })
     this.cancel = (err) => probe.stop(err)
-    const go = () => this.session() // a check that gets lost is no reason not to try
+    const go = () => (this.over ? null : this.session()) // a check that gets lost is no reason not to try
     return probe.promise.then(go, go)
   }
 
@@ -1224,6 +1224,9 @@ class Signer {
   flush() {
     const wanted = this.wanted
     this.wanted = []
+    Object.keys(this.known).forEach((key) => {
+      if (this.known[key].again <= Date.now()) delete this.known[key]
+    })
     let batch = []
     let size = 0
     wanted.forEach((entry) => {

@@ -80,6 +80,9 @@ export class Signer {
   flush() {
     const wanted = this.wanted
     this.wanted = []
+    Object.keys(this.known).forEach((key) => {
+      if (this.known[key].again <= Date.now()) delete this.known[key]
+    })
     let batch = []
     let size = 0
     wanted.forEach((entry) => {

@@ -85,8 +85,8 @@ export class Call {
   // stop ends the call now, with an error. What comes later is dropped.
   stop(err) {
     if (!this.close()) return
+    if (this.attempt) this.attempt.drop() // first, as an abort may tell events
     this.cancel(err)
-    if (this.attempt) this.attempt.drop()
     this.reject(err)
   }
 
@@ -114,7 +114,7 @@ export class Call {
     if (!session || this.over || this.kind !== 'uploadFile' || !this.listeners.has('ProgressUpdate')) return session
     const probe = new Call(this.client, 'request', { url: this.client.prefix + '/session' })
     this.cancel = (err) => probe.stop(err)
-    const go = () => this.session() // a check that gets lost is no reason not to try
+    const go = () => (this.over ? null : this.session()) // a check that gets lost is no reason not to try
     return probe.promise.then(go, go)
   }
 

@@ -126,7 +126,7 @@ export class Session {
   // makes no storm of them.
   refuse(error) {
     const since = Date.now()
-    const asked = error.retryAfter !== undefined
+    const asked = error.retryAfter > 0
     const growing = Math.min(REFUSED_FIRST * Math.pow(2, this.refusals), REFUSED_LAST)
     const ms = asked ? Math.min(error.retryAfter, MAX_REFUSED) * 1000 : growing
     if (!asked) this.refusals++

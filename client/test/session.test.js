@@ -38,6 +38,16 @@ test('a refused login is remembered for longer and longer', async (t) => {
   }
 })
 
+test('a Retry-After of 0 makes no storm', async (t) => {
+  const { gateway, wx, client, tick } = setUp(t)
+  gateway.answers[LOGIN] = Array.from({ length: 100 }, () => refusal(429, 'rate_limited', { 'Retry-After': '0' }))
+  for (let i = 0; i < 9; i++) {
+    track(client.request({ url: '/poll' }))
+    await tick(1000)
+  }
+  assert.equal(wx.logins, 2)
+})
+
 test('login() ends the pause', async (t) => {
   const { gateway, wx, client } = setUp(t)
   gateway.answers[LOGIN] = [refusal(403, 'user_blocked')]

@@ -241,11 +241,12 @@ test('chunks arrive while the answer goes on, and none after an abort', async (t
   const { wx, client } = setUp(t)
   await client.request({ url: '/a' })
   let tell
+  let abortTells = false
   wx.request = () => {
     const heard = {}
     tell = (event, res) => heard[event](res)
     return {
-      abort() {},
+      abort: () => abortTells && tell('chunk', { data: 'last' }),
       onHeadersReceived: (f) => {
         heard.headers = f
       },
@@ -268,6 +269,7 @@ test('chunks arrive while the answer goes on, and none after an abort', async (t
   call.onChunkReceived((res) => late.push(res.data))
   tell('chunk', { data: 'two' })
   assert.deepEqual(late, ['two'])
+  abortTells = true
   call.abort()
   tell('chunk', { data: 'three' })
   assert.deepEqual(late, ['two'])
