@@ -156,6 +156,35 @@ func TestTwoProcessesShareRedis(t *testing.T) {
 	}
 }
 
+// G9: an answer of one node is open when its session ends at another node. It goes on
+// while Redis cannot tell.
+func TestG9StreamsEndWithALogoutAtAnotherNode(t *testing.T) {
+	server := redistest.Start(t)
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	g := newGateway(t, withGlobal(redisGlobal(server, "")))
+	other := g.spawn(t.TempDir())
+	app := g.streamingApp()
+	transport := &http.Transport{DisableCompression: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	token := g.login(userA)
+	s := g.openStream(t, transport, http.MethodGet, "/sse", nil, bearerHeader(token))
+	wait(t, "request", app.came)
+	server.Pause()
+	time.Sleep(3 * time.Second) // of real servers: sweeps that are told nothing
+	select {
+	case err := <-s.body:
+		t.Fatalf("cut while Redis is away: %v", err)
+	default:
+	}
+	server.Resume()
+	eventually(t, "the other node logs out", func() bool {
+		resp, _ := other.post("/wechat/logout", "", bearerHeader(token))
+		return resp.StatusCode == http.StatusNoContent
+	})
+	s.wantCut(t, "session_ended")
+	wait(t, "the app's end", app.went)
+}
+
 // O2: Redis is killed and comes back in the middle of load.
 func TestRedisOutageUnderLoad(t *testing.T) {
 	server := redistest.Start(t)
