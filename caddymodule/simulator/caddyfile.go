@@ -49,7 +49,7 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = checkPrefix(s.Prefix)
 			}
 		default:
-			return d.Errf("wechat_simulator: unrecognized option %q", option)
+			return d.Errf("wechat_simulator: unrecognized option %q; the options are: app, gateway, prefix, user", option)
 		}
 		if err != nil {
 			return d.WrapErr(err)

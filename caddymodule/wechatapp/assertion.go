@@ -91,7 +91,7 @@ func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := once.check(d); err != nil {
 			return err
 		}
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "audience":
 			if err := parseString(d, &a.Audience); err != nil {
 				return err
@@ -101,7 +101,7 @@ func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("assertion: unrecognized option %q", option)
+			return unknownOption(d, "assertion", "audience", "lifetime")
 		}
 	}
 	return nil

@@ -54,13 +54,13 @@ func (m *Account) unmarshalBlock(d *caddyfile.Dispenser) error {
 		if err := once.check(d); err != nil {
 			return err
 		}
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "unionid":
 			if err := parseString(d, &m.UnionID); err != nil {
 				return err
 			}
 		default:
-			return d.Errf("app %s: unrecognized option %q", m.AppID, option)
+			return unknownOption(d, "app "+m.AppID, "unionid")
 		}
 	}
 	return nil

@@ -106,7 +106,8 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		a.LoginLimit = new(LoginLimit)
 		return a.LoginLimit.unmarshalCaddyfile(d)
 	}
-	return d.Errf("wechat: unrecognized option %q", option)
+	return unknownOption(d, "wechat", "app", "session", "signing_key", "key_rotation", "store", "api", "api_timeout", "api_proxy",
+		"authorize_base", "login_limit")
 }
 
 func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -119,7 +120,7 @@ func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		var err error
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "token_lifetime":
 			err = parseDuration(d, &s.TokenLifetime, tokenLifetimeBounds)
 		case "max_lifetime":
@@ -127,7 +128,7 @@ func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "max_per_user":
 			err = parseNumber(d, &s.MaxPerUser, maxPerUserBounds)
 		default:
-			err = d.Errf("session: unrecognized option %q", option)
+			err = unknownOption(d, "session", "token_lifetime", "max_lifetime", "max_per_user")
 		}
 		if err != nil {
 			return err
@@ -220,13 +221,13 @@ func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := once.check(d); err != nil {
 			return err
 		}
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "max_sessions":
 			if err := parseNumber(d, &m.MaxSessions, maxSessionsBounds); err != nil {
 				return err
 			}
 		default:
-			return d.Errf("store memory: unrecognized option %q", option)
+			return unknownOption(d, "store memory", "max_sessions")
 		}
 	}
 	return nil

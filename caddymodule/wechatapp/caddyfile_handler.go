@@ -115,7 +115,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		h.ForwardToken = true
 		return nil
 	}
-	return d.Errf("wechat_auth: unrecognized option %q", option)
+	return unknownOption(d, "wechat_auth", "app", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token")
 }
 
 func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {

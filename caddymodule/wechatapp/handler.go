@@ -168,7 +168,7 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 	if len(h.Apps) == 0 {
 		if len(h.app.order) > 1 {
 			return nil, fmt.Errorf("wechat_auth: app: %d apps are configured, name the ones of this site: %s",
-				len(h.app.order), strings.Join(h.app.order, " "))
+				len(h.app.order), strings.Join(h.app.order, " ")+positionOfHandler(h))
 		}
 		return gateway.Apps(h.app.order), nil
 	}

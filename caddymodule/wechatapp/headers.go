@@ -3,7 +3,9 @@ package wechatapp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -120,7 +122,7 @@ func (s *Headers) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		into := options[d.Val()]
 		if into == nil {
-			return d.Errf("headers: unrecognized option %q", d.Val())
+			return unknownOption(d, "headers", slices.Collect(maps.Keys(options))...)
 		}
 		if err := parseString(d, into); err != nil {
 			return err

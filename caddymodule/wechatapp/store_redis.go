@@ -347,7 +347,8 @@ func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) erro
 		s.OnFailure = new(OnFailure)
 		return s.OnFailure.unmarshalCaddyfile(d)
 	}
-	return d.Errf("store redis: unrecognized option %q", option)
+	return unknownOption(d, "store redis", "username", "password", "secret", "db", "tls", "sentinel", "key_prefix", "timeout",
+		"client_cache", "on_failure")
 }
 
 func (t *RedisTLS) unmarshalCaddyfile(d *caddyfile.Dispenser) error {

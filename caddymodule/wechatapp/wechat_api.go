@@ -324,7 +324,7 @@ func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := once.check(d); err != nil {
 			return err
 		}
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "allow":
 			if a.Allow = d.RemainingArgs(); len(a.Allow) == 0 {
 				return d.ArgErr()
@@ -340,7 +340,7 @@ func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.WrapErr(err)
 			}
 		default:
-			return d.Errf("wechat_api: unrecognized option %q", option)
+			return unknownOption(d, "wechat_api", "allow", "path")
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ type Key struct {
 // given one key agree about its name.
 func New(secret []byte) (Key, error) {
 	if len(secret) < Length {
-		return Key{}, fmt.Errorf("%w: %d bytes, at least %d are needed", ErrWeak, len(secret), Length)
+		return Key{}, fmt.Errorf("%w: %d bytes, at least %d are needed; make one with: openssl rand -base64 32", ErrWeak, len(secret), Length)
 	}
 	var seen [256]bool
 	distinct := 0
@@ -70,7 +70,7 @@ func Parse(text string) (Key, error) {
 			return New(secret)
 		}
 	}
-	return Key{}, fmt.Errorf("%w: not base64", ErrWeak)
+	return Key{}, fmt.Errorf("%w: not base64; make one with: openssl rand -base64 32", ErrWeak)
 }
 
 // ID is the name of the key in the `kid` of tokens; it says nothing about the

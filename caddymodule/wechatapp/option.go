@@ -1,0 +1,62 @@
+package wechatapp
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// optionPattern is what may be repeated in a message: a secret in a wrong place
+// may not.
+var optionPattern = regexp.MustCompile(`^[a-z][a-z_-]{0,30}$`)
+
+// unknownOption is the error for an option that a block does not have; options are
+// those that it has.
+func unknownOption(d *caddyfile.Dispenser, block string, options ...string) error {
+	given := d.Val()
+	slices.Sort(options)
+	list := strings.Join(options, ", ")
+	if !optionPattern.MatchString(strings.ToLower(given)) {
+		return d.Errf("%s: this is no option; the options are: %s", block, list)
+	}
+	if nearest := nearestOf(strings.ToLower(given), options); nearest != "" {
+		return d.Errf("%s: unrecognized option %q, did you mean %q? The options are: %s", block, given, nearest, list)
+	}
+	return d.Errf("%s: unrecognized option %q; the options are: %s", block, given, list)
+}
+
+// nearestOf returns the option that somebody who wrote given most likely meant;
+// empty if none is near.
+func nearestOf(given string, options []string) string {
+	best, nearest := max(2, len(given)/3)+1, ""
+	for _, option := range options {
+		if distance := editDistance(given, option); distance < best {
+			best, nearest = distance, option
+		}
+	}
+	return nearest
+}
+
+// editDistance is how many letters must be inserted, removed or replaced to
+// make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
