@@ -52,7 +52,7 @@ func (g *Gateway) admit(ctx context.Context, text string, k kind, apps Apps) (Pa
 // pass is what a good token is with its live session.
 func (k *knownToken) pass(live session.Session) Pass {
 	p := Pass{User: k.User, issued: k.IssuedAt, expires: k.Expires, keyID: k.KeyID, place: live.Place}
-	p.User.UnionID = live.UnionID
+	p.User.UnionID, p.User.UserID = live.UnionID, live.UserID
 	return p
 }
 
@@ -115,12 +115,16 @@ func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time
 	if storeErr == nil {
 		return live, nil
 	}
+	// Without the application's name for him a user would be another one to it.
+	nameless := g.Hook.LoginHook != nil && !live.Remembered
 	if err := g.judge(storeErr, claims.Claims, now); err != nil || ctx.Err() != nil {
 		return session.Session{}, g.counted(ctx, claims, err)
+	} else if nameless {
+		return session.Session{}, g.counted(ctx, claims, verdict(storeErr, claims.Claims, now))
 	}
 	g.Observer.StoreFailed(claims.User.AppID)
 	g.Observer.GracePassed(claims.User.AppID)
-	return session.Session{UnionID: claims.User.UnionID, Ends: claims.Expires}, nil
+	return session.Session{UnionID: claims.User.UnionID, UserID: live.UserID, Ends: claims.Expires}, nil
 }
 
 // look asks the store; its errors are the store's own.

@@ -32,6 +32,10 @@ type Config struct {
 	// Provider exchanges codes, by the account's kind.
 	Provider provider.Provider
 	Store    session.Store
+	// Hook asks the application at each login. Optional.
+	Hook Hook
+	// ExchangeTimeout is how long WeChat may take to answer. Zero: 5 s.
+	ExchangeTimeout time.Duration
 	// Keys returns the key ring of the moment; it may change at any time.
 	Keys func() *key.Set
 	// State outlives the Gateway, see State.

@@ -48,13 +48,17 @@ func (f *fakeWeChat) Exchange(_ context.Context, app provider.Account, p provide
 // failingStore cannot tell while broken.
 type failingStore struct {
 	session.Store
-	broken atomic.Bool
+	broken    atomic.Bool
+	remembers atomic.Pointer[session.Session]
 }
 
 var errBroken = fmt.Errorf("%w: connection refused", session.ErrAway)
 
 func (s *failingStore) Get(ctx context.Context, query session.Query) (session.Session, error) {
 	if s.broken.Load() {
+		if last := s.remembers.Load(); last != nil {
+			return *last, errBroken
+		}
 		return session.Session{}, errBroken
 	}
 	return s.Store.Get(ctx, query)

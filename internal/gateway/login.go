@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
@@ -34,9 +35,9 @@ const (
 	maxNonceLength = 64
 	sessionIDBytes = 16
 	// pendingPoll is how often a node looks whether another one has finished
-	// exchanging the same code, pendingTime for how long.
-	pendingPoll = 50 * time.Millisecond
-	pendingTime = 5 * time.Second
+	// exchanging the same code.
+	pendingPoll            = 50 * time.Millisecond
+	defaultExchangeTimeout = 5 * time.Second
 )
 
 // Login exchanges a code for a session and returns its first token. One code
@@ -137,7 +138,7 @@ func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key se
 		g.Observer.CodeRepeated(app.ID)
 		return replay(reply, req.Nonce)
 	}
-	grant, err := g.exchange(ctx, app, req.Code)
+	grant, err := g.exchange(ctx, app, req)
 	if neverLeft(err) {
 		if releaseErr := g.Store.ReleaseCode(ctx, key); releaseErr != nil {
 			return Grant{}, fmt.Errorf("%w; releasing the code: %w", err, releaseErr)
@@ -155,7 +156,7 @@ func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key se
 
 // claim asks for the code until the answer is final.
 func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
-	deadline := time.Now().Add(pendingTime)
+	deadline := time.Now().Add(g.pendingTime())
 	for {
 		claim, reply, err := g.Store.ClaimCode(ctx, key)
 		if err != nil || claim != session.ClaimPending || time.Now().After(deadline) {
@@ -170,10 +171,10 @@ func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim
 }
 
 // exchange asks WeChat and begins the session.
-func (g *Gateway) exchange(ctx context.Context, app provider.Account, code string) (Grant, error) {
+func (g *Gateway) exchange(ctx context.Context, app provider.Account, req LoginRequest) (Grant, error) {
 	var user provider.User
 	err := g.ask(ctx, app.ID, func() (err error) {
-		user, err = g.Provider.Exchange(ctx, app, provider.Proof{Code: code})
+		user, err = g.Provider.Exchange(ctx, app, provider.Proof{Code: req.Code})
 		return err
 	})
 	if err != nil {
@@ -181,6 +182,7 @@ func (g *Gateway) exchange(ctx context.Context, app provider.Account, code strin
 	}
 	return g.begin(ctx, entrance{
 		user: identity.User{AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime, silent: user.Silent,
+		way: session.Kind(app.Kind), client: req.Client,
 	})
 }
 
@@ -204,15 +206,22 @@ type entrance struct {
 	kind       kind
 	// way says how the session begins, for operators.
 	way session.Kind
+	// client and scope are for the login hook.
+	client netip.Addr
+	scope  string
 	// silent says that this kind of login cannot tell a unionid.
 	silent bool
 }
 
 // begin begins the session and returns its first token.
 func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
+	userID, err := g.askHook(ctx, &e)
+	if err != nil {
+		return Grant{AppID: e.user.AppID, UserHash: g.Keys().UserHash(e.user.AppID, e.user.OpenID)}, err
+	}
 	e.user.SessionID = newSessionID()
 	login := session.Login{
-		Ref: ref(e.user), UnionID: e.user.UnionID, KeepUnionID: e.silent, SessionKey: e.sessionKey,
+		Ref: ref(e.user), UnionID: e.user.UnionID, KeepUnionID: e.silent, SessionKey: e.sessionKey, UserID: userID,
 		Kind: e.way, Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
 	}
 	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
@@ -241,6 +250,8 @@ func newSessionID() string {
 type outcome struct {
 	Grant   *Grant `json:"grant,omitempty"`
 	Refusal string `json:"refusal,omitempty"`
+	// Message of the login hook, with its refusal.
+	Message string `json:"message,omitempty"`
 }
 
 // refusals are the answers of WeChat that can be given again, by a name that
@@ -257,7 +268,13 @@ var refusals = map[string]error{
 	"bad_answer":    provider.ErrBadAnswer,
 	"denied":        ErrUserDenied,
 	"snapshot":      provider.ErrSnapshotUser,
+	notAllowed:      loginhook.ErrNotAllowed,
+	"hook_answer":   loginhook.ErrBadAnswer,
+	"hook_paused":   loginhook.ErrPaused,
+	"hook_timeout":  loginhook.ErrTimeout,
 }
+
+const notAllowed = "not_allowed"
 
 func encodeOutcome(grant Grant, err error) []byte {
 	kept := outcome{Grant: &grant}
@@ -267,6 +284,9 @@ func encodeOutcome(grant Grant, err error) []byte {
 			if errors.Is(err, refusal) {
 				kept.Refusal = name
 			}
+		}
+		if no, ok := errors.AsType[*loginhook.Refusal](err); ok {
+			kept.Message = no.Message
 		}
 	}
 	body, err := json.Marshal(kept)
@@ -287,6 +307,9 @@ func replay(reply *session.Reply, nonce string) (Grant, error) {
 	}
 	if kept.Grant != nil {
 		return *kept.Grant, nil
+	}
+	if kept.Refusal == notAllowed {
+		return Grant{}, &loginhook.Refusal{Message: kept.Message}
 	}
 	if refusal, known := refusals[kept.Refusal]; known {
 		return Grant{}, refusal

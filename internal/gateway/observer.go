@@ -1,5 +1,7 @@
 package gateway
 
+import "time"
+
 // Observer is told what happens inside. Its methods are called while requests
 // wait, and by many at once.
 type Observer interface {
@@ -15,6 +17,8 @@ type Observer interface {
 	// LoginLimited: a login was refused by Config.LoginLimit, or because too many
 	// were waiting for WeChat.
 	LoginLimited(appID string)
+	// HookAsked: the login hook gave its verdict, or failed.
+	HookAsked(appID string, took time.Duration, err error)
 	// BreakerChanged: calls of WeChat are suspended from now on, or not any more.
 	BreakerChanged(appID string, open bool)
 }
@@ -28,3 +32,5 @@ func (nobody) StoreFailed(string)          {}
 func (nobody) CodeRepeated(string)         {}
 func (nobody) LoginLimited(string)         {}
 func (nobody) BreakerChanged(string, bool) {}
+
+func (nobody) HookAsked(string, time.Duration, error) {}

@@ -30,6 +30,8 @@ func (g *Gateway) checkTarget(t Target, needsUser bool) error {
 	return nil
 }
 
+var errUserID = fmt.Errorf("%w: user_id must be 1 to 64 characters of A-Z a-z 0-9 . _ : @ -, or empty", ErrInvalidRequest)
+
 // Sessions returns what is known about a user. The error is ErrInvalidRequest
 // or ErrStoreUnavailable, as with all operations.
 func (g *Gateway) Sessions(ctx context.Context, t Target) (session.Record, error) {

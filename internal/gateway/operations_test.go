@@ -45,6 +45,10 @@ func (o *observed) GracePassed(appID string)  { o.add("grace " + appID) }
 func (o *observed) StoreFailed(appID string)  { o.add("store failed " + appID) }
 func (o *observed) CodeRepeated(appID string) { o.add("repeated " + appID) }
 func (o *observed) LoginLimited(appID string) { o.add("limited " + appID) }
+func (o *observed) HookAsked(appID string, _ time.Duration, err error) {
+	o.add(fmt.Sprintf("hook %s %v", appID, err))
+}
+
 func (o *observed) BreakerChanged(appID string, open bool) {
 	o.add(map[bool]string{true: "opened ", false: "closed "}[open] + appID)
 }

@@ -15,6 +15,7 @@ const (
 	DefaultOpenID  = "X-Openid"
 	DefaultUnionID = "X-Unionid"
 	DefaultAppID   = "X-Appid"
+	DefaultUserID  = "X-Wechat-User-Id"
 )
 
 // Names says under which header each field of a User reaches the app, in any
@@ -24,11 +25,12 @@ type Names struct {
 	UnionID   string
 	AppID     string
 	SessionID string
+	UserID    string
 }
 
 // DefaultNames are the headers of the preset `default`.
 func DefaultNames() Names {
-	return Names{OpenID: DefaultOpenID, UnionID: DefaultUnionID, AppID: DefaultAppID}
+	return Names{OpenID: DefaultOpenID, UnionID: DefaultUnionID, AppID: DefaultAppID, UserID: DefaultUserID}
 }
 
 // ErrHeaderName is returned for a header name that cannot carry an identity.
@@ -97,7 +99,7 @@ func NewGuard(names Names, extra ...string) (*Guard, error) {
 		return textproto.CanonicalMIMEHeaderKey(name), nil
 	}
 	var err error
-	for _, name := range []*string{&names.OpenID, &names.UnionID, &names.AppID, &names.SessionID} {
+	for _, name := range []*string{&names.OpenID, &names.UnionID, &names.AppID, &names.SessionID, &names.UserID} {
 		if *name, err = canonical(*name); err != nil {
 			return nil, err
 		}
@@ -105,7 +107,7 @@ func NewGuard(names Names, extra ...string) (*Guard, error) {
 	stripped := newNameSet()
 	stripped.add(protected, alwaysProtected...)
 	stripped.addPrefixes(protected, alwaysProtectedPrefixes...)
-	stripped.add(protected, names.OpenID, names.UnionID, names.AppID, names.SessionID)
+	stripped.add(protected, names.OpenID, names.UnionID, names.AppID, names.SessionID, names.UserID)
 	for _, name := range extra {
 		if _, err := canonical(name); err != nil {
 			return nil, err
@@ -179,7 +181,7 @@ func (g *Guard) Removes(name string) bool { return g.stripped.kindOf(name) == pr
 func (g *Guard) Inject(h http.Header, u User) {
 	// One array for all values. It is the request's own, because handlers
 	// further down may rewrite a header value in place.
-	values := make([]string, 0, 4)
+	values := make([]string, 0, 5)
 	set := func(name, value string) {
 		if name == "" || value == "" {
 			return
@@ -192,6 +194,15 @@ func (g *Guard) Inject(h http.Header, u User) {
 	set(g.names.UnionID, u.UnionID)
 	set(g.names.AppID, u.AppID)
 	set(g.names.SessionID, u.SessionID)
+	set(g.names.UserID, u.UserID)
+}
+
+// InjectUserID sets only the header with the application's name for the user, which
+// reaches the app with the headers of every preset.
+func (g *Guard) InjectUserID(h http.Header, u User) {
+	if g.names.UserID != "" && u.UserID != "" {
+		h[g.names.UserID] = []string{u.UserID}
+	}
 }
 
 // hasToken reports whether the comma-separated list value has token in it.

@@ -12,6 +12,8 @@ type User struct {
 	// UnionID of the user across the apps of one Open Platform account;
 	// empty if WeChat gave none.
 	UnionID string
+	// UserID is the application's own name for the user; empty if it gave none.
+	UserID string
 	// SessionID is the gateway's own random name of the login.
 	SessionID string
 }
