@@ -73,6 +73,7 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		"sessions/end":   {http.MethodPost, a.end},
 		"users/deny":     {http.MethodPost, a.deny},
 		"users/allow":    {http.MethodPost, a.allow},
+		"users/set":      {http.MethodPost, a.setUserID},
 		"tokens/explain": {http.MethodPost, a.explain},
 		"keys/":          {http.MethodDelete, func(w http.ResponseWriter, r *http.Request) error { return a.dropKey(w, r, kid) }},
 	}
@@ -112,6 +113,7 @@ func coreError(err error) error {
 type adminBody struct {
 	gateway.Target
 	Token, UserHash, After string
+	UserID                 *string // nil if it is not there
 	Until, Limit           json.RawMessage
 }
 
@@ -138,6 +140,13 @@ func readAdmin(r *http.Request, allowed ...string) (body adminBody, err error) {
 			return body, adminError(http.StatusBadRequest, fmt.Errorf("body may have %s, nothing else", strings.Join(allowed, ", ")))
 		case name == "until":
 			body.Until = raw
+			continue
+		case name == "user_id":
+			value, ok := strictjson.String(raw)
+			if !ok {
+				return body, adminError(http.StatusBadRequest, errors.New("user_id is no string"))
+			}
+			body.UserID = &value
 			continue
 		case name == "limit":
 			body.Limit = raw

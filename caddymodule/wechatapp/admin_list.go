@@ -18,19 +18,21 @@ type listedSession struct {
 	ID    string    `json:"session_id"`
 	Began time.Time `json:"began"`
 	Ends  time.Time `json:"ends"`
+	Kind  string    `json:"kind,omitempty"`
 }
 
 // listedUser is a user by the name that logs have, with the live sessions.
 type listedUser struct {
 	UserHash    string          `json:"user_hash"`
+	UserID      string          `json:"user_id,omitempty"`
 	Sessions    []listedSession `json:"sessions"`
 	DeniedUntil *time.Time      `json:"denied_until,omitempty"`
 }
 
 func newListedUser(hash string, record session.Record) listedUser {
-	user := listedUser{UserHash: hash, Sessions: make([]listedSession, 0, len(record.Sessions))}
+	user := listedUser{UserHash: hash, UserID: record.UserID, Sessions: make([]listedSession, 0, len(record.Sessions))}
 	for _, s := range record.Sessions {
-		user.Sessions = append(user.Sessions, listedSession{s.ID, s.Began.UTC(), s.Ends.UTC()})
+		user.Sessions = append(user.Sessions, listedSession{s.ID, s.Began.UTC(), s.Ends.UTC(), string(s.Kind)})
 	}
 	if !record.DeniedUntil.IsZero() {
 		until := record.DeniedUntil.UTC()

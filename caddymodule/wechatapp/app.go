@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
@@ -81,6 +82,11 @@ type App struct {
 	// by their /64.
 	LoginLimit *LoginLimit `json:"login_limit,omitempty"`
 
+	// Asks the application whether a user may come in, and for its own name of the
+	// user.
+	// Default: none; whoever WeChat vouches for comes in
+	OnLogin *LoginHook `json:"on_login,omitempty"`
+
 	ctx       caddy.Context
 	logger    *zap.Logger
 	apps      map[string]provider.Account
@@ -92,6 +98,7 @@ type App struct {
 	gateway   *gateway.Gateway
 	state     *pooledState // set while Cleanup has the pooled state to release
 
+	hook       *loginhook.Hook // nil without on_login
 	assertions *assertionKeys
 	owners     map[string]*credential.Owner
 
@@ -198,18 +205,24 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.health = &health{app: a}
 	a.storage = a.newStorageWatch()
 	a.providers = newProviders(a.client, a.AuthorizeBase, a.observer.metrics)
+	hook, err := a.openHook()
+	if err != nil {
+		return err
+	}
 	a.gateway = gateway.New(gateway.Config{
-		Accounts:      a.apps,
-		TokenLifetime: time.Duration(a.Session.TokenLifetime),
-		MaxLifetime:   time.Duration(a.Session.MaxLifetime),
-		MaxPerUser:    a.Session.MaxPerUser,
-		LoginLimit:    a.LoginLimit.limit(),
-		Grace:         a.store.grace(),
-		Provider:      a.providers,
-		Store:         a.store.sessions(),
-		Keys:          a.keys.Current,
-		State:         a.state.State,
-		Observer:      a.observer,
+		Hook:            hook,
+		ExchangeTimeout: time.Duration(a.APITimeout),
+		Accounts:        a.apps,
+		TokenLifetime:   time.Duration(a.Session.TokenLifetime),
+		MaxLifetime:     time.Duration(a.Session.MaxLifetime),
+		MaxPerUser:      a.Session.MaxPerUser,
+		LoginLimit:      a.LoginLimit.limit(),
+		Grace:           a.store.grace(),
+		Provider:        a.providers,
+		Store:           a.store.sessions(),
+		Keys:            a.keys.Current,
+		State:           a.state.State,
+		Observer:        a.observer,
 	})
 	if err := ctx.GetMetricsRegistry().Register(newGauges(a)); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
@@ -362,6 +375,9 @@ func (a *App) Stop() error {
 func (a *App) Cleanup() error {
 	if a.client != nil {
 		a.client.Close()
+	}
+	if a.hook != nil {
+		a.hook.Close()
 	}
 	if a.state == nil {
 		return nil

@@ -49,6 +49,11 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		api_proxy   <url>
 //		authorize_base <base-url>
 //		login_limit <attempts> <window> | off
+//		on_login    <url> {
+//			secret     <key>
+//			timeout    <duration>
+//			on_failure deny | allow
+//		}
 //	}
 //
 // Only `app` can be repeated.
@@ -105,6 +110,9 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "login_limit":
 		a.LoginLimit = new(LoginLimit)
 		return a.LoginLimit.unmarshalCaddyfile(d)
+	case "on_login":
+		a.OnLogin = new(LoginHook)
+		return a.OnLogin.unmarshalCaddyfile(d)
 	}
 	return unknownOption(d, "wechat", "app", "session", "signing_key", "key_rotation", "store", "api", "api_timeout", "api_proxy",
 		"authorize_base", "login_limit")

@@ -11,6 +11,8 @@ const (
 	CodeCodeUsed             = "code_used"
 	CodeUserBlocked          = "user_blocked"
 	CodeSnapshotUser         = "snapshot_user"
+	CodeNotAllowed           = "not_allowed"
+	CodeLoginHookFailed      = "login_hook_failed"
 	CodeCrossSite            = "cross_site"
 	CodeNotFound             = "not_found"
 	CodeMethodNotAllowed     = "method_not_allowed"

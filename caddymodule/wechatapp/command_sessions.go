@@ -21,6 +21,7 @@ standard input:
 	caddy wechat sessions list --app <appid> --user-hash <hash>
 	echo <openid> | caddy wechat sessions end --app <appid>
 	echo <openid> | caddy wechat sessions deny --app <appid> --for 24h
+	echo <openid> | caddy wechat sessions set --app <appid> --user-id 42
 	caddy wechat sessions end --app <appid> --everybody`,
 	}
 	cmd.AddCommand(
@@ -46,6 +47,16 @@ standard input:
 				default:
 					body["until"] = time.Now().Add(*duration).UTC().Format(time.RFC3339)
 				}
+				return nil
+			}
+		}),
+		userCommand("set", "Changes the application's name for a user in all live sessions", "/wechat/users/set", func(cmd *cobra.Command, body map[string]any) func() error {
+			userID := cmd.Flags().String("user-id", "", "The name, up to 64 characters of A-Z a-z 0-9 . _ : @ -; an empty one removes it")
+			return func() error {
+				if !cmd.Flags().Changed("user-id") {
+					return errors.New("name the user: --user-id <name>, or --user-id= to remove the name")
+				}
+				body["user_id"] = *userID
 				return nil
 			}
 		}),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
@@ -58,6 +59,10 @@ var refusals = []refusal{
 	{err: provider.ErrSnapshotUser, status: http.StatusUnauthorized, code: CodeSnapshotUser, message: "WeChat shows a snapshot of the page, without a user; open it in full."},
 	{err: provider.ErrUserBlocked, status: http.StatusForbidden, code: CodeUserBlocked, message: "WeChat has blocked the login of this user."},
 	{err: gateway.ErrUserDenied, status: http.StatusForbidden, code: CodeUserBlocked, message: "This user may not log in now."},
+	{err: loginhook.ErrNotAllowed, status: http.StatusForbidden, code: CodeNotAllowed, message: notAllowedMessage},
+	{err: loginhook.ErrBadAnswer, status: http.StatusBadGateway, code: CodeLoginHookFailed, message: hookFailedMessage},
+	{err: loginhook.ErrPaused, status: http.StatusServiceUnavailable, code: CodeLoginHookFailed, message: hookFailedMessage, retryAfter: 5 * time.Second},
+	{err: loginhook.ErrTimeout, status: http.StatusGatewayTimeout, code: CodeLoginHookFailed, message: hookFailedMessage},
 	{err: errNotFound, status: http.StatusNotFound, code: CodeNotFound, message: "There is no such gateway route."},
 	{err: errMethodNotAllowed, status: http.StatusMethodNotAllowed, code: CodeMethodNotAllowed, message: "This method is not allowed here."},
 	{err: errBodyTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "The body is larger than 4 KiB."},
@@ -79,6 +84,8 @@ const (
 	loginRequiredMessage     = "Log in first."
 	codeUsedMessage          = "This code was used before; call wx.login again."
 	wechatUnavailableMessage = "WeChat cannot be reached now; try again later."
+	notAllowedMessage        = "The application does not let this user in."
+	hookFailedMessage        = "The application could not be asked about this user; call wx.login again."
 	internalMessage          = "The gateway could not handle the request."
 
 	// statusClientClosed is for the log: the client that left reads no answer
@@ -95,6 +102,9 @@ func refusalFor(err error) refusal {
 		}
 		if r.message == "" {
 			r.message = sentence(err.Error())
+		}
+		if no, ok := errors.AsType[*loginhook.Refusal](err); ok && no.Message != "" {
+			r.message = no.Message
 		}
 		if retry, ok := errors.AsType[*gateway.RetryError](err); ok {
 			r.retryAfter = retry.After

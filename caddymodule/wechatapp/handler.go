@@ -51,8 +51,8 @@ type Handler struct {
 	Optional *Selection `json:"optional,omitempty"`
 
 	// Names of the identity headers, by field: `openid`, `unionid`, `appid`,
-	// `session_id`. The name `off` leaves a field out.
-	// Default: `{"openid": "X-OpenID", "unionid": "X-UnionID", "appid": "X-AppID", "session_id": "off"}`
+	// `session_id`, `user_id`. The name `off` leaves a field out.
+	// Default: `{"openid": "X-OpenID", "unionid": "X-UnionID", "appid": "X-AppID", "session_id": "off", "user_id": "X-WeChat-User-ID"}`
 	Header map[string]string `json:"header,omitempty"`
 
 	// Which family of headers the app gets. `header` renames those of `default`.
@@ -220,6 +220,7 @@ var headerFields = []struct {
 	{"unionid", identity.DefaultUnionID, func(n *identity.Names) *string { return &n.UnionID }},
 	{"appid", identity.DefaultAppID, func(n *identity.Names) *string { return &n.AppID }},
 	{"session_id", "", func(n *identity.Names) *string { return &n.SessionID }},
+	{"user_id", identity.DefaultUserID, func(n *identity.Names) *string { return &n.UserID }},
 }
 
 const headerOff = "off"
@@ -244,7 +245,7 @@ func headerNames(configured map[string]string) (identity.Names, error) {
 		*f.set(&names) = name
 	}
 	if known != len(configured) {
-		return names, errors.New("header: fields are openid, unionid, appid and session_id")
+		return names, errors.New("header: fields are openid, unionid, appid, session_id and user_id")
 	}
 	return names, nil
 }

@@ -141,6 +141,7 @@ func (h *Handler) inject(r *http.Request, user identity.User, asked identity.Ask
 	} else {
 		client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 		h.cloud.Inject(r.Header, user, asked, client)
+		h.guard.InjectUserID(r.Header, user)
 	}
 	if h.Assertion == nil {
 		return nil

@@ -26,6 +26,8 @@ type metrics struct {
 	duplicates   *prometheus.CounterVec
 	rateLimited  *prometheus.CounterVec
 	apiCalls     *prometheus.CounterVec
+	hookCalls    *prometheus.CounterVec
+	hookTime     prometheus.Histogram
 
 	// Those of the request path, looked up once.
 	authenticated, anonymous, tokenKnown, tokenNew prometheus.Counter
@@ -64,10 +66,16 @@ func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error)
 		gracePasses:  newCounter("grace_passes_total", "Requests that passed on a token's signature alone while the session store could not tell.", "app"),
 		duplicates:   newCounter("duplicate_codes_total", "Login codes that came again and were not sent to WeChat again.", "app"),
 		apiCalls:     newCounter("api_calls_total", "Calls of wechat_api by outcome: ok, errcode if WeChat answered with one, or the code of the error.", "app", "endpoint", "outcome"),
-		rateLimited:  newCounter("rate_limited_logins_total", "Logins refused by the gateway's own limits.", "app"),
+		hookCalls:    newCounter("login_hook_calls_total", "Calls of the login hook by outcome: ok, not_allowed or login_hook_failed.", "app", "outcome"),
+		hookTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "login_hook_duration_seconds",
+			Help:    "Duration of calls of the login hook.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+		rateLimited: newCounter("rate_limited_logins_total", "Logins refused by the gateway's own limits.", "app"),
 	}
 	for _, c := range []prometheus.Collector{
-		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited, m.apiCalls,
+		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited, m.apiCalls, m.hookCalls, m.hookTime,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, err

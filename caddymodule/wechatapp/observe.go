@@ -71,6 +71,19 @@ func (o *observer) CodeRepeated(appID string) { o.metrics.duplicates.WithLabelVa
 // LoginLimited implements gateway.Observer.
 func (o *observer) LoginLimited(appID string) { o.metrics.rateLimited.WithLabelValues(appID).Inc() }
 
+// HookAsked implements gateway.Observer.
+func (o *observer) HookAsked(appID string, took time.Duration, err error) {
+	outcome := outcomeOK
+	if err != nil {
+		outcome = refusalFor(err).code
+	}
+	o.metrics.hookCalls.WithLabelValues(appID, outcome).Inc()
+	o.metrics.hookTime.Observe(took.Seconds())
+	if err != nil && outcome != CodeNotAllowed {
+		o.logger.Error("the login hook could not be asked", zap.String("app", appID), zap.Duration("duration", took), zap.Error(err))
+	}
+}
+
 // BreakerChanged implements gateway.Observer.
 func (o *observer) BreakerChanged(appID string, open bool) {
 	if open {

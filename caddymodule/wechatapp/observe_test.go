@@ -104,7 +104,7 @@ func registered(t *testing.T) map[string]bool {
 	}
 	descs := make(chan *prometheus.Desc, 100)
 	for _, c := range []prometheus.Collector{
-		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited, m.apiCalls, newGauges(new(App)),
+		m.logins, m.wechatTime, m.errcodes, m.requests, m.tokenLookups, m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited, m.apiCalls, m.hookCalls, m.hookTime, newGauges(new(App)),
 	} {
 		c.Describe(descs)
 	}

@@ -40,6 +40,8 @@ func (p *passage) placeholder(key string) (any, bool) {
 		return p.pass.User.AppID, true
 	case "http.auth.user.session_id":
 		return p.pass.User.SessionID, true
+	case "http.auth.user.user_id":
+		return p.pass.User.UserID, true
 	}
 	return nil, false
 }
@@ -47,7 +49,7 @@ func (p *passage) placeholder(key string) (any, bool) {
 // placeholderOfNobody is empty for each of them.
 func placeholderOfNobody(key string) (any, bool) {
 	switch key {
-	case "http.auth.user.id", "http.auth.user.openid", "http.auth.user.unionid", "http.auth.user.appid", "http.auth.user.session_id":
+	case "http.auth.user.id", "http.auth.user.openid", "http.auth.user.unionid", "http.auth.user.appid", "http.auth.user.session_id", "http.auth.user.user_id":
 		return "", true
 	}
 	return nil, false

@@ -36,7 +36,7 @@ var (
 	settingRedisSecret = &secretSetting{name: "secret", check: checkKey, writtenOut: noPlaceholder}
 	settingAPIProxy    = &secretSetting{name: "api_proxy", check: transport.CheckProxy, writtenOut: passwordInURL}
 
-	secretSettings = []*secretSetting{settingAppSecret, settingSigningKey, settingRedisPass, settingRedisSecret, settingAPIProxy}
+	secretSettings = []*secretSetting{settingAppSecret, settingSigningKey, settingRedisPass, settingRedisSecret, settingAPIProxy, settingHookSecret}
 )
 
 // resolve returns the value of the setting with its placeholders expanded.

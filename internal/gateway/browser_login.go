@@ -159,6 +159,6 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 	}
 	return g.begin(ctx, entrance{
 		user:     identity.User{AppID: req.AppID, OpenID: who.OpenID, UnionID: who.UnionID},
-		lifetime: req.Lifetime, kind: inCookie, silent: who.Silent, client: req.Client, scope: req.Scope,
+		lifetime: req.Lifetime, kind: inCookie, silent: who.Silent, way: session.Kind(g.Accounts[req.AppID].Kind), client: req.Client, scope: req.Scope,
 	})
 }

@@ -108,7 +108,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w := &world{wechat: &fakeWeChat{}, store: &failingStore{Store: mem}}
 	ring := testRing(t, 1)
 	c := Config{
-		Accounts:      map[string]provider.Account{appA: {ID: appA}, appB: {ID: appB}},
+		Accounts:      map[string]provider.Account{appA: {ID: appA, Kind: provider.MiniProgram}, appB: {ID: appB, Kind: provider.MiniProgram}},
 		TokenLifetime: 2 * time.Hour, MaxLifetime: 30 * 24 * time.Hour, MaxPerUser: 2,
 		Provider: w.wechat, Store: w.store, Keys: func() *key.Set { return ring }, State: NewState(),
 	}
