@@ -25,7 +25,7 @@ type storeModule interface {
 	// open opens the store, which Cleanup closes.
 	open(storeEnv) error
 	// sessions returns the open store.
-	sessions() session.Store
+	sessions() session.Backend
 	// start is called when the configuration is taken into use, tend every
 	// minute from then on.
 	start()
@@ -133,7 +133,7 @@ func (m *MemoryStore) Cleanup() error {
 	return err
 }
 
-func (m *MemoryStore) sessions() session.Store { return m.store }
+func (m *MemoryStore) sessions() session.Backend { return m.store }
 
 // start applies the bound only now: a configuration that is refused before must
 // not end sessions.

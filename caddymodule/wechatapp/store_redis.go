@@ -256,8 +256,8 @@ func (s *RedisStore) Cleanup() error {
 	return err
 }
 
-func (s *RedisStore) sessions() session.Store { return s.store }
-func (s *RedisStore) tend()                   {}
+func (s *RedisStore) sessions() session.Backend { return s.store }
+func (s *RedisStore) tend()                     {}
 
 // start makes whatever memory held before this, here or in a snapshot, not count
 // any more: a session that ends in Redis must not come back from there.

@@ -270,10 +270,9 @@ func (a *API) note(call relay.Call, err error) {
 // tokenOwners returns the owners of the access_tokens of all apps.
 func (a *App) tokenOwners() map[string]*credential.Owner {
 	if a.owners == nil {
-		vault, _ := a.store.sessions().(credential.Vault)
 		a.owners = make(map[string]*credential.Owner, len(a.apps))
 		for id, app := range a.apps {
-			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.observer.metrics}, vault)
+			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.observer.metrics}, a.store.sessions())
 		}
 	}
 	return a.owners

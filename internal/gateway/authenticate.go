@@ -51,7 +51,7 @@ func (g *Gateway) admit(ctx context.Context, text string, k kind, apps Apps) (Pa
 
 // pass is what a good token is with its live session.
 func (k *knownToken) pass(live session.Session) Pass {
-	p := Pass{User: k.User, issued: k.IssuedAt, expires: k.Expires, keyID: k.KeyID, place: live.Place}
+	p := Pass{User: k.User, issued: k.IssuedAt, expires: k.Expires, keyID: k.KeyID, hint: live.Hint}
 	p.User.UnionID, p.User.UserID = live.UnionID, live.UserID
 	return p
 }
@@ -130,10 +130,10 @@ func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time
 // look asks the store; its errors are the store's own.
 func (g *Gateway) look(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
 	live, err := g.Store.Get(ctx, session.Query{
-		Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Issued: claims.IssuedAt, Place: claims.place,
+		Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Issued: claims.IssuedAt, Hint: claims.hint,
 	})
-	if err == nil && live.Place != claims.place {
-		g.State.verified.place(claims.sum, live.Place)
+	if err == nil && live.Hint != claims.hint {
+		g.State.verified.remember(claims.sum, live.Hint)
 	}
 	return live, err
 }

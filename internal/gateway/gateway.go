@@ -31,7 +31,7 @@ type Config struct {
 
 	// Provider exchanges codes, by the account's kind.
 	Provider provider.Provider
-	Store    session.Store
+	Store    session.Backend
 	// Hook asks the application at each login. Optional.
 	Hook Hook
 	// ExchangeTimeout is how long WeChat may take to answer. Zero: 5 s.

@@ -47,7 +47,7 @@ func (f *fakeWeChat) Exchange(_ context.Context, app provider.Account, p provide
 
 // failingStore cannot tell while broken.
 type failingStore struct {
-	session.Store
+	session.Backend
 	broken    atomic.Bool
 	remembers atomic.Pointer[session.Session]
 }
@@ -61,21 +61,21 @@ func (s *failingStore) Get(ctx context.Context, query session.Query) (session.Se
 		}
 		return session.Session{}, errBroken
 	}
-	return s.Store.Get(ctx, query)
+	return s.Backend.Get(ctx, query)
 }
 
 func (s *failingStore) Put(ctx context.Context, l session.Login, n int) (string, error) {
 	if s.broken.Load() {
 		return "", errBroken
 	}
-	return s.Store.Put(ctx, l, n)
+	return s.Backend.Put(ctx, l, n)
 }
 
 func (s *failingStore) Delete(ctx context.Context, ref session.Ref) error {
 	if s.broken.Load() {
 		return errBroken
 	}
-	return s.Store.Delete(ctx, ref)
+	return s.Backend.Delete(ctx, ref)
 }
 
 type world struct {
@@ -105,7 +105,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
 	mem := memory.New(1000, time.Minute)
 	t.Cleanup(func() { mem.Close() })
-	w := &world{wechat: &fakeWeChat{}, store: &failingStore{Store: mem}}
+	w := &world{wechat: &fakeWeChat{}, store: &failingStore{Backend: mem}}
 	ring := testRing(t, 1)
 	c := Config{
 		Accounts:      map[string]provider.Account{appA: {ID: appA, Kind: provider.MiniProgram}, appB: {ID: appB, Kind: provider.MiniProgram}},

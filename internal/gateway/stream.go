@@ -14,7 +14,7 @@ type Pass struct {
 	User            identity.User
 	issued, expires time.Time
 	keyID           string
-	place           uint32 // session.Query.Place
+	hint            session.Hint // session.Query.Hint
 }
 
 // Stream is an answer to somebody that may still be open when its session ends or
@@ -130,7 +130,7 @@ type watchedUser struct{ sessions []*watchedSession }
 type watchedSession struct {
 	ref    session.Ref
 	issued time.Time
-	place  uint32
+	hint   session.Hint
 	isNew  bool // among streams.newSessions
 	first  *Stream
 }
@@ -247,7 +247,7 @@ func (s *streams) watched(pass *Pass) *watchedSession {
 			return watched
 		}
 	}
-	watched := &watchedSession{ref: ref(pass.User), issued: pass.issued, place: pass.place}
+	watched := &watchedSession{ref: ref(pass.User), issued: pass.issued, hint: pass.hint}
 	of.sessions = append(of.sessions, watched)
 	return watched
 }

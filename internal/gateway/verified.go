@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/compact"
+	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
@@ -49,14 +50,14 @@ type verifiedToken struct {
 	openID, sessionID, unionID uint8
 	texts                      [shortTexts]byte
 	browser                    bool
-	session                    uint32 // session.Query.Place
+	session                    session.Hint
 }
 
 // knownToken is a verified token and what is remembered with it.
 type knownToken struct {
 	token.Claims
-	sum   tokenSum
-	place uint32 // session.Query.Place
+	sum  tokenSum
+	hint session.Hint
 }
 
 // shortTexts is room for ids as long as WeChat gives them so far, and a bit more.
@@ -101,17 +102,17 @@ func (t *verifiedTokens) get(sum tokenSum) (c knownToken, known bool) {
 	c.User.AppID, c.KeyID = names[e.app], names[e.key]
 	c.IssuedAt, c.Expires = time.Unix(e.issued, 0), time.Unix(e.expires, 0)
 	c.Browser = e.browser
-	c.sum, c.place = sum, e.session
+	c.sum, c.hint = sum, e.session
 	return c, true
 }
 
-// place remembers where the store found the session of a token.
-func (t *verifiedTokens) place(sum tokenSum, session uint32) {
+// remember keeps where the store found the session of a token.
+func (t *verifiedTokens) remember(sum tokenSum, hint session.Hint) {
 	shard := t.shard(sum.hash())
 	shard.Lock()
 	defer shard.Unlock()
 	if place := shard.find(&sum); place != 0 {
-		shard.tokens.At(place).session = session
+		shard.tokens.At(place).session = hint
 	}
 }
 

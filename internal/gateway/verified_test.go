@@ -49,9 +49,9 @@ func TestVerifiedTokensKeepClaimsWhole(t *testing.T) {
 func TestVerifiedTokensRememberAPlace(t *testing.T) {
 	table := newVerifiedTokens()
 	table.add(sumOf(1), claimsOf(openID, ""))
-	table.place(sumOf(1), 42)
-	table.place(sumOf(2), 43) // of a token that has been forgotten
-	if got, ok := table.get(sumOf(1)); !ok || got.place != 42 || got.sum != sumOf(1) || got.Claims != claimsOf(openID, "") {
+	table.remember(sumOf(1), 42)
+	table.remember(sumOf(2), 43) // of a token that has been forgotten
+	if got, ok := table.get(sumOf(1)); !ok || got.hint != 42 || got.sum != sumOf(1) || got.Claims != claimsOf(openID, "") {
 		t.Errorf("got %+v, %v; want place 42", got, ok)
 	}
 	if got, ok := table.get(sumOf(2)); ok {

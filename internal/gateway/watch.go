@@ -225,7 +225,7 @@ func (w *watch) sessions(stop <-chan struct{}) {
 type asked struct {
 	judge *Gateway
 	ended uint64
-	knows bool // a session.EndCounter has told
+	knows bool // the store has told
 }
 
 // due returns the sessions to look at: all, or the new ones if none of the others can
@@ -233,9 +233,7 @@ type asked struct {
 func (w *watch) due(sessions []*watchedSession, last *asked) []*watchedSession {
 	now := asked{judge: w.judge()}
 	if now.judge != nil {
-		if counter, ok := now.judge.Store.(session.EndCounter); ok {
-			now.ended, now.knows = counter.Ended(), true
-		}
+		now.ended, now.knows = now.judge.Store.Ended()
 	}
 	w.streams.promote()
 	w.streams.mu.Lock()
@@ -336,10 +334,10 @@ func (g *Gateway) sessionProblem(watched *watchedSession, now time.Time) (reason
 	if _, known := g.Accounts[watched.ref.AppID]; !known {
 		return ErrLoginRequired, nil
 	}
-	live, err := g.Store.Get(context.Background(), session.Query{Ref: watched.ref, Now: now, Issued: watched.issued, Place: watched.place})
+	live, err := g.Store.Get(context.Background(), session.Query{Ref: watched.ref, Now: now, Issued: watched.issued, Hint: watched.hint})
 	switch {
 	case err == nil:
-		watched.place = live.Place
+		watched.hint = live.Hint
 		return nil, nil //nolint:nilnil // no problem
 	case errors.Is(err, session.ErrNotFound):
 		return ErrSessionEnded, nil

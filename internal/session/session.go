@@ -65,9 +65,9 @@ type Query struct {
 	// Issued is when the token was made that the caller has; zero if unknown. While
 	// a store is away it tells what the store knows to be over by then.
 	Issued time.Time
-	// Place that the store named the last time, 0 for none. Any number is good: a
+	// Hint that the store gave the last time, zero for none. Any hint is good: a
 	// store looks there first, and believes nothing but what it sees.
-	Place uint32
+	Hint Hint
 }
 
 // At is Now, never zero: at the zero time no session would be over.
@@ -89,9 +89,13 @@ type Session struct {
 	Remembered bool
 	// Ends is when the session is over however often it is renewed.
 	Ends time.Time
-	// Place for the next Query, 0 for none.
-	Place uint32
+	// Hint for the next Query, zero for none.
+	Hint Hint
 }
+
+// Hint tells a store where it found a session the last time. What is in it is the
+// store's own business.
+type Hint uint32
 
 // Login is what WeChat told about a user, and the session that begins with it.
 type Login struct {
@@ -151,12 +155,22 @@ type Store interface {
 	// returns how many sessions ended.
 	DeleteUser(ctx context.Context, appID, openID string) (int, error)
 
-	Codes
+	// Ended counts the sessions that ended. While the count stays the same, every
+	// session that was live is live, unless its time has come. It is not known if
+	// others than this process can end sessions.
+	Ended() (count uint64, known bool)
+}
+
+// Backend is all that a store of sessions does.
+type Backend interface {
+	Store
+	Once
 	Vault
 	Operations
 }
 
-// Vault keeps what only the gateway may know about users.
+// Vault keeps what only the gateways may know: about users, and secrets that they
+// share.
 type Vault interface {
 	// SessionKeys returns the keys of a user with a live session. The error is
 	// ErrNotFound if there is none, or if the user's logins have no such key.
@@ -164,6 +178,19 @@ type Vault interface {
 	// ReplaceSessionKey makes key the newest one of a user with a live session, as
 	// if it came with a login. The error is ErrNotFound if there is no session.
 	ReplaceSessionKey(ctx context.Context, appID, openID string, key secret.String) error
+
+	// LoadShared returns what SaveShared keeps under a name, nil if nothing.
+	LoadShared(ctx context.Context, name string) ([]byte, error)
+	// SaveShared keeps a value for a lifetime.
+	SaveShared(ctx context.Context, name string, value []byte, lifetime time.Duration) error
+	// ForgetShared forgets a value that refused says yes to, unless somebody has
+	// replaced it meanwhile.
+	ForgetShared(ctx context.Context, name string, refused func(value []byte) bool) error
+	// TakeTurn reports whether the caller is the one of all gateways whose turn it
+	// is, until EndTurn or for the time.
+	TakeTurn(ctx context.Context, name string, turn time.Duration) (bool, error)
+	// EndTurn ends the caller's turn.
+	EndTurn(ctx context.Context, name string) error
 }
 
 // SessionKeys are WeChat's keys for a user's data.
@@ -176,10 +203,6 @@ type SessionKeys struct {
 
 // PreviousKeyLifetime is how long a session_key can be used after a newer one came.
 const PreviousKeyLifetime = 5 * time.Minute
-
-// An EndCounter is a Store that nobody else ends sessions of. As long as the count
-// stays the same, every session that was live is live, unless its time has come.
-type EndCounter interface{ Ended() uint64 }
 
 // Operations are what the people who run the gateway do with sessions. What one
 // node does is seen by all nodes within a second.
@@ -276,10 +299,10 @@ const (
 	ClaimSettled
 )
 
-// Codes remembers which login codes were seen, so that one code makes at most
+// Once remembers which login codes were seen, so that one code makes at most
 // one session and one call of WeChat, and keeps replies for a short while.
 // The table of each app is bounded: its oldest entries give way.
-type Codes interface {
+type Once interface {
 	// ClaimCode takes the code for the caller, who then calls SettleCode or
 	// ReleaseCode. If somebody else has it already, the claim says how far they
 	// are, and for ClaimSettled what the reply was, if one is still kept.

@@ -13,7 +13,7 @@ import (
 // itself refuses a code that fell out of the table and comes again.
 const maxCodes = 1 << 16
 
-// codes implements session.Codes.
+// codes implements session.Once.
 type codes struct {
 	mu   sync.RWMutex
 	apps map[string]*bounded.Table[*code]
@@ -42,7 +42,7 @@ func (c *codes) table(appID string) *bounded.Table[*code] {
 	return c.apps[appID]
 }
 
-// ClaimCode implements session.Codes.
+// ClaimCode implements session.Once.
 func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
 	entry, added := c.table(key.AppID).GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
 	if added {
@@ -59,7 +59,7 @@ func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim
 	return session.ClaimSettled, entry.reply, nil
 }
 
-// SettleCode implements session.Codes.
+// SettleCode implements session.Once.
 func (c *codes) SettleCode(_ context.Context, key session.CodeKey, reply session.Reply) error {
 	table := c.table(key.AppID)
 	entry, _ := table.GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
@@ -74,7 +74,7 @@ func (c *codes) SettleCode(_ context.Context, key session.CodeKey, reply session
 	return nil
 }
 
-// ReleaseCode implements session.Codes.
+// ReleaseCode implements session.Once.
 func (c *codes) ReleaseCode(_ context.Context, key session.CodeKey) error {
 	c.table(key.AppID).Delete(string(key.Hash[:]))
 	return nil

@@ -29,9 +29,10 @@ const MaxSessions = math.MaxInt32
 // processors do not wait for each other's lock.
 const shards = 64
 
-// Store implements session.Store in memory. It is bounded: one session more
+// Store implements session.Backend in memory. It is bounded: one session more
 // than the bound ends the oldest.
 type Store struct {
+	shared
 	*codes
 	started time.Time // its monotonic reading is the clock that never jumps
 	seed    maphash.Seed
@@ -58,7 +59,7 @@ type Store struct {
 	ended       atomic.Uint64
 }
 
-var _ session.Store = (*Store)(nil)
+var _ session.Backend = (*Store)(nil)
 
 // shard is a part of the index. Who holds its lock can look at the sessions in
 // it and at their users; a change of what lookups see takes it for writing.
@@ -141,7 +142,7 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 	shard := s.shardOf(hash)
 	shard.RLock()
 	defer shard.RUnlock()
-	place := query.Place
+	place := uint32(query.Hint)
 	if !s.isAt(place, shardNumber(hash), &id) {
 		if place = s.find(shard, hash, &id); place == 0 {
 			return session.Session{}, session.ErrNotFound
@@ -159,7 +160,7 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 			return session.Session{}, session.ErrNotFound
 		}
 	}
-	return session.Session{UnionID: unionID, UserID: userID, Ends: time.Unix(0, l.ends), Place: place}, nil
+	return session.Session{UnionID: unionID, UserID: userID, Ends: time.Unix(0, l.ends), Hint: session.Hint(place)}, nil
 }
 
 // isAt reports whether the session is at a place, which may be any number. The
@@ -434,8 +435,8 @@ func (s *Store) endBeyond() {
 	}
 }
 
-// Ended implements session.EndCounter.
-func (s *Store) Ended() uint64 { return s.ended.Load() }
+// Ended implements session.Store.
+func (s *Store) Ended() (count uint64, known bool) { return s.ended.Load(), true }
 
 // Delete implements session.Store.
 func (s *Store) Delete(_ context.Context, ref session.Ref) error {

@@ -24,9 +24,9 @@ func TestF1Model(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sessiontest.Model{
 					Operations: operations / parts, Seed: seed, Pass: time.Sleep, Swept: time.Minute + time.Second,
-					Reopen: func(store session.Store) session.Store { return reopen(t, store.(*Store)) },
-					Bound:  func(store session.Store, n int) { store.(*Store).SetMaxSessions(n) },
-					Check:  func(store session.Store) error { return store.(*Store).audit() },
+					Reopen: func(store session.Backend) session.Backend { return reopen(t, store.(*Store)) },
+					Bound:  func(store session.Backend, n int) { store.(*Store).SetMaxSessions(n) },
+					Check:  func(store session.Backend) error { return store.(*Store).audit() },
 				}.Run(t, open(t, DefaultMaxSessions))
 			})
 		})

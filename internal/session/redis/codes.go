@@ -20,7 +20,7 @@ func (s *Store) codeNames(key session.CodeKey) (state, reply string) {
 	return s.name("c", key.AppID, hash), s.name("r", key.AppID, hash)
 }
 
-// ClaimCode implements session.Codes.
+// ClaimCode implements session.Once.
 func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
 	client, err := s.connected()
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	return session.ClaimSettled, &reply, nil
 }
 
-// SettleCode implements session.Codes.
+// SettleCode implements session.Once.
 func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply session.Reply) error {
 	client, err := s.connected()
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 	return nil
 }
 
-// ReleaseCode implements session.Codes.
+// ReleaseCode implements session.Once.
 func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 	client, err := s.connected()
 	if err != nil {

@@ -22,7 +22,7 @@ func TestF1Model(t *testing.T) {
 			server.Do("FLUSHALL")
 			sessiontest.Model{
 				Operations: operations / 2, Seed: seed,
-				Reopen: func(before session.Store) session.Store {
+				Reopen: func(before session.Backend) session.Backend {
 					before.(*Store).Close()
 					return connect(t, options(server.Addr))
 				},

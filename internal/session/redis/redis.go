@@ -56,7 +56,7 @@ type Options struct {
 	Known *Known
 }
 
-// Store implements session.Store on Redis or Valkey.
+// Store implements session.Backend on Redis or Valkey.
 type Store struct {
 	options Options
 	box     *seal.Box
@@ -80,7 +80,10 @@ type Store struct {
 	closed bool
 }
 
-var _ session.Store = (*Store)(nil)
+var _ session.Backend = (*Store)(nil)
+
+// Ended implements session.Store: other nodes end sessions, too.
+func (s *Store) Ended() (count uint64, known bool) { return 0, false }
 
 const (
 	// cacheTime bounds how long a record may stay in the local cache without

@@ -14,7 +14,7 @@ func (s *Store) sharedNames(name string) (value, turn string) {
 	return s.name("t", name), s.name("l", name)
 }
 
-// LoadShared returns what SaveShared keeps under a name, nil if nothing.
+// LoadShared implements session.Vault.
 func (s *Store) LoadShared(ctx context.Context, name string) (value []byte, err error) {
 	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		value, _, err = s.loadShared(ctx, client, name)
@@ -35,7 +35,7 @@ func (s *Store) loadShared(ctx context.Context, client rueidis.Client, name stri
 	return value, sealed, nil
 }
 
-// SaveShared keeps a value, encrypted, for a lifetime.
+// SaveShared implements session.Vault.
 func (s *Store) SaveShared(ctx context.Context, name string, value []byte, lifetime time.Duration) error {
 	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		key, _ := s.sharedNames(name)
@@ -44,8 +44,7 @@ func (s *Store) SaveShared(ctx context.Context, name string, value []byte, lifet
 	})
 }
 
-// ForgetShared forgets a value that refused says yes to, unless somebody has
-// replaced it meanwhile.
+// ForgetShared implements session.Vault.
 func (s *Store) ForgetShared(ctx context.Context, name string, refused func(value []byte) bool) error {
 	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		value, sealed, err := s.loadShared(ctx, client, name)
@@ -57,8 +56,7 @@ func (s *Store) ForgetShared(ctx context.Context, name string, refused func(valu
 	})
 }
 
-// TakeTurn reports whether the caller is the one of all gateways whose turn it
-// is, until EndTurn or for the time.
+// TakeTurn implements session.Vault.
 func (s *Store) TakeTurn(ctx context.Context, name string, turn time.Duration) (mine bool, err error) {
 	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		_, key := s.sharedNames(name)
@@ -72,7 +70,7 @@ func (s *Store) TakeTurn(ctx context.Context, name string, turn time.Duration) (
 	return mine, err
 }
 
-// EndTurn ends the caller's turn.
+// EndTurn implements session.Vault.
 func (s *Store) EndTurn(ctx context.Context, name string) error {
 	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		_, key := s.sharedNames(name)

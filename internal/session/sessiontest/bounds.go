@@ -11,7 +11,7 @@ import (
 
 // atTheCap begins many sessions of one user: each is ended one by one, by the cap,
 // or with all others.
-func atTheCap(t *testing.T, store session.Store) {
+func atTheCap(t *testing.T, store session.Backend) {
 	const limit = 40
 	for n := range 3 * limit {
 		mustPut(t, store, login(sid(n), soon()), limit)
@@ -44,7 +44,7 @@ func atTheCap(t *testing.T, store session.Store) {
 
 // farTimes asks for what overflows a number of nanoseconds, of 32 bits, or of both:
 // whoever is denied until then is denied, and what ends then is live.
-func farTimes(t *testing.T, store session.Store) {
+func farTimes(t *testing.T, store session.Backend) {
 	farAway := []time.Time{
 		time.Date(2038, 1, 19, 3, 14, 8, 0, time.UTC), time.Date(2106, 2, 7, 6, 28, 16, 0, time.UTC),
 		time.Date(2262, 4, 11, 23, 47, 17, 0, time.UTC), time.Date(2318, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -85,7 +85,7 @@ func farTimes(t *testing.T, store session.Store) {
 // denialFreesOnce: a user's denial ends, he logs in and out, and then everything
 // that a store does from time to time has been done. The users who come next have
 // a record each.
-func denialFreesOnce(t *testing.T, store session.Store) {
+func denialFreesOnce(t *testing.T, store session.Backend) {
 	if _, err := store.Deny(t.Context(), appID, openID, time.Now().Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}

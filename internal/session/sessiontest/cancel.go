@@ -46,7 +46,7 @@ func (l *leaving) Value(any) any { return nil }
 
 // changesFinish begins every kind of change for a caller who leaves. Whether or not he
 // is told, it is done.
-func changesFinish(t *testing.T, store session.Store) {
+func changesFinish(t *testing.T, store session.Backend) {
 	l := login(sid(1), soon())
 	put := func(id string) session.Ref {
 		t.Helper()
@@ -115,7 +115,7 @@ func changesFinish(t *testing.T, store session.Store) {
 	}
 }
 
-func isOver(t *testing.T, store session.Store, ref session.Ref) bool {
+func isOver(t *testing.T, store session.Backend, ref session.Ref) bool {
 	t.Helper()
 	_, err := store.Get(t.Context(), Query(ref))
 	return errors.Is(err, session.ErrNotFound)
@@ -123,7 +123,7 @@ func isOver(t *testing.T, store session.Store, ref session.Ref) bool {
 
 // othersGetAnAnswer asks for one session many times at once, when no cache has it, and
 // some of the callers leave: the others get a true answer.
-func othersGetAnAnswer(t *testing.T, store session.Store) {
+func othersGetAnAnswer(t *testing.T, store session.Backend) {
 	for n := range 30 {
 		l := login(sid(n), soon())
 		lives := n%2 == 0

@@ -12,7 +12,7 @@ import (
 
 // listAll returns the sessions of an app by user, from pages of a size. A user who
 // comes twice is reported unless that is allowed.
-func listAll(t *testing.T, store session.Store, app string, limit int, twice bool) map[string][]string {
+func listAll(t *testing.T, store session.Backend, app string, limit int, twice bool) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
 	after := ""
@@ -39,7 +39,7 @@ func listAll(t *testing.T, store session.Store, app string, limit int, twice boo
 	return nil
 }
 
-func listPages(t *testing.T, store session.Store) {
+func listPages(t *testing.T, store session.Backend) {
 	want := make(map[string][]string)
 	n := 0
 	put := func(app string, user, sessions int) {
@@ -85,7 +85,7 @@ func listPages(t *testing.T, store session.Store) {
 }
 
 // Whoever is logged in all the time is listed, whatever others do meanwhile.
-func listGoesOn(t *testing.T, store session.Store) {
+func listGoesOn(t *testing.T, store session.Backend) {
 	user := func(n int) session.Login {
 		l := login(sid(n), soon())
 		l.OpenID = fmt.Sprintf("o%027d", n)

@@ -25,11 +25,11 @@ type Model struct {
 	Pass  func(d time.Duration)
 	Swept time.Duration
 	// Reopen stops the store and starts another one from what the first has kept.
-	Reopen func(store session.Store) session.Store
+	Reopen func(store session.Backend) session.Backend
 	// Bound changes how many sessions there can be of all apps.
-	Bound func(store session.Store, sessions int)
+	Bound func(store session.Backend, sessions int)
 	// Check looks at what the store is made of after each operation.
-	Check func(store session.Store) error
+	Check func(store session.Backend) error
 }
 
 const (
@@ -53,7 +53,7 @@ type modelSession struct {
 type model struct {
 	Model
 	t      *testing.T
-	store  session.Store
+	store  session.Backend
 	random *rand.Rand
 	users  map[[2]string]*modelUser
 	ended  []session.Ref // some of those that must never come back
@@ -62,7 +62,7 @@ type model struct {
 }
 
 // Run compares the store with the model. The store is empty at first.
-func (m Model) Run(t *testing.T, store session.Store) {
+func (m Model) Run(t *testing.T, store session.Backend) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(m.Seed, 1)) //nolint:gosec // choices that can be repeated
 	run := &model{Model: m, t: t, store: store, random: random, users: make(map[[2]string]*modelUser)}
@@ -223,7 +223,7 @@ func (m *model) get() {
 
 func (m *model) want(ref session.Ref, lives bool, unionID string) {
 	m.t.Helper()
-	query := session.Query{Ref: ref, Now: time.Now(), Place: m.random.Uint32N(4096)}
+	query := session.Query{Ref: ref, Now: time.Now(), Hint: session.Hint(m.random.Uint32N(4096))}
 	if m.random.IntN(2) == 0 {
 		query.UnionID = unionID
 	}

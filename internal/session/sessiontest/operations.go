@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-func userLists(t *testing.T, store session.Store) {
+func userLists(t *testing.T, store session.Backend) {
 	if got, err := store.User(t.Context(), appID, openID); err != nil || len(got.Sessions) != 0 || got.UnionID != "" || !got.DeniedUntil.IsZero() {
 		t.Errorf("unknown user: %+v, %v", got, err)
 	}
@@ -34,7 +34,7 @@ func userLists(t *testing.T, store session.Store) {
 	}
 }
 
-func denyEnds(t *testing.T, store session.Store) {
+func denyEnds(t *testing.T, store session.Backend) {
 	l := login(sid(1), soon())
 	mustPut(t, store, l, 5)
 	wantLive(t, store, l.Ref, true)
@@ -56,7 +56,7 @@ func denyEnds(t *testing.T, store session.Store) {
 	}
 }
 
-func denyThenAllow(t *testing.T, store session.Store) {
+func denyThenAllow(t *testing.T, store session.Backend) {
 	for _, until := range []time.Time{soon(), soon().Add(time.Minute), {}} {
 		if ended, err := store.Deny(t.Context(), appID, openID, until); err != nil || ended != 0 {
 			t.Errorf("Deny: %d, %v; want 0", ended, err)
@@ -69,7 +69,7 @@ func denyThenAllow(t *testing.T, store session.Store) {
 	}
 }
 
-func endApp(t *testing.T, store session.Store) {
+func endApp(t *testing.T, store session.Backend) {
 	other := login(sid(9), soon())
 	other.AppID = "wxfedcba0987654321"
 	mustPut(t, store, other, 5)
@@ -97,14 +97,14 @@ func endApp(t *testing.T, store session.Store) {
 	wantLive(t, store, again.Ref, true)
 }
 
-func wantCount(t *testing.T, store session.Store, want session.Count) {
+func wantCount(t *testing.T, store session.Backend, want session.Count) {
 	t.Helper()
 	if got, err := store.Count(t.Context(), appID); err != nil || got != want {
 		t.Errorf("count %+v, %v; want %+v", got, err, want)
 	}
 }
 
-func countFollows(t *testing.T, store session.Store) {
+func countFollows(t *testing.T, store session.Backend) {
 	wantCount(t, store, session.Count{})
 	mustPut(t, store, login(sid(1), soon()), 2)
 	mustPut(t, store, login(sid(2), soon()), 2)
@@ -133,7 +133,7 @@ func countFollows(t *testing.T, store session.Store) {
 	wantCount(t, store, session.Count{})
 }
 
-func dropKey(t *testing.T, store session.Store) {
+func dropKey(t *testing.T, store session.Backend) {
 	if got := store.DroppedKeys(); len(got) != 0 {
 		t.Errorf("dropped before: %q", got)
 	}
@@ -151,7 +151,7 @@ func dropKey(t *testing.T, store session.Store) {
 }
 
 // WeChat specifies no length of its identifiers.
-func longNames(t *testing.T, store session.Store) {
+func longNames(t *testing.T, store session.Backend) {
 	for n, length := range []int{1, 31, 32, 128} {
 		l := login(sid(n), soon())
 		l.OpenID = strings.Repeat("o", length)
@@ -171,7 +171,7 @@ func longNames(t *testing.T, store session.Store) {
 	wantLive(t, store, l.Ref, false)
 }
 
-func denialEnds(t *testing.T, store session.Store) {
+func denialEnds(t *testing.T, store session.Backend) {
 	if _, err := store.Deny(t.Context(), appID, openID, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ const (
 // Check is one rule of the contract.
 type Check struct {
 	Name string
-	Run  func(t *testing.T, store session.Store)
+	Run  func(t *testing.T, store session.Backend)
 }
 
 // Checks are all rules that need no clock.
@@ -43,7 +43,9 @@ var Checks = []Check{
 	{"session keys are the newest and the one before", sessionKeys},
 	{"a login without a session key takes none away", keptSessionKey},
 	{"sessions know how they began", kinds},
-	{"any place is good", anyPlace},
+	{"any hint is good", anyHint},
+	{"secrets are shared by name", sharedSecrets},
+	{"one has the turn", turns},
 	{"users of two apps are two", appsAreApart},
 	{"code is granted once", codeOnce},
 	{"code of two apps is two", codeApps},
@@ -78,7 +80,7 @@ func sid(n int) string { return fmt.Sprintf("session-%014d", n) }
 
 func soon() time.Time { return time.Now().Truncate(time.Second).Add(time.Hour) }
 
-func mustPut(t *testing.T, store session.Store, l session.Login, limit int) {
+func mustPut(t *testing.T, store session.Backend, l session.Login, limit int) {
 	t.Helper()
 	if _, err := store.Put(t.Context(), l, limit); err != nil {
 		t.Fatalf("Put: %v", err)
@@ -88,7 +90,7 @@ func mustPut(t *testing.T, store session.Store, l session.Login, limit int) {
 // Query asks for a session now, without knowing a UnionID.
 func Query(ref session.Ref) session.Query { return session.Query{Ref: ref, Now: time.Now()} }
 
-func wantLive(t *testing.T, store session.Store, ref session.Ref, live bool) {
+func wantLive(t *testing.T, store session.Backend, ref session.Ref, live bool) {
 	t.Helper()
 	_, err := store.Get(t.Context(), Query(ref))
 	if _, without := store.Get(t.Context(), session.Query{Ref: ref}); (without == nil) != (err == nil) {
@@ -99,7 +101,7 @@ func wantLive(t *testing.T, store session.Store, ref session.Ref, live bool) {
 	}
 }
 
-func putThenGet(t *testing.T, store session.Store) {
+func putThenGet(t *testing.T, store session.Backend) {
 	l := login(sid(1), soon())
 	l.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	mustPut(t, store, l, 5)
@@ -109,11 +111,11 @@ func putThenGet(t *testing.T, store session.Store) {
 	}
 }
 
-func unknownIsNotFound(t *testing.T, store session.Store) {
+func unknownIsNotFound(t *testing.T, store session.Backend) {
 	wantLive(t, store, login(sid(1), soon()).Ref, false)
 }
 
-func refHasToFit(t *testing.T, store session.Store) {
+func refHasToFit(t *testing.T, store session.Backend) {
 	l := login(sid(1), soon())
 	mustPut(t, store, l, 5)
 	for _, ref := range []session.Ref{
@@ -130,7 +132,7 @@ func refHasToFit(t *testing.T, store session.Store) {
 	wantLive(t, store, l.Ref, true)
 }
 
-func deleteEndsOne(t *testing.T, store session.Store) {
+func deleteEndsOne(t *testing.T, store session.Backend) {
 	one, two := login(sid(1), soon()), login(sid(2), soon())
 	mustPut(t, store, one, 5)
 	mustPut(t, store, two, 5)
@@ -142,7 +144,7 @@ func deleteEndsOne(t *testing.T, store session.Store) {
 	wantLive(t, store, two.Ref, true)
 }
 
-func deleteTwice(t *testing.T, store session.Store) {
+func deleteTwice(t *testing.T, store session.Backend) {
 	l := login(sid(1), soon())
 	mustPut(t, store, l, 5)
 	for range 2 {
@@ -153,7 +155,7 @@ func deleteTwice(t *testing.T, store session.Store) {
 	}
 }
 
-func deleteUserEndsAll(t *testing.T, store session.Store) {
+func deleteUserEndsAll(t *testing.T, store session.Backend) {
 	other := login(sid(9), soon())
 	other.OpenID = "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 	mustPut(t, store, other, 5)
@@ -173,7 +175,7 @@ func deleteUserEndsAll(t *testing.T, store session.Store) {
 	}
 }
 
-func capEndsOldest(t *testing.T, store session.Store) {
+func capEndsOldest(t *testing.T, store session.Backend) {
 	for n := range 4 {
 		mustPut(t, store, login(sid(n), soon()), 2)
 	}
@@ -183,7 +185,7 @@ func capEndsOldest(t *testing.T, store session.Store) {
 }
 
 // A silent login of a page (snsapi_base) tells no unionid, whether or not there is one.
-func keptUnionID(t *testing.T, store session.Store) {
+func keptUnionID(t *testing.T, store session.Backend) {
 	const unionID, other = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", "uBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 	for n, step := range []struct {
 		unionID, want string
@@ -203,7 +205,7 @@ func keptUnionID(t *testing.T, store session.Store) {
 	}
 }
 
-func knownUnionID(t *testing.T, store session.Store) {
+func knownUnionID(t *testing.T, store session.Backend) {
 	const older, newer = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", "uBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 	want := func(ref session.Ref, unionID string) {
 		t.Helper()
@@ -232,19 +234,19 @@ func knownUnionID(t *testing.T, store session.Store) {
 	}
 }
 
-// anyPlace asks with places that are wrong, old and somebody else's.
-func anyPlace(t *testing.T, store session.Store) {
+// anyHint asks with hints that are wrong, old and somebody else's.
+func anyHint(t *testing.T, store session.Backend) {
 	const n = 100
-	places := []uint32{0, 1, 2, 63, 64, 65, 1 << 20, math.MaxUint32}
+	hints := []session.Hint{0, 1, 2, 63, 64, 65, 1 << 20, math.MaxUint32}
 	var ended []session.Ref
 	want := func(ref session.Ref, live bool) {
 		t.Helper()
-		for _, place := range places {
+		for _, hint := range hints {
 			query := Query(ref)
-			query.Place, query.UnionID = place, "u"+ref.SessionID
+			query.Hint, query.UnionID = hint, "u"+ref.SessionID
 			got, err := store.Get(t.Context(), query)
 			if live && (err != nil || got.UnionID != "u"+ref.SessionID) || !live && !errors.Is(err, session.ErrNotFound) {
-				t.Fatalf("session %s at %d: live should be %v, got %+v, %v", ref.SessionID, place, live, got, err)
+				t.Fatalf("session %s at %d: live should be %v, got %+v, %v", ref.SessionID, hint, live, got, err)
 			}
 		}
 	}
@@ -257,7 +259,7 @@ func anyPlace(t *testing.T, store session.Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		places = append(places, got.Place)
+		hints = append(hints, got.Hint)
 		return l.Ref
 	}
 	var live []session.Ref
@@ -282,7 +284,7 @@ func anyPlace(t *testing.T, store session.Store) {
 	}
 }
 
-func laterUnionID(t *testing.T, store session.Store) {
+func laterUnionID(t *testing.T, store session.Backend) {
 	first, second := login(sid(1), soon()), login(sid(2), soon())
 	second.UnionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	mustPut(t, store, first, 5)
@@ -301,7 +303,7 @@ func laterUnionID(t *testing.T, store session.Store) {
 	}
 }
 
-func appsAreApart(t *testing.T, store session.Store) {
+func appsAreApart(t *testing.T, store session.Backend) {
 	one, two := login(sid(1), soon()), login(sid(2), soon())
 	two.AppID = "wxfedcba0987654321"
 	mustPut(t, store, one, 1)
@@ -316,7 +318,7 @@ func codeKey(name string) session.CodeKey {
 	return key
 }
 
-func wantClaim(t *testing.T, store session.Store, key session.CodeKey, want session.Claim) *session.Reply {
+func wantClaim(t *testing.T, store session.Backend, key session.CodeKey, want session.Claim) *session.Reply {
 	t.Helper()
 	claim, reply, err := store.ClaimCode(t.Context(), key)
 	if err != nil || claim != want {
@@ -325,7 +327,7 @@ func wantClaim(t *testing.T, store session.Store, key session.CodeKey, want sess
 	return reply
 }
 
-func codeOnce(t *testing.T, store session.Store) {
+func codeOnce(t *testing.T, store session.Backend) {
 	key := codeKey("once")
 	wantClaim(t, store, key, session.ClaimGranted)
 	wantClaim(t, store, key, session.ClaimPending)
@@ -335,14 +337,14 @@ func codeOnce(t *testing.T, store session.Store) {
 	wantClaim(t, store, key, session.ClaimSettled)
 }
 
-func codeApps(t *testing.T, store session.Store) {
+func codeApps(t *testing.T, store session.Backend) {
 	key := codeKey("apps")
 	wantClaim(t, store, key, session.ClaimGranted)
 	key.AppID = "wxfedcba0987654321"
 	wantClaim(t, store, key, session.ClaimGranted)
 }
 
-func codeReleased(t *testing.T, store session.Store) {
+func codeReleased(t *testing.T, store session.Backend) {
 	key := codeKey("released")
 	wantClaim(t, store, key, session.ClaimGranted)
 	if err := store.ReleaseCode(t.Context(), key); err != nil {
@@ -351,7 +353,7 @@ func codeReleased(t *testing.T, store session.Store) {
 	wantClaim(t, store, key, session.ClaimGranted)
 }
 
-func replyKept(t *testing.T, store session.Store) {
+func replyKept(t *testing.T, store session.Backend) {
 	key := codeKey("reply")
 	wantClaim(t, store, key, session.ClaimGranted)
 	want := session.Reply{Nonce: "0123456789abcdef", Body: []byte(`{"grant":{}}`)}
@@ -366,7 +368,7 @@ func replyKept(t *testing.T, store session.Store) {
 	}
 }
 
-func replyWithoutNonce(t *testing.T, store session.Store) {
+func replyWithoutNonce(t *testing.T, store session.Backend) {
 	key := codeKey("no nonce")
 	wantClaim(t, store, key, session.ClaimGranted)
 	if err := store.SettleCode(t.Context(), key, session.Reply{Body: []byte("x")}); err != nil {
@@ -377,7 +379,7 @@ func replyWithoutNonce(t *testing.T, store session.Store) {
 	}
 }
 
-func claimRace(t *testing.T, store session.Store) {
+func claimRace(t *testing.T, store session.Backend) {
 	const callers = 16
 	key := codeKey("race")
 	granted := make(chan session.Claim, callers)
@@ -404,7 +406,7 @@ func claimRace(t *testing.T, store session.Store) {
 	}
 }
 
-func concurrentUse(t *testing.T, store session.Store) {
+func concurrentUse(t *testing.T, store session.Backend) {
 	const workers, rounds = 8, 50
 	var group sync.WaitGroup
 	for w := range workers {
@@ -417,8 +419,8 @@ func concurrentUse(t *testing.T, store session.Store) {
 					t.Error(err)
 				}
 				query := Query(l.Ref)
-				for place := range uint32(3 * 64) { // where others are at work
-					query.Place = place
+				for hint := range session.Hint(3 * 64) { // where others are at work
+					query.Hint = hint
 					if _, err := store.Get(ctx, query); err != nil && !errors.Is(err, session.ErrNotFound) {
 						t.Error(err)
 					}
@@ -450,7 +452,7 @@ var Timed = []Check{
 	{"who was denied shares nothing with others", denialFreesOnce},
 }
 
-func sessionEnds(t *testing.T, store session.Store) {
+func sessionEnds(t *testing.T, store session.Backend) {
 	// Not on a full minute: nobody may have swept it away when it is asked for.
 	short, long := login(sid(1), soon().Add(30*time.Second)), login(sid(2), soon().Add(time.Hour))
 	mustPut(t, store, short, 5)
@@ -467,13 +469,13 @@ func sessionEnds(t *testing.T, store session.Store) {
 	}
 }
 
-func overAlready(t *testing.T, store session.Store) {
+func overAlready(t *testing.T, store session.Backend) {
 	l := login(sid(1), time.Now().Add(-time.Second))
 	mustPut(t, store, l, 5)
 	wantLive(t, store, l.Ref, false)
 }
 
-func replyForgotten(t *testing.T, store session.Store) {
+func replyForgotten(t *testing.T, store session.Backend) {
 	key := codeKey("forgotten reply")
 	wantClaim(t, store, key, session.ClaimGranted)
 	if err := store.SettleCode(t.Context(), key, session.Reply{Nonce: "0123456789abcdef", Body: []byte("x")}); err != nil {
@@ -489,7 +491,7 @@ func replyForgotten(t *testing.T, store session.Store) {
 	}
 }
 
-func codeForgotten(t *testing.T, store session.Store) {
+func codeForgotten(t *testing.T, store session.Backend) {
 	key := codeKey("forgotten code")
 	wantClaim(t, store, key, session.ClaimGranted)
 	time.Sleep(session.CodeLifetime - time.Second)

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-func wantUserID(t *testing.T, store session.Store, ref session.Ref, unionID, want string) {
+func wantUserID(t *testing.T, store session.Backend, ref session.Ref, unionID, want string) {
 	t.Helper()
 	for _, known := range []string{"", unionID, "uANOTHERAAAAAAAAAAAAAAAAAAAA"} {
 		query := Query(ref)
@@ -20,7 +20,7 @@ func wantUserID(t *testing.T, store session.Store, ref session.Ref, unionID, wan
 	}
 }
 
-func userID(t *testing.T, store session.Store) {
+func userID(t *testing.T, store session.Backend) {
 	const unionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	first, second, third := login(sid(1), soon()), login(sid(2), soon()), login(sid(3), soon())
 	first.UnionID, second.UnionID, third.UnionID = unionID, unionID, unionID
@@ -50,7 +50,7 @@ func userID(t *testing.T, store session.Store) {
 }
 
 // Whoever gets the record of a user after him must not get his name, too.
-func userIDEnds(t *testing.T, store session.Store) {
+func userIDEnds(t *testing.T, store session.Backend) {
 	if err := store.SetUserID(t.Context(), appID, openID, "42"); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("a user without a session: %v", err)
 	}
@@ -68,7 +68,7 @@ func userIDEnds(t *testing.T, store session.Store) {
 	wantUserID(t, store, again.Ref, "", "")
 }
 
-func wantKeys(t *testing.T, store session.Store, newest, previous string) {
+func wantKeys(t *testing.T, store session.Backend, newest, previous string) {
 	t.Helper()
 	keys, err := store.SessionKeys(t.Context(), appID, openID)
 	if newest == "" {
@@ -82,7 +82,7 @@ func wantKeys(t *testing.T, store session.Store, newest, previous string) {
 	}
 }
 
-func sessionKeys(t *testing.T, store session.Store) {
+func sessionKeys(t *testing.T, store session.Backend) {
 	wantKeys(t, store, "", "")
 	if err := store.ReplaceSessionKey(t.Context(), appID, openID, secret.New("a")); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("a user without a session: %v", err)
@@ -110,7 +110,7 @@ func sessionKeys(t *testing.T, store session.Store) {
 	wantKeys(t, store, "four", "")
 }
 
-func keptSessionKey(t *testing.T, store session.Store) {
+func keptSessionKey(t *testing.T, store session.Backend) {
 	mustPut(t, store, login(sid(1), soon()), 5)
 	without := login(sid(2), soon())
 	without.SessionKey = secret.String{}
@@ -123,7 +123,7 @@ func keptSessionKey(t *testing.T, store session.Store) {
 	wantKeys(t, store, "", "")
 }
 
-func kinds(t *testing.T, store session.Store) {
+func kinds(t *testing.T, store session.Backend) {
 	all := append([]session.Kind{""}, session.Kinds...)
 	for n, kind := range all {
 		l := login(sid(n), soon())
