@@ -110,11 +110,7 @@ func (v *visit) logIn(ctx context.Context) error {
 		return err
 	}
 	v.forgery = doctor.Forgery{True: make(http.Header), Marker: "forged-" + rand.Text()}
-	if h.cloud == nil {
-		h.guard.Inject(v.forgery.True, v.user)
-	} else {
-		h.cloud.Inject(v.forgery.True, v.user, identity.Asked{}, "")
-	}
+	h.preset.Inject(v.forgery.True, h.guard, v.user, identity.Asked{}, "")
 	return nil
 }
 

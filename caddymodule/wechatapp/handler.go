@@ -79,7 +79,7 @@ type Handler struct {
 	apps      gateway.Apps
 	loginApps gateway.Apps // those of which clients post codes
 	guard     *identity.Guard
-	cloud     *identity.CloudHosting // nil for the default headers
+	preset    identity.Preset
 	carrier   carrier
 	site      *siteCheck
 	prefix    string // folded
@@ -136,10 +136,10 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 
 // provisionHeaders prepares what the app gets.
 func (h *Handler) provisionHeaders() (err error) {
-	if h.cloud, err = h.Headers.cloudHosting(); err != nil {
+	if h.preset, err = h.Headers.preset(); err != nil {
 		return err
 	}
-	if h.cloud != nil && len(h.Header) > 0 {
+	if !h.Headers.isDefault() && len(h.Header) > 0 {
 		return errors.New("header: renames the headers of `headers default`; those of cloud_hosting have fixed names")
 	}
 	if err := h.Assertion.provision(); err != nil {

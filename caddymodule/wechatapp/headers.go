@@ -53,10 +53,12 @@ const (
 	presetCloudHosting = "cloud_hosting"
 )
 
-// cloudHosting returns the preset, nil for the default one.
-func (s *Headers) cloudHosting() (*identity.CloudHosting, error) {
+func (s *Headers) isDefault() bool { return s == nil || s.Preset == "" || s.Preset == presetDefault }
+
+// preset returns the family of headers as it is set.
+func (s *Headers) preset() (identity.Preset, error) {
 	if s == nil {
-		return nil, nil //nolint:nilnil // the default
+		return identity.Default{}, nil
 	}
 	values := map[string]string{"env_id": s.EnvID, "source": s.Source, "service": s.Service, "region": s.Region}
 	switch s.Preset {
@@ -69,7 +71,7 @@ func (s *Headers) cloudHosting() (*identity.CloudHosting, error) {
 				return nil, fmt.Errorf("headers: %s is an option of cloud_hosting", name)
 			}
 		}
-		return nil, nil //nolint:nilnil // the default
+		return identity.Default{}, nil
 	case presetCloudHosting:
 	default:
 		return nil, fmt.Errorf("headers: unknown preset %q; there are default and cloud_hosting", s.Preset)
@@ -127,7 +129,7 @@ func (s *Headers) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := parseString(d, into); err != nil {
 			return err
 		}
-		if _, err := s.cloudHosting(); err != nil {
+		if _, err := s.preset(); err != nil {
 			return d.WrapErr(err)
 		}
 	}
@@ -136,13 +138,11 @@ func (s *Headers) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // inject tells the app who the user is.
 func (h *Handler) inject(r *http.Request, user identity.User, asked identity.Asked) error {
-	if h.cloud == nil {
-		h.guard.Inject(r.Header, user)
-	} else {
-		client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-		h.cloud.Inject(r.Header, user, asked, client)
-		h.guard.InjectUserID(r.Header, user)
+	client := ""
+	if h.preset.NeedsClient() {
+		client, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	}
+	h.preset.Inject(r.Header, h.guard, user, asked, client)
 	if h.Assertion == nil {
 		return nil
 	}

@@ -23,16 +23,11 @@ type admission struct {
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	h.app.begun()
-	var asked identity.Asked
-	if h.cloud != nil {
-		asked = h.cloud.Read(r.Header)
-	}
+	asked := h.preset.Read(r.Header)
 	// Before any decision, and in place: error routes get the same header map.
 	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
 	websocket := identity.CleanHop(r)
-	if h.cloud != nil {
-		h.cloud.KeepService(r.Header, asked)
-	}
+	h.preset.Keep(r.Header, asked)
 
 	a := h.admit(w, r, websocket)
 	if a.answered {

@@ -66,7 +66,7 @@ var exclusions = map[string]uint8{
 	"from-openid": noFromOpenID, "from-unionid": noFromUnionID, "from-appid": noFromAppID,
 }
 
-// Read remembers what a client asks; it has to come before Guard.Strip.
+// Read implements [Preset].
 func (c *CloudHosting) Read(h http.Header) (a Asked) {
 	if v := h[wxService]; len(v) == 1 && len(v[0]) <= maxServiceLength && isServiceName(v[0]) {
 		a.service = v[0]
@@ -96,10 +96,13 @@ func isServiceName(name string) bool {
 	return name != ""
 }
 
-// KeepService puts the service that the client named back, for matchers further
-// down, as a header of this hop (RFC 9110 section 7.6.1): no proxy passes it on.
-// It has to come after CleanHop.
-func (c *CloudHosting) KeepService(h http.Header, a Asked) {
+// NeedsClient implements [Preset].
+func (c *CloudHosting) NeedsClient() bool { return true }
+
+// Keep implements [Preset]. It puts the service that the client named back, for
+// matchers further down, as a header of this hop (RFC 9110 section 7.6.1): no proxy
+// passes it on.
+func (c *CloudHosting) Keep(h http.Header, a Asked) {
 	if a.service == "" || c.Service != "" {
 		return
 	}
@@ -111,9 +114,8 @@ func (c *CloudHosting) KeepService(h http.Header, a Asked) {
 	h["Connection"] = []string{connection}
 }
 
-// Inject sets the headers of u on a header map that Guard.Strip has been
-// through. clientIP is the address of the client.
-func (c *CloudHosting) Inject(h http.Header, u User, a Asked, clientIP string) {
+// Inject implements [Preset].
+func (c *CloudHosting) Inject(h http.Header, g *Guard, u User, a Asked, clientIP string) {
 	// As in Guard.Inject, one array that is the request's own.
 	values := make([]string, 0, 8)
 	set := func(name, value string, excluded uint8) {
@@ -145,4 +147,5 @@ func (c *CloudHosting) Inject(h http.Header, u User, a Asked, clientIP string) {
 	if c.Service != "" {
 		h[wxService] = []string{c.Service}
 	}
+	g.injectUserID(h, u)
 }

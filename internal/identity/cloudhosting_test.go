@@ -61,7 +61,7 @@ func TestCloudHostingHeaders(t *testing.T) {
 			if len(h) != 0 {
 				t.Errorf("left of the client: %v", h)
 			}
-			tc.preset.Inject(h, cloudUser, asked, "192.0.2.1")
+			tc.preset.Inject(h, guard, cloudUser, asked, "192.0.2.1")
 			got := make(map[string]string)
 			for name, values := range h {
 				if len(values) != 1 {
@@ -100,7 +100,7 @@ func TestServiceStaysOnThisHop(t *testing.T) {
 			asked := preset.Read(r.Header)
 			guard.Strip(r.Header, nobody)
 			CleanHop(r)
-			preset.KeepService(r.Header, asked)
+			preset.Keep(r.Header, asked)
 			if got := r.Header.Get("X-Wx-Service"); got != tc.service {
 				t.Errorf("service %q, want %q", got, tc.service)
 			}
@@ -138,7 +138,7 @@ func BenchmarkPresets(b *testing.B) {
 			maps.Copy(h, client)
 			asked := preset.Read(h)
 			guard.Strip(h, nobody)
-			preset.Inject(h, cloudUser, asked, "192.0.2.1")
+			preset.Inject(h, guard, cloudUser, asked, "192.0.2.1")
 		}
 	})
 }

@@ -197,9 +197,9 @@ func (g *Guard) Inject(h http.Header, u User) {
 	set(g.names.UserID, u.UserID)
 }
 
-// InjectUserID sets only the header with the application's name for the user, which
+// injectUserID sets only the header with the application's name for the user, which
 // reaches the app with the headers of every preset.
-func (g *Guard) InjectUserID(h http.Header, u User) {
+func (g *Guard) injectUserID(h http.Header, u User) {
 	if g.names.UserID != "" && u.UserID != "" {
 		h[g.names.UserID] = []string{u.UserID}
 	}
