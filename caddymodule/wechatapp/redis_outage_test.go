@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,4 +196,43 @@ func TestF3GraceNeedsAnOutage(t *testing.T) {
 		resp, body := g.do(http.MethodGet, "/", "", bearerHeader(token))
 		return resp.StatusCode == http.StatusServiceUnavailable && errorCode(body) == "store_unavailable"
 	})
+}
+
+// O1: Caddy does not wait for requests on their way when it replaces a
+// configuration; the old one's store was closed under them, and they got 503.
+func TestO1ReloadFailsNothingThatRedisKnows(t *testing.T) {
+	g, _, network := farRedis(t, "", withGlobal("login_limit off"))
+	network.Delay(5 * time.Millisecond)
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	for n := range 4 {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				code := freshCode()
+				g.wechat.AddCode(code, wechattest.User{OpenID: fmt.Sprintf("o%027d", n)})
+				resp, err := testClient.Post(g.url("/wechat/login"), "application/json", strings.NewReader(`{"code":"`+code+`"}`))
+				if err != nil {
+					continue // Caddy's own: the old listener is closed
+				}
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("login in a reload: %d", resp.StatusCode)
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	for n := range 10 {
+		// The first half changes the store, too.
+		if err := load(strings.Replace(g.caddyfile(), "password", fmt.Sprintf("timeout %ds\npassword", max(2, 8-n)), 1)); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(4 * latency) // for logins in between
+	}
+	close(stop)
+	group.Wait()
 }

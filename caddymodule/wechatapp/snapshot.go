@@ -32,6 +32,7 @@ func (m *MemoryStore) keep() {
 		if err := m.store.stillOwns(ctx, m.env.storage); err != nil {
 			return err
 		}
+		m.store.Freeze() // the admin endpoint is still there, and must not end what comes back
 		data, err := m.store.Snapshot()
 		if err != nil {
 			return err

@@ -121,7 +121,8 @@ func (m *MemoryStore) open(env storeEnv) error {
 }
 
 // Cleanup releases the store. The last configuration to do so keeps the
-// sessions for the next start: no request is served any more by then.
+// sessions for the next start: sites serve no request any more by then, and the
+// admin endpoint changes nothing.
 func (m *MemoryStore) Cleanup() error {
 	if m.store.Store == nil {
 		return nil
@@ -139,6 +140,7 @@ func (m *MemoryStore) sessions() session.Backend { return m.store }
 // not end sessions.
 func (m *MemoryStore) start() {
 	m.started = true
+	m.store.Thaw() // should the last configuration have ended while this one began
 	m.store.SetMaxSessions(m.MaxSessions)
 	m.store.takenBack.Do(m.takeBack)
 }

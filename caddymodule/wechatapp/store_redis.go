@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -80,15 +79,11 @@ type RedisStore struct {
 	// Default: `deny`
 	OnFailure *OnFailure `json:"on_failure,omitempty"`
 
-	env      storeEnv
-	store    *redis.Store
-	knownKey string // in the pool; set while Cleanup has something to release
+	env    storeEnv
+	store  *redis.Store
+	pooled []string // keys in the pool that Cleanup has to release
+	warned bool
 }
-
-// pooledKnown is what this process has seen of one Redis; it survives reloads.
-type pooledKnown struct{ *redis.Known }
-
-func (pooledKnown) Destruct() error { return nil }
 
 // RedisTLS says how Redis's certificate is checked.
 type RedisTLS struct {
@@ -135,18 +130,13 @@ func (s *RedisStore) open(env storeEnv) error {
 	if err != nil {
 		return err
 	}
-	key := "redis " + options.KeyPrefix + " " + hex.EncodeToString(options.NameKey)
-	known, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return pooledKnown{redis.NewKnown()}, nil })
-	if err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	s.knownKey, options.Known = key, known.(pooledKnown).Known
-	if s.store, err = redis.New(options); err != nil {
+	if s.store, err = s.acquire(options); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	err = s.store.Connect(env.ctx)
 	switch {
 	case err == nil:
+		s.warnUntracked()
 		return nil
 	case s.grace() > 0:
 		env.logger.Warn("Redis cannot be used now; young tokens pass, nobody can log in, and it is tried again", zap.Error(err))
@@ -192,10 +182,6 @@ func (s *RedisStore) options() (redis.Options, error) {
 	o := redis.Options{
 		Addresses: s.Addresses, SentinelMaster: s.Sentinel, Username: s.Username, DB: s.DB,
 		KeyPrefix: s.KeyPrefix, Timeout: time.Duration(s.Timeout), NoClientCache: s.ClientCache == clientCacheOff,
-		Untracked: func(reason error) {
-			s.env.logger.Warn("this Redis does not tell what changed, so sessions are looked up about once a second each; `client_cache off` in store redis says that it is meant so",
-				zap.Error(reason))
-		},
 	}
 	if s.Password != "" {
 		password, err := settingRedisPass.resolve(s.Password)
@@ -243,21 +229,8 @@ func (t *RedisTLS) config() (*tls.Config, error) {
 	return config, nil
 }
 
-// Cleanup closes the connections, also after open stopped half-way.
-func (s *RedisStore) Cleanup() error {
-	var err error
-	if s.store != nil {
-		err = s.store.Close()
-	}
-	if s.knownKey != "" {
-		_, released := pool.Delete(s.knownKey)
-		err = errors.Join(err, released)
-	}
-	return err
-}
-
 func (s *RedisStore) sessions() session.Backend { return s.store }
-func (s *RedisStore) tend()                     {}
+func (s *RedisStore) tend()                     { s.warnUntracked() }
 
 // start makes whatever memory held before this, here or in a snapshot, not count
 // any more: a session that ends in Redis must not come back from there.

@@ -48,6 +48,7 @@ type Store struct {
 	apps  atomic.Pointer[[]*app]
 
 	mu          sync.Mutex // for every change
+	frozen      bool
 	byUser      map[userKey]uint32
 	denied      map[uint32]struct{} // users, for the sweep
 	oldest      uint32              // every session by age, for the bound
@@ -104,6 +105,22 @@ func bound(maxSessions int) int { return min(max(maxSessions, 1), MaxSessions) }
 func (s *Store) Close() error {
 	s.stopped.Do(func() { close(s.stop) })
 	return nil
+}
+
+// errFrozen says that a change comes too late to be in the snapshot.
+var errFrozen = fmt.Errorf("%w: it is kept for the next start", session.ErrUnavailable)
+
+// Freeze refuses changes from now on: nobody must be told that a session has ended
+// which a snapshot then brings back. Thaw undoes it.
+func (s *Store) Freeze() { s.freeze(true) }
+
+// Thaw undoes Freeze.
+func (s *Store) Thaw() { s.freeze(false) }
+
+func (s *Store) freeze(frozen bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen = frozen
 }
 
 // SetMaxSessions changes the bound; sessions beyond it end, the oldest first.
@@ -208,6 +225,9 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return "", errFrozen
+	}
 	if place := s.place(&id); place != 0 {
 		s.end(place)
 	}
@@ -446,6 +466,9 @@ func (s *Store) Delete(_ context.Context, ref session.Ref) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return errFrozen
+	}
 	if place := s.place(&id); place != 0 && s.belongs(s.lives.At(place).user, ref) {
 		s.end(place)
 	}
@@ -463,6 +486,9 @@ func (s *Store) place(id *sessionID) uint32 {
 func (s *Store) DeleteUser(_ context.Context, appID, openID string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return 0, errFrozen
+	}
 	return s.endAllOf(s.known(appID, openID)), nil
 }
 

@@ -117,3 +117,38 @@ func TestCodesAreBounded(t *testing.T) {
 		t.Errorf("%d codes are kept, want %d", got, maxCodes)
 	}
 }
+
+// F4, F5: the admin endpoint answers until the process ends, also after the
+// sessions were written for the next start. What it ended then came back.
+func TestNothingChangesAfterTheSnapshot(t *testing.T) {
+	store := New(10, time.Minute)
+	t.Cleanup(func() { store.Close() })
+	ref := session.Ref{AppID: "wx1234567890abcdef", OpenID: "oAAAAAAAAAAAAAAAAAAAAAAAAAAA", SessionID: "session-00000000000001"}
+	login := session.Login{Ref: ref, Ends: time.Now().Add(time.Hour)}
+	if _, err := store.Put(t.Context(), login, 5); err != nil {
+		t.Fatal(err)
+	}
+	store.Freeze()
+	changes := map[string]func() error{
+		"Put":        func() error { _, err := store.Put(t.Context(), login, 5); return err },
+		"Delete":     func() error { return store.Delete(t.Context(), ref) },
+		"DeleteUser": func() error { _, err := store.DeleteUser(t.Context(), ref.AppID, ref.OpenID); return err },
+		"Deny": func() error {
+			_, err := store.Deny(t.Context(), ref.AppID, ref.OpenID, time.Now().Add(time.Hour))
+			return err
+		},
+		"EndApp":  func() error { _, err := store.EndApp(t.Context(), ref.AppID); return err },
+		"DropKey": func() error { return store.DropKey(t.Context(), "0123456789abcdef") },
+	}
+	for name, change := range changes {
+		if err := change(); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%s after the snapshot: %v", name, err)
+		}
+	}
+	store.Thaw()
+	for name, change := range changes {
+		if err := change(); errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

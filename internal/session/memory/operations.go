@@ -40,6 +40,9 @@ func (s *Store) record(place uint32, now time.Time) (record session.Record) {
 func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return 0, errFrozen
+	}
 	now := time.Now()
 	if !until.After(now) {
 		if place := s.known(appID, openID); place != 0 {
@@ -59,6 +62,9 @@ func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (
 func (s *Store) SetUserID(_ context.Context, appID, openID, userID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return errFrozen
+	}
 	place := s.loggedIn(appID, openID)
 	if place == 0 {
 		return session.ErrNotFound
@@ -81,6 +87,9 @@ func (s *Store) loggedIn(appID, openID string) uint32 {
 func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return 0, errFrozen
+	}
 	now := time.Now()
 	for next := s.oldest; next != 0; {
 		place := next
@@ -113,6 +122,9 @@ func (s *Store) Count(_ context.Context, appID string) (session.Count, error) {
 func (s *Store) DropKey(_ context.Context, keyID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return errFrozen
+	}
 	known := *s.dropped.Load()
 	if slices.Contains(known, keyID) {
 		return nil

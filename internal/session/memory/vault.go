@@ -44,6 +44,9 @@ func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys sessi
 func (s *Store) ReplaceSessionKey(_ context.Context, appID, openID string, key secret.String) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return errFrozen
+	}
 	place := s.loggedIn(appID, openID)
 	if place == 0 {
 		return session.ErrNotFound

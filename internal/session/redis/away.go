@@ -23,8 +23,8 @@ var (
 	errUnsure = errors.New("what this node knows may have ended the session")
 )
 
-// again runs a read, and once more if its connection was cut: that alone does not
-// mean that Redis is away.
+// again runs a read, or what can be done twice, and once more if its connection was
+// cut: that alone does not mean that Redis is away.
 func (s *Store) again(ctx context.Context, read func() error) error {
 	err := read()
 	if err != nil && isOutage(err) && !isTimeout(err) && ctx.Err() == nil {
@@ -101,15 +101,15 @@ func (s *Store) lastSeen(query *session.Query) (live, known bool) {
 	}
 	// The number of a generation is when it began, in microseconds; older versions
 	// counted from 1.
-	begun := time.UnixMicro(generation)
+	cut := max(time.UnixMicro(generation).Unix(), newest.cut)
 	switch {
-	case generation == 0:
+	case cut == 0:
 		return true, true
 	case query.Issued.IsZero():
 		return false, false
-	case query.Issued.Before(begun.Add(-skew)):
+	case query.Issued.Before(time.Unix(cut, 0).Add(-skew)):
 		return false, true
-	case query.Issued.Before(begun.Add(skew)):
+	case query.Issued.Before(time.Unix(cut+1, 0).Add(skew)):
 		return false, false
 	}
 	return true, true

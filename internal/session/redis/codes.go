@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"time"
 
@@ -22,24 +23,32 @@ func (s *Store) codeNames(key session.CodeKey) (state, reply string) {
 
 // ClaimCode implements session.Once.
 func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
-	client, err := s.connected()
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
 		return 0, nil, err
 	}
 	ctx, cancel := s.own(ctx)
 	defer cancel()
 	stateName, replyName := s.codeNames(key)
-	claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(pending).Nx().
-		PxMilliseconds(session.CodeLifetime.Milliseconds()).Build()))
+	// The claim has the caller's name, so that one whose answer was lost with its
+	// connection can be made again.
+	mine := pending + ":" + rand.Text()
+	var state string
+	err = s.again(ctx, func() error {
+		claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(mine).Nx().
+			PxMilliseconds(session.CodeLifetime.Milliseconds()).Build()))
+		if err != nil || claimed != "" { // "OK", or nothing if the key was there
+			state = mine
+			return err
+		}
+		state, err = text(client.Do(ctx, client.B().Get().Key(stateName).Build()))
+		return err
+	})
 	if err != nil {
 		return 0, nil, unavailable(err)
 	}
-	if claimed != "" { // "OK", or nothing if the key was there
+	if state == mine {
 		return session.ClaimGranted, nil, nil
-	}
-	state, err := text(client.Do(ctx, client.B().Get().Key(stateName).Build()))
-	if err != nil {
-		return 0, nil, unavailable(err)
 	}
 	if state != settled { // or released in this moment: whoever asks again gets it
 		return session.ClaimPending, nil, nil
@@ -64,7 +73,7 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 
 // SettleCode implements session.Once.
 func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply session.Reply) error {
-	client, err := s.connected()
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
 		return err
 	}
@@ -84,7 +93,9 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 	commands = append(commands, client.B().Set().Key(stateName).Value(settled).
 		PxMilliseconds((session.CodeLifetime + time.Second).Milliseconds()).Build())
 	for _, command := range commands {
-		if err := client.Do(ctx, command).Error(); err != nil && !rueidis.IsRedisNil(err) {
+		command = command.Pin() // for a second time, should its connection be cut
+		err := s.again(ctx, func() error { return client.Do(ctx, command).Error() })
+		if err != nil && !rueidis.IsRedisNil(err) {
 			return unavailable(err)
 		}
 	}
@@ -93,12 +104,12 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 
 // ReleaseCode implements session.Once.
 func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
-	client, err := s.connected()
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
 		return err
 	}
 	ctx, cancel := s.own(ctx)
 	defer cancel()
 	stateName, _ := s.codeNames(key)
-	return unavailable(client.Do(ctx, client.B().Del().Key(stateName).Build()).Error())
+	return unavailable(s.again(ctx, func() error { return client.Do(ctx, client.B().Del().Key(stateName).Build()).Error() }))
 }

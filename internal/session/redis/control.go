@@ -62,7 +62,7 @@ func (s *Store) generation(ctx context.Context, appID string) (int64, error) {
 // readControl reads the hash. Of many that ask at once one does it, for nobody's
 // context but its own, and all get its answer.
 func (s *Store) readControl(ctx context.Context) (*control, error) {
-	read := s.flights.DoChan(s.controlName(), func() (any, error) {
+	read := s.flights.DoChan(s.controlName(), func() (any, error) { //nolint:contextcheck // see above
 		if c := s.control.Load(); c != nil && time.Since(c.read) < followInterval/2 {
 			return c, nil
 		}

@@ -30,6 +30,9 @@ type knownUser struct {
 	version int64
 	denied  int64 // DeniedUntil of that record
 	gone    bool  // and then there was none any more
+	// cut is when this node ended all sessions of the user; zero: it did not. Unix
+	// seconds.
+	cut int64
 }
 
 const (
@@ -59,14 +62,23 @@ func (k *Known) user(hash uint64) knownUser {
 
 // saw remembers a record, unless a newer one is known.
 func (k *Known) saw(hash uint64, r *record) {
-	if known := k.user(hash); known.version > r.Version || known == (knownUser{version: r.Version, denied: r.DeniedUntil}) {
+	if known := k.user(hash); known.version > r.Version || known.version == r.Version && known.denied == r.DeniedUntil {
 		return
 	}
 	k.users.update(hash, func(u knownUser) knownUser {
 		if r.Version < u.version || r.Version == u.version && u.gone {
 			return u
 		}
-		return knownUser{version: r.Version, denied: r.DeniedUntil}
+		return knownUser{version: r.Version, denied: r.DeniedUntil, cut: u.cut}
+	})
+}
+
+// endAll remembers that all sessions of a user are over that have begun by now.
+func (k *Known) endAll(hash uint64) {
+	now := time.Now().Unix()
+	k.users.update(hash, func(u knownUser) knownUser {
+		u.cut = now
+		return u
 	})
 }
 

@@ -176,7 +176,7 @@ func TestF3WhatIsKnownInAnOutage(t *testing.T) {
 		t.Helper()
 		query := sessiontest.Query(ref)
 		query.Issued = issued
-		if _, err := store.Get(t.Context(), query); !errors.Is(err, want) || want == session.ErrUnavailable && errors.Is(err, session.ErrAway) {
+		if _, err := store.Get(t.Context(), query); !errors.Is(err, want) || !errors.Is(want, session.ErrAway) && errors.Is(err, session.ErrAway) {
 			t.Errorf("Get: %v, want %v", err, want)
 		}
 	}
@@ -200,6 +200,33 @@ func TestF3WhatIsKnownInAnOutage(t *testing.T) {
 	ask(after, unseen, time.Now(), session.ErrUnavailable)
 	ask(after, unseen, time.Now().Add(-time.Minute), session.ErrNotFound)
 	ask(after, unseen, time.Now().Add(time.Minute), session.ErrAway)
+}
+
+// F3: whoever ends all sessions of a user at a node ends also those that were over
+// before, elsewhere, and that the node has never seen.
+func TestF3EndOfAUserInAnOutage(t *testing.T) {
+	server := redistest.Start(t)
+	here, there := connect(t, options(server.Addr)), connect(t, options(server.Addr))
+	ref := mustPut(t, there, "session-00000000000001")
+	issued := time.Now()
+	if err := there.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.DeleteUser(t.Context(), ref.AppID, ref.OpenID); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	until(t, "the outage is noticed", func() bool {
+		query := sessiontest.Query(ref)
+		query.OpenID = "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+		_, err := here.Get(t.Context(), query)
+		return errors.Is(err, session.ErrAway)
+	})
+	query := sessiontest.Query(ref)
+	query.Issued = issued
+	if _, err := here.Get(t.Context(), query); err == nil || errors.Is(err, session.ErrAway) {
+		t.Errorf("Get: %v", err)
+	}
 }
 
 // What was forgotten for lack of room passes no more than what is remembered.

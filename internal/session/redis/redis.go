@@ -49,9 +49,6 @@ type Options struct {
 	NameKey, ValueKey []byte
 	// NoClientCache: do not ask Redis to tell what changed; copies live copyTime.
 	NoClientCache bool
-	// Untracked, if set, is called once if Redis cannot tell, which is then as with
-	// NoClientCache.
-	Untracked func(reason error)
 	// Known is what the process has seen of this store so far; nil: nothing.
 	Known *Known
 }
@@ -68,6 +65,7 @@ type Store struct {
 	flights singleflight.Group
 	// untracked: Redis does not tell what changed.
 	untracked atomic.Bool
+	untold    atomic.Pointer[error] // why, if that was found out
 	// answered is when Redis answered last, in Unix nanoseconds.
 	answered atomic.Int64
 
@@ -198,7 +196,7 @@ func (s *Store) own(ctx context.Context) (context.Context, context.CancelFunc) {
 // ask runs a call with the client, for the configured time at most. Its error says
 // that the store cannot tell.
 func (s *Store) ask(ctx context.Context, call func(ctx context.Context, client rueidis.Client) error) error {
-	client, err := s.connected()
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
 		return err
 	}

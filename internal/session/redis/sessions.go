@@ -67,7 +67,7 @@ func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, 
 		return session.Session{}, unavailable(err)
 	}
 	limited := withLazyTimeout(s.options.Timeout)
-	defer limited.end()
+	defer limited.end()                                 //nolint:contextcheck // it has its own
 	found, err := s.get(limited, query.Ref, query.At()) //nolint:contextcheck // others wait for the same answer
 	switch {
 	case err == nil:
@@ -96,7 +96,7 @@ func (s *Store) remembered(ref session.Ref) session.Session {
 }
 
 func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (session.Session, error) {
-	client, err := s.connected()
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
 		return session.Session{}, err
 	}
@@ -237,18 +237,22 @@ func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
 
 // DeleteUser implements session.Store.
 func (s *Store) DeleteUser(ctx context.Context, appID, openID string) (int, error) {
-	return s.change(ctx, appID, openID, func(r *record, _ int64) bool {
+	ended, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		ended := len(r.Sessions) > 0
 		r.Sessions = nil
 		r.forgotten = r.DeniedUntil == 0 && r.Kept == 0
 		return ended
 	})
+	if err == nil {
+		s.known.endAll(hashOf(s.name("u", appID, openID)))
+	}
+	return ended, err
 }
 
 // Deny implements session.Operations.
 func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time) (int, error) {
 	now := time.Now()
-	return s.change(ctx, appID, openID, func(r *record, _ int64) bool {
+	ended, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		if !until.After(now) {
 			was := r.DeniedUntil != 0
 			r.Kept, r.DeniedUntil = max(r.Kept, r.DeniedUntil), 0
@@ -258,6 +262,10 @@ func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time)
 		r.Sessions = nil
 		return true
 	})
+	if err == nil && until.After(now) {
+		s.known.endAll(hashOf(s.name("u", appID, openID)))
+	}
+	return ended, err
 }
 
 // User implements session.Operations.
@@ -286,7 +294,7 @@ var errContention = errors.New("too many changes of one user at once")
 // returns how many sessions that ended. edit gets the generation of the app as
 // well, and reports whether it changed anything.
 func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *record, generation int64) bool) (ended int, err error) {
-	client, err := s.connected()
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
 		return 0, err
 	}
@@ -303,8 +311,11 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *r
 		if err != nil {
 			return 0, unavailable(err)
 		}
-		r := s.known.accept(u.hash, floor, found).clone()
-		now := time.Now()
+		found = s.known.accept(u.hash, floor, found)
+		u.mu.Lock()
+		s.replace(u, session.Ref{AppID: appID, OpenID: openID}, raw, found)
+		u.mu.Unlock()
+		r, now := found.clone(), time.Now()
 		r.prune(generation, now)
 		before := r.clone()
 		if !edit(r, generation) {
@@ -362,9 +373,7 @@ func (s *Store) remember(u *user, ref session.Ref, raw string, before, after *re
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.decoded == nil || u.decoded.Version < after.Version {
-		u.raw, u.decoded = raw, after
-	}
+	s.replace(u, ref, raw, after)
 	return ended
 }
 

@@ -48,10 +48,20 @@ func (s *Store) dial() (rueidis.Client, error) {
 		return nil, err
 	}
 	s.untracked.Store(true)
-	if reason != nil && s.options.Untracked != nil {
-		s.options.Untracked(brief{reason})
+	if reason != nil {
+		reason = brief{reason}
+		s.untold.Store(&reason)
 	}
 	return client, nil
+}
+
+// Untracked returns why Redis does not tell what changed; nil if it does, if nobody
+// asked for it, or if there was no connection yet.
+func (s *Store) Untracked() error {
+	if reason := s.untold.Load(); reason != nil {
+		return *reason
+	}
+	return nil
 }
 
 func (s *Store) dialTracking(option rueidis.ClientOption) (rueidis.Client, error) {
