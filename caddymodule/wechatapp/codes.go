@@ -36,4 +36,6 @@ const (
 	CodeUnknownApp       = "unknown_app"
 	CodeGatewayBusy      = "gateway_busy"
 	CodeTokenRefused     = "token_refused"
+	CodeNoSession        = "no_session"
+	CodeSessionKeyStale  = "session_key_stale"
 )

@@ -21,9 +21,11 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/crosssite"
+	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/relay"
+	"github.com/caddy-wechat/gateway/internal/userdata"
 )
 
 func init() {
@@ -49,6 +51,10 @@ func init() {
 // `access_token` and `cloudbase_access_token` in the query are replaced. Answers
 // have `X-Openapi-Seqid`; those of the gateway itself `X-Gateway-Error` as well,
 // with the same code as the JSON body. Redirects by WeChat are refused.
+//
+// `POST /gateway/decrypt` and `POST /gateway/signature` use the session_key of a user,
+// which stays here, too; a call of WeChat with the header `X-WeChat-OpenID` is signed in
+// the name of that user.
 type API struct {
 	// The AppIDs of the Mini Programs in whose name calls may be made; one can be
 	// given without a list. `from_appid` in the query chooses among them, without
@@ -134,7 +140,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 		owners[id] = a.app.tokenOwners()[id]
 	}
 	a.proxy = &relay.Proxy{
-		Paths: paths, Owners: owners, Default: appIDs[0], WeChat: a.app.client,
+		Paths: paths, Owners: owners, Default: appIDs[0], WeChat: a.app.client, Users: a.app.gateway,
 		Buffers: a.app.state.buffers, BodyTime: apiBodyTime,
 	}
 	return nil
@@ -188,6 +194,14 @@ var apiRefusals = []refusal{
 	{err: relay.ErrSlowBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body did not arrive in time."},
 	{err: relay.ErrBusy, status: http.StatusServiceUnavailable, code: CodeGatewayBusy, message: "Too many bodies without a Content-Length are being sent; try again, or send one.", retryAfter: time.Second},
 	{err: relay.ErrTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body this large needs a Content-Length."},
+	{err: relay.ErrUserHeader, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "X-WeChat-OpenID must name one user, once and in no other spelling."},
+	{err: relay.ErrSignedTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body that is signed for a user can have 1 MiB."},
+	{err: errUserBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body must be one JSON object with the members that this call has, all of them texts."},
+	{err: errSignedData, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "data must be 1 to 4096 bytes."},
+	{err: errTwoAppIDs, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "appid and from_appid name different apps."},
+	{err: gateway.ErrNoSession, status: http.StatusNotFound, code: CodeNoSession, message: "The user has no session; he must log in first."},
+	{err: userdata.ErrStale, status: http.StatusConflict, code: CodeSessionKeyStale, message: "The data cannot be read with the user's session_key; log in again and ask for the data afterwards."},
+	{err: gateway.ErrRateLimited, status: http.StatusTooManyRequests, code: CodeRateLimited, message: "There are too many calls about this user; wait before the next one.", retryAfter: time.Second},
 	{err: relay.ErrTokenRefused, status: http.StatusBadGateway, code: CodeTokenRefused, message: "WeChat refuses the access_token that it has just handed out."},
 }
 
@@ -206,7 +220,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	err := a.checkCaller(r)
 	defer func() { a.note(*call, err) }() // also of an answer that is cut off
 	if err == nil {
-		err = a.proxy.Serve(w, r, call)
+		if serve := a.userCall(r.URL.Path); serve != nil {
+			err = serve(w, r, call)
+		} else {
+			err = a.proxy.Serve(w, r, call)
+		}
 	}
 	if err == nil {
 		return nil

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-wechat/gateway/internal/bounded"
 )
 
 // State is what has to survive a change of configuration beside the sessions:
@@ -20,6 +23,7 @@ type State struct {
 	verified *verifiedTokens
 	seeds    [2]maphash.Seed
 	streams  *streams
+	decrypts *bounded.Table[*rate.Limiter] // by user
 
 	mu       sync.Mutex
 	gates    map[string]*gate
@@ -34,6 +38,7 @@ func NewState() *State {
 		gates:    make(map[string]*gate),
 		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		streams:  newStreams(),
+		decrypts: newDecrypts(),
 	}
 }
 

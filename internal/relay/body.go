@@ -33,19 +33,24 @@ func (c content) reader() io.Reader {
 	return io.MultiReader(readers...)
 }
 
-// readBody keeps a short body, and one whose length is not known. A long one is
-// passed on while it comes.
-func (p *Proxy) readBody(w http.ResponseWriter, r *http.Request, l *loan) (content, error) {
+// readBody keeps a short body, one whose length is not known, and one that is signed.
+// Another long one is passed on while it comes.
+func (p *Proxy) readBody(w http.ResponseWriter, r *http.Request, l *loan, signed bool) (content, error) {
 	if r.Body == nil || r.ContentLength == 0 {
 		return content{}, nil
 	}
 	d := deadline{http.NewResponseController(w)}
-	if r.ContentLength > maxRepeatable {
+	if signed && r.ContentLength > MaxSigned {
+		return content{}, ErrSignedTooLarge
+	}
+	if !signed && r.ContentLength > maxRepeatable {
 		return content{stream: &steady{r.Body, d, p.BodyTime}, length: r.ContentLength}, nil
 	}
 	d.set(p.BodyTime)
 	c, err := l.keep(r)
 	switch {
+	case err == nil && signed && c.length > MaxSigned:
+		return content{}, ErrSignedTooLarge
 	case err == nil:
 		d.lift()
 		return c, nil
@@ -62,12 +67,52 @@ func (p *Proxy) readBody(w http.ResponseWriter, r *http.Request, l *loan) (conte
 	return content{}, err
 }
 
+// ReadShort reads a body of at most most bytes, which may be pieceSize, within BodyTime.
+// The caller calls giveBack when the body is not needed any more. Errors are those of
+// Serve about bodies.
+func (p *Proxy) ReadShort(w http.ResponseWriter, r *http.Request, most int64) (body []byte, giveBack func(), err error) {
+	l := &loan{from: p.Buffers}
+	d := deadline{http.NewResponseController(w)}
+	switch {
+	case r.ContentLength > most:
+		err = ErrTooLarge
+	case !l.takeSmall(most):
+		err = ErrBusy
+	default:
+		d.set(p.BodyTime)
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	}
+	if err == nil {
+		d.lift()
+		return body, l.giveBack, nil
+	}
+	l.giveBack()
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		err = ErrTooLarge
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = ErrSlowBody
+	case !errors.Is(err, ErrBusy) && !errors.Is(err, ErrTooLarge):
+		err = ErrBody
+	}
+	d.set(0) // as in readBody
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	return nil, func() {}, err
+}
+
 func (l *loan) keep(r *http.Request) (c content, err error) {
 	if r.ContentLength < 0 {
 		c.kept, c.length, err = l.readAll(r.Body)
 		return c, err
 	}
-	if !l.takeSmall(r.ContentLength) {
+	take := l.takeSmall
+	if r.ContentLength > maxRepeatable {
+		take = l.takeLarge
+	}
+	if !take(r.ContentLength) {
 		return content{}, ErrBusy
 	}
 	body := make([]byte, r.ContentLength)

@@ -61,6 +61,8 @@ type Proxy struct {
 	Owners  map[string]*credential.Owner
 	Default string
 	WeChat  Relayer
+	// Users sign calls that name a user in UserHeader.
+	Users   Users
 	Buffers *Buffers
 	// BodyTime is how long a body that is kept may take to arrive, and how long
 	// one that is passed on while it comes may pause.
@@ -104,16 +106,20 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error 
 		return err
 	}
 	call.AppID = owner.AppID()
+	openID, err := userOf(r.Header)
+	if err != nil {
+		return err
+	}
 	used := &loan{from: p.Buffers}
 	defer used.giveBack()
-	body, err := p.readBody(w, r, used)
+	body, err := p.readBody(w, r, used, openID != "")
 	if err != nil {
 		return err
 	}
 	var failed error
 	proxy := httputil.ReverseProxy{
 		Rewrite:       rewrite,
-		Transport:     &trip{proxy: p, in: r, owner: owner, body: body, used: used, call: call},
+		Transport:     &trip{proxy: p, in: r, owner: owner, openID: openID, body: body, used: used, call: call},
 		FlushInterval: -1,
 		BufferPool:    copyBuffers{},
 		ModifyResponse: func(resp *http.Response) error {
@@ -148,6 +154,7 @@ func (p *Proxy) owner(r *http.Request) (*credential.Owner, error) {
 // rewrite removes what is between the app and the gateway only.
 func rewrite(r *httputil.ProxyRequest) {
 	h := r.Out.Header
+	dropUser(h)
 	for _, name := range []string{"Connection", "Upgrade", "Http2-Settings", "Te", "Expect", "Content-Length", "Host"} {
 		delete(h, name)
 	}
@@ -164,9 +171,11 @@ type trip struct {
 	proxy *Proxy
 	in    *http.Request
 	owner *credential.Owner
-	body  content
-	used  *loan
-	call  *Call
+	// openID of the user in whose name it is signed, empty for none.
+	openID string
+	body   content
+	used   *loan
+	call   *Call
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -200,8 +209,15 @@ func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 func (t *trip) ask(ctx context.Context, header http.Header, token secret.String) (answer, error) {
+	query := t.in.URL.RawQuery
+	if t.openID != "" {
+		var err error
+		if query, err = t.signed(ctx); err != nil {
+			return answer{}, err
+		}
+	}
 	resp, err := t.proxy.WeChat.Relay(ctx, transport.Relayed{
-		Method: t.in.Method, Path: t.in.URL.EscapedPath(), RawQuery: withToken(t.in.URL.RawQuery, token.Reveal()),
+		Method: t.in.Method, Path: t.in.URL.EscapedPath(), RawQuery: withToken(query, token.Reveal()),
 		Header: header, Body: t.body.reader(), Length: t.body.length, Hidden: []string{token.Reveal()},
 	})
 	if err != nil {
@@ -211,6 +227,11 @@ func (t *trip) ask(ctx context.Context, header http.Header, token secret.String)
 	if err != nil {
 		_ = resp.Body.Close()
 		return answer{}, err
+	}
+	if t.openID != "" {
+		if answered, err = t.takeSessionKey(ctx, answered); err != nil {
+			return answer{}, err
+		}
 	}
 	// Names of ours mean what we say.
 	delete(answered.Header, ErrorHeader)
