@@ -109,6 +109,9 @@ type App struct {
 	begun    func()        // begin, once
 	stop     context.CancelFunc
 	dropped  []string
+
+	browserSites *browserSites
+	placed       func() error // placeSites, once
 }
 
 // CaddyModule returns the Caddy module information.
@@ -201,6 +204,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.assertions = new(assertionKeys)
+	a.browserSites = new(browserSites)
+	a.placed = sync.OnceValue(func() error { return a.placeSites(ctx) })
 	a.journal = newJournal(a.observer, a.logger, a.order)
 	a.health = &health{app: a}
 	a.storage = a.newStorageWatch()
@@ -333,10 +338,14 @@ func (l *LoginLimit) limit() gateway.Limit {
 
 // Start begins what goes on in the background.
 func (a *App) Start() error {
+	if err := a.placed(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.begun()
 	undo := a.gateway.JudgeStreams()
 	a.stop = func() { undo(); cancel() }
+	a.keys.SetTokenLifetime(a.longestToken()) // every site is provisioned by now
 	go a.refreshKeys(ctx)
 	if a.storage != nil {
 		go a.storage.watch(ctx)
@@ -348,6 +357,7 @@ func (a *App) Start() error {
 // starts its apps in no particular order, so the first request may come before
 // Start, and must not find nobody logged in; it calls a.begun, too.
 func (a *App) begin() {
+	_ = a.placed() // Start returns the error
 	if inspectionOf(a.ctx) != nil {
 		return // nothing is taken out of storage just to be looked at
 	}

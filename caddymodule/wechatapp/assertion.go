@@ -187,7 +187,7 @@ func (h *Handler) assert(r *http.Request, user identity.User) error {
 }
 
 // jwks serves the public keys.
-func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request) error {
+func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request, _ *classified) error {
 	ring, err := h.app.assertions.load()
 	if err != nil {
 		return err

@@ -17,8 +17,10 @@ import (
 var (
 	tokenLifetimeBounds = bounds[time.Duration]{time.Second, session.MaxLifetime}
 	maxLifetimeBounds   = bounds[time.Duration]{time.Second, session.MaxLifetime}
-	maxPerUserBounds    = bounds[int]{1, session.MaxPerUser}
-	keyRotationBounds   = bounds[time.Duration]{time.Hour, 10 * 365 * day}
+	// Of a browser's session; max_lifetime is its bound, too.
+	browserLifetimeBounds = bounds[time.Duration]{time.Second, session.MaxLifetime}
+	maxPerUserBounds      = bounds[int]{1, session.MaxPerUser}
+	keyRotationBounds     = bounds[time.Duration]{time.Hour, 10 * 365 * day}
 	// A code is remembered for session.CodeLifetime, so no exchange may last longer.
 	apiTimeoutBounds        = bounds[time.Duration]{time.Millisecond, session.CodeLifetime / 5}
 	attemptsBounds          = bounds[int]{1, 1_000_000}

@@ -83,6 +83,11 @@ func boundedSettings() []boundedSetting {
 		row("OnFailure.Grace", graceBounds, "store redis localhost:6379 {\non_failure grace %s\n}", func(v time.Duration) error {
 			return redisWith(func(s *RedisStore) { s.OnFailure = &OnFailure{Grace: caddy.Duration(v)} })
 		}),
+		row("Browser.Lifetime", browserLifetimeBounds, "", func(v time.Duration) error {
+			b := &Browser{Lifetime: caddy.Duration(v)}
+			b.setDefaults()
+			return b.check()
+		}),
 		row("Assertion.Lifetime", assertionLifetimeBounds, "", func(v time.Duration) error {
 			return (&Assertion{Header: "X-Signed", Lifetime: caddy.Duration(v)}).provision()
 		}),
@@ -132,6 +137,7 @@ var configured = []any{
 	RedisTLS{},
 	OnFailure{},
 	Handler{},
+	Browser{},
 	Assertion{},
 	Selection{},
 	Headers{},

@@ -39,6 +39,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		assertion <header> { audience … lifetime … }
 //		token    header <name> | query <name> | cookie <name>
 //		forward_token
+//		browser  { challenge … cookie … lifetime … in_wechat … elsewhere … trust_origin … }
 //	}
 //
 // Only `header` can be repeated, once per field.
@@ -108,6 +109,9 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return h.unmarshalHeader(d)
 	case "token":
 		return h.unmarshalToken(d)
+	case "browser":
+		h.Browser = new(Browser)
+		return h.Browser.unmarshalCaddyfile(d)
 	case "forward_token":
 		if d.NextArg() {
 			return d.ArgErr()

@@ -26,6 +26,11 @@ const (
 	CodeWeChatUnavailable    = "wechat_unavailable"
 	CodeWeChatTimeout        = "wechat_timeout"
 	CodeStoreUnavailable     = "store_unavailable"
+	// Those of browsers, besides the ones above.
+	CodeOpenInWeChat   = "open_in_wechat"
+	CodeLoggedOut      = "logged_out"
+	CodeLoginNotKept   = "login_not_kept"
+	CodeConsentRefused = "consent_refused"
 	// CodeClientClosed is for logs and metrics: the client that left reads nothing.
 	CodeClientClosed = "client_closed"
 

@@ -67,7 +67,10 @@ func siteText(global, site string) string {
 	return "{\n\tadmin off\n\twechat {\n" + global + "\n\t}\n}\nhttp://127.0.0.1:0 {\n\twechat_auth {\n" + site + "\n\t}\n}\n"
 }
 
-const oneApp = "app wx1234567890abcdef {env.WECHAT_TEST_SECRET}"
+const (
+	oneApp      = "app wx1234567890abcdef {env.WECHAT_TEST_SECRET}"
+	twoAccounts = "app wx2222222222222222 {env.WECHAT_TEST_SECRET} official_account\napp wx3333333333333333 {env.WECHAT_TEST_SECRET} website"
+)
 
 // A mistake does not load, and the message says which setting on which line.
 func TestMistakesDoNotLoad(t *testing.T) {
@@ -174,6 +177,25 @@ func TestMistakesDoNotLoad(t *testing.T) {
 		"assertion as the openid":   {oneApp, "assertion X-OpenID", []string{"X-Openid"}},
 		"long assertion":            {oneApp, "assertion X-Signed {\nlifetime 2m\n}", []string{"lifetime", "Caddyfile:10"}},
 		"unknown assertion option":  {oneApp, "assertion X-Signed {\nnonsense\n}", []string{"nonsense", "Caddyfile:10"}},
+		"browser with an argument":  {oneApp, "browser on", []string{"Caddyfile:9"}},
+		"unknown browser option":    {oneApp, "browser {\nnonsense\n}", []string{"nonsense", "Caddyfile:10"}},
+		"browser option twice":      {oneApp, "browser {\ncookie a\ncookie b\n}", []string{"cookie", "once", "Caddyfile:11"}},
+		"unknown challenge":         {oneApp, "browser {\nchallenge always\n}", []string{"challenge", "navigate", "Caddyfile:10"}},
+		"cookie with __Host-":       {oneApp, "browser {\ncookie __Host-shop\n}", []string{"cookie", "bare name", "Caddyfile:10"}},
+		"cookie with a space":       {oneApp, "browser {\ncookie \"a b\"\n}", []string{"cookie", "Caddyfile:10"}},
+		"long browser lifetime":     {oneApp, "browser {\nlifetime 31d\n}", []string{"lifetime", "max_lifetime 720h"}},
+		"no browser lifetime":       {oneApp, "browser {\nlifetime soon\n}", []string{"lifetime", "Caddyfile:10"}},
+		"in_wechat of another kind": {oneApp, "browser {\nin_wechat wx1234567890abcdef\n}", []string{"in_wechat", "mini_program", "official_account"}},
+		"elsewhere of another kind": {twoAccounts, "app wx2222222222222222 wx3333333333333333\nbrowser {\nelsewhere wx2222222222222222\n}", []string{"elsewhere", "official_account", "website"}},
+		"in_wechat of nobody":       {oneApp, "browser {\nin_wechat wx2222222222222222\n}", []string{"in_wechat", "wx2222222222222222"}},
+		"in_wechat is no AppID":     {oneApp, "browser {\nin_wechat a/b\n}", []string{"in_wechat", "AppID", "Caddyfile:10"}},
+		"several official accounts": {twoAccounts + "\napp wx4444444444444444 {env.WECHAT_TEST_SECRET} official_account", "app wx2222222222222222 wx3333333333333333 wx4444444444444444", []string{"in_wechat", "name one"}},
+		"several websites":          {twoAccounts + "\napp wx4444444444444444 {env.WECHAT_TEST_SECRET} website", "app wx2222222222222222 wx3333333333333333 wx4444444444444444", []string{"elsewhere", "name one"}},
+		"trust_origin with a path":  {oneApp, "browser {\ntrust_origin https://a.example/\n}", []string{"trust_origin", "Caddyfile:10"}},
+		"trust_origin by a star":    {oneApp, "browser {\ntrust_origin https://*.example\n}", []string{"trust_origin", "Caddyfile:10"}},
+		"trust_origin never sent":   {oneApp, "browser {\ntrust_origin https://a.example:443\n}", []string{"trust_origin", "never match", "Caddyfile:10"}},
+		"trust_origin of nobody":    {oneApp, "browser {\ntrust_origin\n}", []string{"trust_origin", "Caddyfile:10"}},
+		"token in the browser's":    {oneApp, "token cookie wechat_session", []string{"token", "wechat_session", "browser"}},
 		"forward_token with value":  {oneApp, "forward_token yes", []string{"Caddyfile:9"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -118,11 +118,12 @@ func (s *survey) follow(server *serverNode) {
 
 const (
 	sampleName = "sample"
+	anyHost    = "sample.invalid" // reaches what answers for every host
 	loginRoute = "/login"
 )
 
 func (s *serverNode) sampleHosts() []string {
-	hosts := []string{"sample.invalid"}
+	hosts := []string{anyHost}
 	for _, host := range s.hosts {
 		host = strings.ReplaceAll(host, "*", sampleName)
 		if !hasPlaceholder(host) && !slices.Contains(hosts, host) {

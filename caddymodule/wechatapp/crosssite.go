@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddy-wechat/gateway/internal/browser"
 )
 
 // siteCheck tells requests of a site's own pages from those that another site makes a
@@ -104,14 +106,7 @@ func siteOf(r *http.Request) (scheme, host string) {
 // requestScheme is the scheme that the client used, as far as a trusted proxy in
 // front may say.
 func requestScheme(r *http.Request) string {
-	if r.TLS != nil {
-		return "https"
-	}
-	switch strings.ToLower(forwardedLast(r, "X-Forwarded-Proto")) {
-	case "https", "wss":
-		return "https"
-	}
-	return "http"
+	return browser.Scheme(r, fromTrustedProxy(r))
 }
 
 // forwardedLast is the last value of a header that a trusted proxy sets, which is its

@@ -88,7 +88,11 @@ func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, serve
 		for _, login := range h.login {
 			above := strings.TrimSuffix(login, loginRoute)
 			for _, name := range routeNames {
-				if problem := e.tryRoute(ctx, site, host, above+"/"+name, h.handler.routes[h.handler.Prefix+"/"+name].method); problem != "" {
+				route, there := h.handler.routes[h.handler.Prefix+"/"+name]
+				if !there {
+					continue
+				}
+				if problem := e.tryRoute(ctx, site, host, above+"/"+name, route.method); problem != "" {
 					f = doctor.Failf(checkLogin, h.node.place, "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,
 						"a client's request to %s%s/%s %s", host, above, name, problem)
 					break routes

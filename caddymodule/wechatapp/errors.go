@@ -77,6 +77,14 @@ var refusals = []refusal{
 	{err: provider.ErrTimeout, status: http.StatusGatewayTimeout, code: CodeWeChatTimeout, message: "WeChat did not answer in time; call wx.login again."},
 	{err: provider.ErrUnavailable, status: http.StatusServiceUnavailable, code: CodeWeChatUnavailable, message: wechatUnavailableMessage, retryAfter: time.Second},
 	{err: gateway.ErrStoreUnavailable, status: http.StatusServiceUnavailable, code: CodeStoreUnavailable, message: "Sessions cannot be looked up now; keep the token and try again.", retryAfter: time.Second},
+	{err: errHost, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The Host must be a host name with an optional port."},
+	{err: errNoPageLoad, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "Only a browser that loads a page can do this."},
+	{err: errCookieRenewal, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The login of a browser cannot be renewed; it lasts as long as its session."},
+	{err: errWrongPlace, status: http.StatusUnauthorized, code: CodeOpenInWeChat, message: "This browser has no way to log in here."},
+	{err: errLoggedOut, status: http.StatusUnauthorized, code: CodeLoggedOut, message: "You have logged out."},
+	{err: errNotKept, status: http.StatusUnauthorized, code: CodeLoginNotKept, message: "The browser does not keep its login."},
+	{err: errRefused, status: http.StatusForbidden, code: CodeConsentRefused, message: "The user did not consent."},
+	{err: gateway.ErrStateUsed, status: http.StatusUnauthorized, code: CodeCodeUsed, message: codeUsedMessage},
 	{err: context.Canceled, status: statusClientClosed, code: CodeClientClosed, message: internalMessage},
 }
 
@@ -129,8 +137,20 @@ func sentence(text string) string {
 }
 
 // writeRefusal writes the JSON of a refusal.
-func writeRefusal(w http.ResponseWriter, r refusal) {
-	header := w.Header()
+func writeRefusal(w http.ResponseWriter, r refusal) { writeLoginRefusal(w, r, "") }
+
+// writeLoginRefusal also says where browsers log in, if they do.
+func writeLoginRefusal(w http.ResponseWriter, r refusal, login string) {
+	setRefusalHeaders(w.Header(), r)
+	writeJSON(w, r.status, struct {
+		Error   string `json:"error"`
+		Message string `json:"message"`
+		Login   string `json:"login,omitempty"`
+	}{r.code, r.message, login})
+}
+
+// setRefusalHeaders sets what belongs to a refusal in whatever form.
+func setRefusalHeaders(header http.Header, r refusal) {
 	header.Set(identity.VerdictHeader, r.code)
 	switch r.status {
 	case http.StatusUnauthorized:
@@ -138,10 +158,6 @@ func writeRefusal(w http.ResponseWriter, r refusal) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(r.retryAfter, time.Second).Seconds()))))
 	}
-	writeJSON(w, r.status, struct {
-		Error   string `json:"error"`
-		Message string `json:"message"`
-	}{r.code, r.message})
 }
 
 // writeJSON writes an answer of the gateway itself; a nil body is none.

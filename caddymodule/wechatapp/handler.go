@@ -72,6 +72,11 @@ type Handler struct {
 	// Default: false
 	ForwardToken bool `json:"forward_token,omitempty"`
 
+	// How browsers log in, in WeChat by an official account and elsewhere by a
+	// website app.
+	// Default: the settings' own
+	Browser *Browser `json:"browser,omitempty"`
+
 	configured string // the digest of all of the above
 
 	app       *App
@@ -84,7 +89,10 @@ type Handler struct {
 	site      *siteCheck
 	prefix    string // folded
 	routes    map[string]route
+	vary      []string // what an answer to somebody depends on
 	logger    *zap.Logger
+
+	browsers browsers
 }
 
 // CaddyModule returns the Caddy module information.
@@ -117,9 +125,6 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if h.carrier, err = h.Token.carrier(); err != nil {
 		return err
 	}
-	if h.site, err = newSiteCheck(); err != nil {
-		return err
-	}
 	if err := h.provisionHeaders(); err != nil {
 		return err
 	}
@@ -130,6 +135,9 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.prefix = urlpath.Fold(h.Prefix)
+	if err := h.provisionBrowser(); err != nil {
+		return err
+	}
 	h.routes = h.newRoutes()
 	return h.checkPublic()
 }

@@ -47,6 +47,7 @@ type gatewayTest struct {
 	extra   string
 	scheme  string
 	grace   string
+	anyHost bool // the site answers whatever the Host is
 }
 
 // newGateway prepares a gateway; options change the Caddyfile before start.
@@ -101,7 +102,14 @@ func (g *gatewayTest) caddyfile() string {
 %s://%s {
 	%s
 }
-%s`, g.admin, g.grace, g.storage, g.servers, g.global, g.extra, g.scheme, g.addr, g.site, g.sites)
+%s`, g.admin, g.grace, g.storage, g.servers, g.global, g.extra, g.scheme, g.siteAddr(), g.site, g.sites)
+}
+
+func (g *gatewayTest) siteAddr() string {
+	if g.anyHost {
+		return g.addr[strings.LastIndexByte(g.addr, ':'):]
+	}
+	return g.addr
 }
 
 func (g *gatewayTest) start() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
@@ -17,11 +18,12 @@ import (
 // anything about caching.
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	vary     string
+	vary     []string
+	cookies  browser.Cookies // the gateway's, which no app sets
 	private  bool
 	referrer bool
 	done     bool
-	values   [2]string // of the two headers: their place is here
+	values   [3]string // of the two headers: their place is here
 }
 
 // marked wraps the writer of an answer that depends on the token; one to somebody
@@ -29,7 +31,7 @@ type responseWriter struct {
 func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
 	return responseWriter{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		vary:                  h.carrier.vary(), private: private, referrer: h.carrier.inURL(),
+		vary:                  h.vary, cookies: h.browsers.cookies, private: private, referrer: h.carrier.inURL(),
 	}
 }
 
@@ -38,20 +40,17 @@ func (w *responseWriter) mark(status int) {
 		return
 	}
 	header := w.Header()
-	identity.StripAnswer(header)
+	w.strip(header)
 	// Informational answers come before the final one; 101 has no body to cache.
 	if status < http.StatusOK {
 		return
 	}
 	w.done = true
-	if vary := header["Vary"]; w.vary != "" && !varies(vary, w.vary) {
-		if len(vary) == 0 {
-			vary = w.values[:0:1]
-		}
-		header["Vary"] = append(vary, w.vary)
+	if len(w.vary) > 0 {
+		w.addVary(header)
 	}
 	if w.private && len(header["Cache-Control"]) == 0 {
-		header["Cache-Control"] = append(w.values[1:1], "private")
+		header["Cache-Control"] = append(w.values[2:2], "private")
 	}
 	if w.referrer {
 		header["Referrer-Policy"] = []string{"no-referrer"}
@@ -63,13 +62,33 @@ func (w *responseWriter) mark(status int) {
 func (w *responseWriter) finish(err error) error {
 	switch {
 	case w.done:
-		identity.StripAnswer(w.Header())
+		w.strip(w.Header())
 	case err == nil:
 		w.mark(http.StatusOK)
 	default:
 		w.markError()
 	}
 	return err
+}
+
+// strip removes what only the gateway may say.
+func (w *responseWriter) strip(header http.Header) {
+	identity.StripAnswer(header)
+	w.cookies.StripSetCookies(header)
+}
+
+// addVary names the headers that a token comes in, unless the app has.
+func (w *responseWriter) addVary(header http.Header) {
+	vary := header["Vary"]
+	if len(vary) == 0 {
+		vary = w.values[:0:2]
+	}
+	for _, name := range w.vary {
+		if !varies(vary, name) {
+			vary = append(vary, name)
+		}
+	}
+	header["Vary"] = vary
 }
 
 func varies(values []string, on string) bool {

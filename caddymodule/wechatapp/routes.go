@@ -22,11 +22,12 @@ import (
 // route is one of the gateway's own endpoints.
 type route struct {
 	method string
-	serve  func(http.ResponseWriter, *http.Request) error
+	serve  func(http.ResponseWriter, *http.Request, *classified) error
 }
 
-// routeNames lists the routes below the prefix.
-var routeNames = []string{"login", "renew", "logout", "session"}
+// routeNames lists the routes below the prefix that refuse who has nothing to show.
+// A site need not have all of them.
+var routeNames = []string{"login", "renew", "logout", "session", "authorize", "callback"}
 
 func (h *Handler) newRoutes() map[string]route {
 	routes := map[string]route{
@@ -34,6 +35,12 @@ func (h *Handler) newRoutes() map[string]route {
 		h.Prefix + "/renew":   {http.MethodPost, h.renew},
 		h.Prefix + "/logout":  {http.MethodPost, h.logout},
 		h.Prefix + "/session": {http.MethodGet, h.session},
+		// After a logout in a browser.
+		h.Prefix + "/logged-out": {http.MethodGet, h.showLoggedOut},
+	}
+	if len(h.browsers.accounts) > 0 {
+		routes[h.Prefix+"/authorize"] = route{http.MethodGet, h.authorize}
+		routes[h.Prefix+"/callback"] = route{http.MethodGet, h.callback}
 	}
 	if h.Assertion != nil {
 		routes[h.Prefix+"/jwks.json"] = route{http.MethodGet, h.jwks}
@@ -60,15 +67,16 @@ func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classifi
 			found = c.canonical() && !urlpath.Below(c.sent, h.prefix)
 		}
 	}
-	if err := h.callRoute(w, r, route, found); err != nil {
+	c.route = true
+	if err := h.callRoute(w, r, c, route, found); err != nil {
 		if errors.Is(err, errMethodNotAllowed) {
 			w.Header().Set("Allow", route.method)
 		}
-		h.refuse(w, err, identity.User{})
+		h.refuseTo(w, r, c, err, identity.User{})
 	}
 }
 
-func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, route route, found bool) error {
+func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, c *classified, route route, found bool) error {
 	switch {
 	case !found:
 		return errNotFound
@@ -77,7 +85,7 @@ func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, route route,
 	case route.method != http.MethodGet && inEarlyData(r):
 		return errTooEarly
 	}
-	return route.serve(w, r)
+	return route.serve(w, r, c)
 }
 
 // inEarlyData reports whether somebody may have replayed the request from an
@@ -94,7 +102,7 @@ type grantBody struct {
 	ExpiresIn int64  `json:"expires_in"`
 }
 
-func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) login(w http.ResponseWriter, r *http.Request, _ *classified) error {
 	if h.carrier.ambient() { // the answer sets the cookie
 		if err := h.site.check(r, false); err != nil {
 			return err
@@ -122,12 +130,15 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Handler) renew(w http.ResponseWriter, r *http.Request) error {
-	text, err := h.requireToken(r)
+func (h *Handler) renew(w http.ResponseWriter, r *http.Request, _ *classified) error {
+	given, err := h.requireCredentials(r)
 	if err != nil {
 		return err
 	}
-	grant, err := h.gateway.Renew(r.Context(), text, h.apps)
+	if given.byCookie {
+		return errCookieRenewal
+	}
+	grant, err := h.gateway.Renew(r.Context(), given.text, h.apps)
 	if err != nil {
 		return err
 	}
@@ -141,28 +152,12 @@ func (h *Handler) writeGrant(w http.ResponseWriter, r *http.Request, grant gatew
 	writeJSON(w, http.StatusOK, grantBody{grant.Token, "Bearer", int64(grant.ExpiresIn / time.Second)})
 }
 
-func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
-	text, err := h.requireToken(r)
+func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified) error {
+	given, err := h.requireCredentials(r)
 	if err != nil {
 		return err
 	}
-	user, err := h.gateway.Logout(r.Context(), text, h.apps)
-	if err != nil {
-		return err
-	}
-	h.app.observer.metrics.authenticated.Inc()
-	h.app.observer.emit(eventLogout, map[string]any{"app": user.AppID, "user_hash": h.userHash(user)})
-	h.carrier.takeBack(w, r)
-	writeJSON(w, http.StatusNoContent, nil)
-	return nil
-}
-
-func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
-	text, err := h.requireToken(r)
-	if err != nil {
-		return err
-	}
-	d, err := h.gateway.Describe(r.Context(), text, h.apps)
+	d, err := h.describe(r.Context(), given)
 	if err != nil {
 		return err
 	}
@@ -173,19 +168,6 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		SessionExpiresIn int64  `json:"session_expires_in"`
 	}{d.AppID, int64(d.ExpiresIn / time.Second), int64(d.SessionExpiresIn / time.Second)})
 	return nil
-}
-
-func (h *Handler) requireToken(r *http.Request) (string, error) {
-	text, err := h.carrier.credential(r)
-	switch {
-	case err != nil:
-		return "", err
-	case text == "":
-		return "", errNoToken
-	case h.carrier.ambient():
-		err = h.site.check(r, false)
-	}
-	return text, err
 }
 
 // readLogin reads and checks the form of a login. Identifiers that a client

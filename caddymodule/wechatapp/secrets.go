@@ -178,7 +178,7 @@ func resolveAppID(setting, text string) (string, error) {
 // openKeys returns the configured keys, or those in Caddy's storage.
 func (a *App) openKeys() (*keyring.Ring, error) {
 	if len(a.SigningKeys) == 0 {
-		return a.openStored(keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.TokenLifetime))
+		return a.openStored(keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.MaxLifetime))
 	}
 	keys := make([]key.Key, len(a.SigningKeys))
 	for i, text := range a.SigningKeys {

@@ -87,15 +87,22 @@ type classified struct {
 	request       *http.Request
 	sent, current string // raw
 	known, clean  bool
+	route         bool // it is a gateway route
 }
 
 func classify(r *http.Request) classified {
 	c := classified{request: r, current: r.URL.EscapedPath()}
 	c.sent = c.current
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+	if original, ok := originalRequest(r); ok {
 		c.sent = sentPath(original.RequestURI, original.URL.EscapedPath())
 	}
 	return c
+}
+
+// originalRequest is the request as the client sent it.
+func originalRequest(r *http.Request) (original http.Request, ok bool) {
+	original, ok = r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	return original, ok && original.URL != nil
 }
 
 // sentPath returns the path as the client spelled it. Go's URL replaces bytes
@@ -118,7 +125,7 @@ func (c *classified) canonical() bool {
 
 // asSent returns the request as the client sent it, nil if that is not known.
 func (c *classified) asSent() *http.Request {
-	original, ok := c.request.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	original, ok := originalRequest(c.request)
 	if !ok {
 		return nil
 	}

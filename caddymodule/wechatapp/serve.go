@@ -44,7 +44,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.app.observer.metrics.anonymous.Inc()
 		marked := h.marked(w, false)
 		if !a.varies {
-			marked.vary, marked.referrer = "", false
+			marked.vary, marked.referrer = nil, false
 		}
 		return marked.finish(next.ServeHTTP(&marked, r))
 	}
@@ -78,39 +78,39 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 	}
 	if h.Public.selects(&c) {
 		h.carrier.remove(r)
+		h.browsers.cookies.Strip(r.Header)
 		return admission{anonymous: true}
 	}
-	text, err := h.carrier.credential(r)
-	if err == nil && text == "" && h.Optional.selects(&c) {
-		return admission{anonymous: true, varies: true}
+	given, err := h.credentials(r)
+	optional := h.Optional.selects(&c)
+	if err == nil && given.text == "" && optional {
+		return h.anonymous(r)
 	}
-	if err == nil && text != "" && h.carrier.ambient() {
+	if err == nil && h.ambient(given) {
 		err = h.site.check(r, websocket)
 	}
 	var pass gateway.Pass
 	if err == nil {
-		pass, err = h.authenticate(r, text)
+		pass, err = h.authenticate(r, given)
+	}
+	if err != nil && optional && h.isNoCredential(r, given, err) {
+		return h.anonymous(r)
 	}
 	if err != nil {
-		h.refuse(w, err, pass.User)
+		h.refuseTo(w, r, &c, err, pass.User)
 		return admission{answered: true}
 	}
-	if !h.ForwardToken {
+	if !h.ForwardToken && !given.foreign {
 		h.carrier.remove(r)
 	}
+	h.browsers.cookies.Strip(r.Header)
 	return admission{pass: pass, varies: true}
 }
 
-// authenticate names the user of a token; the absence of one is the same error
-// as a token that is not ours.
-func (h *Handler) authenticate(r *http.Request, text string) (gateway.Pass, error) {
-	if text == "" {
-		return gateway.Pass{}, errNoToken
-	}
-	if h.Assertion != nil { // an app believes it after the outage, too
-		return h.gateway.AdmitSurely(r.Context(), text, h.apps)
-	}
-	return h.gateway.Admit(r.Context(), text, h.apps)
+// anonymous lets a request pass that a login would have changed.
+func (h *Handler) anonymous(r *http.Request) admission {
+	h.browsers.cookies.Strip(r.Header)
+	return admission{anonymous: true, varies: true}
 }
 
 // refuse answers for the gateway. user is who the token speaks for, if anybody.
@@ -121,8 +121,13 @@ func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
 }
 
 func (h *Handler) answerRefusal(w http.ResponseWriter, refusal refusal) {
-	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.code).Inc()
+	h.count(refusal)
 	writeRefusal(w, refusal)
+}
+
+// count counts a refused request.
+func (h *Handler) count(refusal refusal) {
+	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.code).Inc()
 }
 
 func (h *Handler) userHash(user identity.User) string {

@@ -162,8 +162,13 @@ func TestOwnLinks(t *testing.T) {
 		values []string
 		own    bool
 	}{
-		{[]string{"same-origin"}, true}, {[]string{"none"}, true}, {nil, false}, {[]string{"same-site"}, false}, {[]string{"cross-site"}, false},
-		{[]string{"none", "cross-site"}, false}, {[]string{""}, false},
+		{[]string{"same-origin"}, true},
+		{[]string{"none"}, true},
+		{nil, false},
+		{[]string{"same-site"}, false},
+		{[]string{"cross-site"}, false},
+		{[]string{"none", "cross-site"}, false},
+		{[]string{""}, false},
 	} {
 		if got := OwnLink(http.Header{"Sec-Fetch-Site": test.values}); got != test.own {
 			t.Errorf("%q: %v", test.values, got)

@@ -19,6 +19,11 @@ func (g *Gateway) AdmitCookie(ctx context.Context, text string, apps Apps) (Pass
 	return g.admit(ctx, text, inCookie, apps)
 }
 
+// AdmitCookieSurely is AdmitSurely for the token in a browser's cookie.
+func (g *Gateway) AdmitCookieSurely(ctx context.Context, text string, apps Apps) (Pass, error) {
+	return g.admitSurely(ctx, text, inCookie, apps)
+}
+
 // DescribeCookie is Describe for the token in a browser's cookie.
 func (g *Gateway) DescribeCookie(ctx context.Context, text string, apps Apps) (Description, error) {
 	return g.describe(ctx, text, inCookie, apps)

@@ -1,0 +1,80 @@
+package wechatapp
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-wechat/gateway/internal/browser"
+)
+
+// unmarshalCaddyfile reads the option of wechat_auth:
+//
+//	browser {
+//		challenge    navigate | off
+//		cookie       <name>
+//		lifetime     <duration>
+//		in_wechat    <appid>
+//		elsewhere    <appid>
+//		trust_origin <origin>...
+//	}
+func (b *Browser) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		if err := b.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch option := d.Val(); option {
+	case "challenge":
+		if err := parseString(d, &b.Challenge); err != nil {
+			return err
+		}
+		if b.Challenge != challengeNavigate && b.Challenge != challengeOff {
+			return d.Errf("challenge: %q must be navigate or off", b.Challenge)
+		}
+	case "cookie":
+		if err := parseString(d, &b.Cookie); err != nil {
+			return err
+		}
+		if _, err := browser.NewCookies(b.Cookie); err != nil {
+			return d.WrapErr(err)
+		}
+	case "lifetime":
+		return parseDuration(d, &b.Lifetime, browserLifetimeBounds)
+	case "in_wechat":
+		return parseAppID(d, &b.InWeChat)
+	case "elsewhere":
+		return parseAppID(d, &b.Elsewhere)
+	case "trust_origin":
+		b.TrustOrigin = d.RemainingArgs()
+		if len(b.TrustOrigin) == 0 {
+			return d.ArgErr()
+		}
+		if _, err := newSiteCheck(b.TrustOrigin...); err != nil {
+			return d.Errf("trust_origin: %v", err)
+		}
+	default:
+		return d.Errf("browser: unrecognized option %q", option)
+	}
+	return nil
+}
+
+func parseAppID(d *caddyfile.Dispenser, into *string) error {
+	option := d.Val()
+	if err := parseString(d, into); err != nil {
+		return err
+	}
+	if !isPlaceholder(*into) && !appIDPattern.MatchString(*into) {
+		return d.Errf("%s: %q is not an AppID", option, *into)
+	}
+	return nil
+}
