@@ -16,9 +16,9 @@ func wantShared(t *testing.T, store session.Backend, name, want string) {
 	}
 }
 
-func saveShared(t *testing.T, store session.Backend, name, value string, lifetime time.Duration) {
+func saveShared(t *testing.T, store session.Backend, name, value string) {
 	t.Helper()
-	if err := store.SaveShared(t.Context(), name, []byte(value), lifetime); err != nil {
+	if err := store.SaveShared(t.Context(), name, []byte(value), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -27,9 +27,9 @@ func sharedSecrets(t *testing.T, store session.Backend) {
 	if value, err := store.LoadShared(t.Context(), "one"); value != nil || err != nil {
 		t.Errorf("nothing is %q, %v", value, err)
 	}
-	saveShared(t, store, "one", "first", time.Hour)
-	saveShared(t, store, "two", "other", time.Hour)
-	saveShared(t, store, "one", "second", time.Hour)
+	saveShared(t, store, "one", "first")
+	saveShared(t, store, "two", "other")
+	saveShared(t, store, "one", "second")
 	wantShared(t, store, "one", "second")
 	forget := func(name, refused string) {
 		t.Helper()
@@ -43,9 +43,9 @@ func sharedSecrets(t *testing.T, store session.Backend) {
 	forget("three", "")
 	wantShared(t, store, "one", "")
 	wantShared(t, store, "two", "other")
-	saveShared(t, store, "one", "third", time.Hour)
+	saveShared(t, store, "one", "third")
 	err := store.ForgetShared(t.Context(), "one", func([]byte) bool {
-		saveShared(t, store, "one", "meanwhile", time.Hour)
+		saveShared(t, store, "one", "meanwhile")
 		return true
 	})
 	if err != nil {
