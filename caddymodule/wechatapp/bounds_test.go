@@ -83,6 +83,10 @@ func boundedSettings() []boundedSetting {
 		row("OnFailure.Grace", graceBounds, "store redis localhost:6379 {\non_failure grace %s\n}", func(v time.Duration) error {
 			return redisWith(func(s *RedisStore) { s.OnFailure = &OnFailure{Grace: caddy.Duration(v)} })
 		}),
+		row("LoginHook.Timeout", hookTimeoutBounds, "on_login https://app.example.com/ {\nsecret {env.X}\ntimeout %s\n}", func(v time.Duration) error {
+			_, err := (&LoginHook{URL: "https://app.example.com/", Secret: strings.Repeat("s", 32), Timeout: caddy.Duration(v)}).open()
+			return err
+		}),
 		row("Browser.Lifetime", browserLifetimeBounds, "", func(v time.Duration) error {
 			b := &Browser{Lifetime: caddy.Duration(v)}
 			b.setDefaults()
@@ -132,6 +136,7 @@ var configured = []any{
 	Account{},
 	SessionSettings{},
 	LoginLimit{},
+	LoginHook{},
 	MemoryStore{},
 	RedisStore{},
 	RedisTLS{},
