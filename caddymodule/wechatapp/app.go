@@ -107,8 +107,10 @@ type App struct {
 	health   *health
 	storage  *storageWatch // nil if the storage is not needed
 	begun    func()        // begin, once
-	stop     context.CancelFunc
-	dropped  []string
+	// keysError is why the keys of storage could not be taken into use.
+	keysError error
+	stop      context.CancelFunc
+	dropped   []string
 
 	browserSites *browserSites
 	placed       func() error // placeSites, once
@@ -343,6 +345,10 @@ func (a *App) Start() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.begun()
+	if a.keysError != nil {
+		cancel()
+		return fmt.Errorf("signing keys: %w", a.keysError)
+	}
 	undo := a.gateway.JudgeStreams()
 	a.stop = func() { undo(); cancel() }
 	a.keys.SetTokenLifetime(a.longestToken()) // every site is provisioned by now
@@ -361,9 +367,21 @@ func (a *App) begin() {
 	if inspectionOf(a.ctx) != nil {
 		return // nothing is taken out of storage just to be looked at
 	}
+	a.beginKeys()
 	a.keepUserHashKey()
 	a.store.start()
 	a.followDrops(a.ctx)
+}
+
+// beginKeys stores the keys that loading has made: a configuration that is only
+// looked at, as by `caddy validate`, leaves storage as it was.
+func (a *App) beginKeys() {
+	ctx, cancel := context.WithTimeout(a.ctx, storageTime)
+	defer cancel()
+	a.keysError = a.keys.Begin(ctx)
+	if own := a.assertions.ring; own != nil {
+		a.keysError = errors.Join(a.keysError, own.Begin(ctx))
+	}
 }
 
 func (a *App) keepUserHashKey() {

@@ -115,7 +115,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return a.OnLogin.unmarshalCaddyfile(d)
 	}
 	return unknownOption(d, "wechat", "app", "session", "signing_key", "key_rotation", "store", "api", "api_timeout", "api_proxy",
-		"authorize_base", "login_limit")
+		"authorize_base", "login_limit", "on_login")
 }
 
 func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -119,7 +119,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		h.ForwardToken = true
 		return nil
 	}
-	return unknownOption(d, "wechat_auth", "app", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token")
+	return unknownOption(d, "wechat_auth", "app", "browser", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token")
 }
 
 func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {

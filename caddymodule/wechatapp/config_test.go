@@ -13,6 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-wechat/gateway/internal/keyring"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -281,6 +284,9 @@ func TestKeyFileIsLookedAt(t *testing.T) {
 		}
 		config.Admin = &caddy.AdminConfig{Disabled: true}
 		return caddy.Validate(&config)
+	}
+	if _, err := keyring.Open(t.Context(), &certmagic.FileStorage{Path: root}, keyring.Settings{Rotation: defaultKeyRotation, TokenLifetime: defaultTokenLifetime}); err != nil {
+		t.Fatal(err)
 	}
 	if err := try(); err != nil {
 		t.Fatal(err)

@@ -110,7 +110,7 @@ func (h *LoginHook) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		var err error
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "secret":
 			err = parseSecret(d, settingHookSecret, &h.Secret)
 		case "timeout":
@@ -120,7 +120,7 @@ func (h *LoginHook) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = d.Errf("on_login: on_failure must be %s or %s, not %q", onFailureDeny, onFailureAllow, h.OnFailure)
 			}
 		default:
-			err = d.Errf("on_login: unrecognized option %q; there are secret, timeout and on_failure", option)
+			err = unknownOption(d, "on_login", "secret", "timeout", "on_failure")
 		}
 		if err != nil {
 			return err

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
-
-	"github.com/caddy-wechat/gateway/internal/keyring"
 )
 
 // inspection is a configuration that is loaded to be looked at: nothing of it
@@ -107,42 +104,4 @@ func (i *inspection) noteStore(err error) error {
 		i.storeError = err
 	}
 	return err
-}
-
-// keyStorage keeps the keys from being made or rotated: by another user than the
-// service's, they would be files that it cannot read.
-func (i *inspection) keyStorage(storage certmagic.Storage) keyring.Storage {
-	if i == nil {
-		return storage
-	}
-	return &unwritten{storage: storage, values: make(map[string][]byte)}
-}
-
-// unwritten is a storage that keeps to itself what is written to it.
-type unwritten struct {
-	storage keyring.Storage
-	mu      sync.Mutex
-	values  map[string][]byte
-}
-
-// Lock and Unlock do nothing: nobody else sees what is written here.
-func (*unwritten) Lock(context.Context, string) error   { return nil }
-func (*unwritten) Unlock(context.Context, string) error { return nil }
-
-// Load returns what was written here, or else is stored.
-func (u *unwritten) Load(ctx context.Context, key string) ([]byte, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if value, written := u.values[key]; written {
-		return value, nil
-	}
-	return u.storage.Load(ctx, key)
-}
-
-// Store keeps the value.
-func (u *unwritten) Store(_ context.Context, key string, value []byte) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.values[key] = value
-	return nil
 }

@@ -211,7 +211,7 @@ func (a *App) openStored(key string, rotation, lifetime time.Duration) (*keyring
 	if err := checkPermissions(ctx.Storage(), key, a.logger); err != nil {
 		return nil, err
 	}
-	ring, err := keyring.Open(ctx, inspectionOf(ctx).keyStorage(ctx.Storage()), keyring.Settings{StorageKey: key, Rotation: rotation, TokenLifetime: lifetime})
+	ring, err := keyring.Prepare(ctx, ctx.Storage(), keyring.Settings{StorageKey: key, Rotation: rotation, TokenLifetime: lifetime})
 	if errors.Is(err, keyring.ErrDamaged) {
 		return nil, fmt.Errorf("signing keys: %w; restore it from a backup, or delete it, which ends every session", err)
 	} else if err != nil {

@@ -14,6 +14,10 @@ import (
 	"github.com/caddy-wechat/gateway/internal/token"
 )
 
+// ErrOthersKeys says that another node made keys at the same time, for the same
+// storage. The next start takes these.
+var ErrOthersKeys = errors.New("another node has made other keys at the same moment; start again")
+
 // ErrDamaged says that the stored keys cannot be read. They are not replaced, because
 // that would end every session and hide the cause.
 var ErrDamaged = errors.New("stored signing keys are damaged")

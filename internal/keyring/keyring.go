@@ -62,6 +62,8 @@ type Ring struct {
 	lifetime atomic.Int64 // Settings.TokenLifetime, as it is now
 	current  atomic.Pointer[key.Set]
 	storeKey key.Key
+	prepared *file  // until Begin, if there was none in storage
+	fileID   string // of the key of data at rest in the file that was read last
 
 	mu       sync.Mutex
 	known    []key.Key // the signer first, dropped ones included
@@ -78,15 +80,51 @@ const userHashUse = "user hash"
 // storage at the same time end up with the same keys. The error matches
 // ErrDamaged if there are keys that cannot be read.
 func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
+	r := newRing(storage, settings)
+	if err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Prepare reads the keys and writes nothing: if there are none, those that it makes
+// are in storage only after Begin, and no key is replaced before. A configuration
+// that is only looked at never begins.
+func Prepare(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
+	r := newRing(storage, settings)
+	f, err := r.load(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = newFile(time.Now()), nil
+		r.prepared = &f
+	}
+	if err != nil {
+		return nil, r.named(err)
+	}
+	if err := r.take(f, time.Now()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newRing(storage Storage, settings Settings) *Ring {
 	if settings.StorageKey == "" {
 		settings.StorageKey = StorageKey
 	}
 	r := &Ring{storage: storage, settings: settings}
 	r.SetTokenLifetime(settings.TokenLifetime)
-	if err := r.Refresh(ctx); err != nil {
-		return nil, err
+	return r
+}
+
+// Begin stores the keys that Prepare has made, and follows the storage. It returns
+// ErrOthersKeys if another node has stored other ones meanwhile, under which what
+// was encrypted with the key of data at rest cannot be read.
+func (r *Ring) Begin(ctx context.Context) error {
+	err := r.Refresh(ctx)
+	r.prepared = nil
+	if err == nil && r.storage != nil && r.fileID != r.storeKey.ID() {
+		return r.named(ErrOthersKeys)
 	}
-	return r, nil
+	return err
 }
 
 // Fixed returns the keys of a configuration. They never change; the key for
@@ -129,6 +167,11 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if err != nil {
 		return r.named(err)
 	}
+	return r.take(f, now)
+}
+
+// take uses the keys of a file.
+func (r *Ring) take(f file, now time.Time) error {
 	keys, err := f.ring(now)
 	if err != nil {
 		return r.named(err)
@@ -140,6 +183,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if r.current.Load() == nil {
 		r.storeKey, r.userHashKey = storeKey, storeKey.Derive(userHashUse) // set once, before anybody else sees r
 	}
+	r.fileID = storeKey.ID()
 	return r.use(keys, f.made())
 }
 
@@ -161,6 +205,14 @@ func (r *Ring) needsChange(f file, now time.Time) bool {
 func (r *Ring) rotateNow(f file, now time.Time) (file, bool, error) {
 	f, changed := f.rotate(now, r.settings.Rotation, announce, r.tokenLifetime())
 	return f, changed, nil
+}
+
+// newFile returns the keys that were prepared, or makes some.
+func (r *Ring) newFile(now time.Time) file {
+	if r.prepared != nil {
+		return *r.prepared
+	}
+	return newFile(now)
 }
 
 func (r *Ring) load(ctx context.Context) (file, error) {
@@ -186,7 +238,7 @@ func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.T
 	changed := false
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f, changed = newFile(now), true
+		f, changed = r.newFile(now), true
 	case err != nil:
 		return file{}, err
 	default:

@@ -207,6 +207,37 @@ func TestKeysStayForTokensThatAreToBeKnown(t *testing.T) {
 	})
 }
 
+// What is only looked at writes nothing; what begins keeps the keys that it had.
+func TestPrepareWritesNothing(t *testing.T) {
+	storage := newStorage()
+	looked, err := Prepare(t.Context(), storage, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.Load(t.Context(), StorageKey); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in storage: %v", err)
+	}
+	begun, err := Prepare(t.Context(), storage, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, storeKey := begun.Current().Signer().ID(), begun.StoreKey("redis")
+	if err := begun.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if begun.Current().Signer().ID() != signer || !bytes.Equal(begun.StoreKey("redis"), storeKey) {
+		t.Error("the keys changed when they were stored")
+	}
+	next, err := Prepare(t.Context(), storage, settings)
+	if err != nil || next.Begin(t.Context()) != nil || next.Current().Signer().ID() != signer {
+		t.Errorf("the next start has other keys, or %v", err)
+	}
+	// One that has prepared others meanwhile must not go on with them.
+	if err := looked.Begin(t.Context()); !errors.Is(err, ErrOthersKeys) {
+		t.Errorf("others' keys: %v", err)
+	}
+}
+
 func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 	storage := newStorage()
 	ring := mustOpen(t, storage)

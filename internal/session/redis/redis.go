@@ -119,8 +119,10 @@ func New(o Options) (*Store, error) {
 // what operators have decided.
 func (s *Store) Connect(ctx context.Context) error {
 	return s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
-		probe := client.B().Set().Key(s.options.KeyPrefix + "probe").Value("1").PxMilliseconds(1000).Build()
-		if err := client.Do(ctx, probe).Error(); err != nil {
+		// A write that Redis refuses where it refuses writes, and that changes
+		// nothing: the key is never there.
+		probe := client.B().Set().Key(s.options.KeyPrefix + "probe").Value("1").Xx().PxMilliseconds(1000).Build()
+		if err := client.Do(ctx, probe).Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return err
 		}
 		_, err := s.readControl(ctx)
