@@ -210,11 +210,15 @@ func (a *Admin) status(w http.ResponseWriter, r *http.Request) error {
 		if count, err := a.app.store.sessions().Count(r.Context(), id); err == nil {
 			app.Sessions, app.Users = &count.Sessions, &count.Users
 		}
-		var until time.Time
-		if app.Breaker, until = a.app.gateway.Breaker(id); !until.IsZero() {
-			app.BreakerUntil = &until
+		breaker := a.app.gateway.Breaker(id)
+		if app.Breaker = breaker.State; !breaker.Until.IsZero() {
+			app.BreakerUntil = &breaker.Until
 		}
 		app.LastLogin, app.LastProblem = a.app.journal.last(id)
+		if app.LastProblem == nil && breaker.Cause != nil { // of a configuration before this one
+			problem := newProblem(breaker.Cause, breaker.Failed)
+			app.LastProblem = &problem
+		}
 		apps = append(apps, app)
 	}
 	return answerAdmin(w, http.StatusOK, struct {

@@ -231,8 +231,24 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 	if app.AppID != testApp || app.Sessions != 1 || app.Users != 1 || app.Breaker != "open" || app.BreakerUntil.IsZero() || app.LastLogin.IsZero() {
 		t.Errorf("app %+v", app)
 	}
-	if app.LastProblem == nil || app.LastProblem.Error != "wechat_unavailable" || app.LastProblem.Errcode != -1 {
-		t.Errorf("problem %+v", app.LastProblem)
+	// The breaker refuses now; what WeChat said is still what an operator needs.
+	for range 3 {
+		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); errorCode(body) != CodeWeChatUnavailable {
+			t.Error(body)
+		}
+	}
+	for name, again := range map[string]func(){"while it refuses": func() {}, "after a reload": func() {
+		g.global += "\nkey_rotation 31d"
+		if err := load(g.caddyfile()); err != nil {
+			t.Fatal(err)
+		}
+	}} {
+		again()
+		g.must(http.MethodGet, "/wechat/status", "", &status)
+		problem := status.Apps[0].LastProblem
+		if problem == nil || problem.Error != CodeWeChatUnavailable || problem.Errcode != -1 || problem.RID == "" || time.Since(problem.At) > time.Minute {
+			t.Errorf("%s: problem %+v", name, problem)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ var (
 // refuseTo answers for the gateway: people whose browser loads a page, or sends a
 // form, get a page or a redirect to WeChat, everybody else JSON.
 func (h *Handler) refuseTo(w http.ResponseWriter, r *http.Request, c *classified, err error, user identity.User) {
+	h.debugToken(r, err)
 	refusal := refusalFor(err)
 	if !h.answersPerson(w, r, c, err, &refusal) {
 		login := ""

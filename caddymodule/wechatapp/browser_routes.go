@@ -237,19 +237,19 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 	switch {
 	case err == nil:
 	case errors.Is(err, provider.ErrSnapshotUser):
-		h.app.journal.loginRefused(state.AppID, grant, refusalFor(err), err, time.Since(start))
+		h.app.journal.loginRefused(r, state.AppID, grant, refusalFor(err), err, time.Since(start))
 		http.SetCookie(w, browser.Set(state.Name, "", 0, secure))
 		http.SetCookie(w, browser.Set(b.cookies.Snapshot(secure), "1", browser.UsedLifetime, secure))
 		redirect(w, http.StatusSeeOther, asked.to)
 		return nil
 	case startsAgain(err):
 		if !errors.Is(err, gateway.ErrStateUsed) {
-			h.app.journal.loginRefused(state.AppID, grant, refusalFor(err), err, time.Since(start))
+			h.app.journal.loginRefused(r, state.AppID, grant, refusalFor(err), err, time.Since(start))
 		}
 		return h.startAgain(w, r, c, asked)
 	default:
 		refusal := refusalFor(err)
-		h.app.journal.loginRefused(state.AppID, grant, refusal, err, time.Since(start))
+		h.app.journal.loginRefused(r, state.AppID, grant, refusal, err, time.Since(start))
 		p := h.pageOf(c, refusal)
 		p.Continue = h.authorizeLink(r, c, asked.to)
 		h.writePage(w, r, refusal, p)

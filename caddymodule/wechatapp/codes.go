@@ -1,5 +1,7 @@
 package wechatapp
 
+import "slices"
+
 // Codes of refusals: the `error` of an answer, the outcome of a metric and of a
 // line of the log. They are stable, as part of the public contract.
 const (
@@ -43,4 +45,14 @@ const (
 	CodeTokenRefused     = "token_refused"
 	CodeNoSession        = "no_session"
 	CodeSessionKeyStale  = "session_key_stale"
+)
+
+// loginCodes are what a login can end with, besides ok; alertedCodes are those of
+// them that alerts are about.
+var (
+	alertedCodes = []string{CodeGatewayMisconfigured, CodeCodeRejected, CodeRateLimited}
+	loginCodes   = slices.Concat(alertedCodes, []string{
+		CodeInvalidRequest, CodeCodeUsed, CodeUserBlocked, CodeCrossSite, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeInternalError,
+		CodeWeChatError, CodeWeChatUnavailable, CodeWeChatTimeout, CodeStoreUnavailable, CodeClientClosed,
+	})
 )

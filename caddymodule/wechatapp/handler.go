@@ -139,6 +139,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.routes = h.newRoutes()
+	h.warnOfLoggedTokens(ctx)
 	return h.checkPublic()
 }
 

@@ -2,6 +2,7 @@ package wechatapp
 
 import (
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	refusalsPerSecond = 100
 	refusalsThen      = 100
 	// configErrorPause is the least time between two lines about one app whose
-	// settings WeChat refuses.
+	// settings WeChat refuses with one errcode.
 	configErrorPause = time.Minute
 )
 
@@ -33,12 +34,20 @@ func sampled(logger *zap.Logger) *zap.Logger {
 }
 
 // lastProblem is the newest failure of WeChat for an app, for people who look
-// after one.
+// after one. That calls are suspended is none: its cause is.
 type lastProblem struct {
 	At      time.Time `json:"at"`
 	Error   string    `json:"error"`
 	Errcode int       `json:"errcode,omitempty"`
 	RID     string    `json:"rid,omitempty"`
+}
+
+func newProblem(err error, at time.Time) lastProblem {
+	problem := lastProblem{At: at.UTC(), Error: refusalFor(err).code}
+	if api, ok := errors.AsType[*wechat.APIError](err); ok {
+		problem.Errcode, problem.RID = api.Code, api.RID
+	}
+	return problem
 }
 
 // journal writes down logins: to the log, and the newest of each app for the
@@ -55,13 +64,13 @@ type journal struct {
 type appJournal struct {
 	login        time.Time
 	problem      *lastProblem
-	configErrors rate.Sometimes
+	configErrors map[int]*rate.Sometimes // by errcode
 }
 
 func newJournal(o *observer, logger *zap.Logger, apps []string) *journal {
 	j := &journal{observer: o, logger: logger, refusals: sampled(logger), apps: make(map[string]*appJournal)}
 	for _, app := range apps {
-		j.apps[app] = &appJournal{configErrors: rate.Sometimes{Interval: configErrorPause}}
+		j.apps[app] = &appJournal{configErrors: make(map[int]*rate.Sometimes)}
 	}
 	return j
 }
@@ -93,26 +102,29 @@ func (j *journal) loggedIn(grant gateway.Grant, took time.Duration) {
 }
 
 // loginRefused records a login that failed. The grant names the user of one whom
-// the operator denies.
-func (j *journal) loginRefused(appID string, grant gateway.Grant, refusal refusal, err error, took time.Duration) {
+// the operator denies. The address of the request is written down where somebody may
+// have to block it, and not otherwise.
+func (j *journal) loginRefused(r *http.Request, appID string, grant gateway.Grant, refusal refusal, err error, took time.Duration) {
 	app := j.apps[appID]
 	if app == nil {
 		appID = "" // whatever the client made up stays out of everything
 	}
 	j.observer.metrics.logins.WithLabelValues(appID, refusal.code).Inc()
 	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", refusal.code), zap.Duration("duration", took), zap.Error(err)}
+	if refusal.code == CodeRateLimited {
+		fields = append(fields, zap.String("client_ip", clientIP(r)))
+	}
 	data := map[string]any{"app": appID, "outcome": refusal.code}
 	if grant.UserHash != "" {
 		fields = append(fields, zap.String("user_hash", grant.UserHash))
 		data["user_hash"] = grant.UserHash
 	}
-	problem := lastProblem{At: time.Now().UTC(), Error: refusal.code}
+	problem := newProblem(err, time.Now())
 	if api, ok := errors.AsType[*wechat.APIError](err); ok {
-		problem.Errcode, problem.RID = api.Code, api.RID
 		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
 		data["errcode"], data["rid"] = api.Code, api.RID
 	}
-	if refusal.status >= 500 {
+	if refusal.status >= 500 && !errors.Is(err, gateway.ErrPaused) && !errors.Is(err, gateway.ErrStoreUnavailable) {
 		j.note(appID, func(app *appJournal) { app.problem = &problem })
 	}
 	level := zapcore.InfoLevel
@@ -122,11 +134,36 @@ func (j *journal) loginRefused(appID string, grant gateway.Grant, refusal refusa
 	j.refusals.Log(level, "login refused", fields...)
 	j.observer.emit(eventLoginRefused, data)
 	if errors.Is(err, provider.ErrMisconfigured) && app != nil {
-		app.configErrors.Do(func() {
+		j.configErrors(app, problem.Errcode).Do(func() {
 			j.logger.Error("WeChat refuses the app's configuration, nobody can log in", fields...)
 			j.observer.emit(eventConfigError, data)
 		})
 	}
+}
+
+// configErrors thins out the lines about one errcode of an app. Another one is news:
+// whoever has fixed the secret must hear of the whitelist at once.
+func (j *journal) configErrors(app *appJournal, errcode int) *rate.Sometimes {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if app.configErrors[errcode] == nil {
+		app.configErrors[errcode] = &rate.Sometimes{Interval: configErrorPause}
+	}
+	return app.configErrors[errcode]
+}
+
+// tokenRefused says at DEBUG why a token does not count, which clients never learn.
+func (j *journal) tokenRefused(explain func() (reason, kid string)) {
+	c := j.refusals.Check(zapcore.DebugLevel, "token refused")
+	if c == nil {
+		return
+	}
+	reason, kid := explain()
+	fields := []zap.Field{zap.String("reason", reason)}
+	if kidPattern.MatchString(kid) { // of a token that anybody can have made
+		fields = append(fields, zap.String("kid", kid))
+	}
+	c.Write(fields...)
 }
 
 // note writes down something about an app, if it is one.

@@ -14,7 +14,7 @@ import (
 
 // metrics are what the gateway counts, on Caddy's own registry. Labels come from
 // the configuration or from enumerations, never from a client. Each metric is
-// described in docs/metrics.md.
+// described in docs/monitoring/README.md.
 type metrics struct {
 	logins       *prometheus.CounterVec
 	wechatTime   *prometheus.HistogramVec
@@ -85,14 +85,35 @@ func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error)
 	m.anonymous = m.requests.WithLabelValues(outcomeAnonymous)
 	m.tokenKnown = m.tokenLookups.WithLabelValues("hit")
 	m.tokenNew = m.tokenLookups.WithLabelValues("miss")
-	for _, app := range apps { // so that rates are right from the first event on
+	m.begin(apps)
+	return m, nil
+}
+
+// manyApps is from how many apps on only what alerts need begins at 0: a series for
+// each outcome of thousands of apps is most of what is scraped, and never changes.
+const manyApps = 100
+
+// begin makes counters begin at 0: an increase from nothing to 1 is none to
+// Prometheus, and an alert on it misses the first event.
+func (m *metrics) begin(apps []string) {
+	m.requests.WithLabelValues(outcomeRefused + internalError.code)
+	for _, r := range refusals {
+		m.requests.WithLabelValues(outcomeRefused + r.code)
+	}
+	m.logins.WithLabelValues("", CodeInvalidRequest) // of clients that name no app
+	codes := loginCodes
+	if len(apps) > manyApps {
+		codes = alertedCodes
+	}
+	for _, app := range apps {
 		m.logins.WithLabelValues(app, outcomeOK)
-		m.wechatTime.WithLabelValues(endpointCode2Session, app)
+		for _, code := range codes {
+			m.logins.WithLabelValues(app, code)
+		}
 		for _, c := range []*prometheus.CounterVec{m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited} {
 			c.WithLabelValues(app)
 		}
 	}
-	return m, nil
 }
 
 // wechatCalled counts a call of WeChat.
@@ -159,7 +180,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			send(g.sessions, float64(count.Sessions), app)
 			send(g.users, float64(count.Users), app)
 		}
-		now, _ := g.app.gateway.Breaker(app)
+		now := g.app.gateway.Breaker(app).State
 		if fetched, ok := g.app.state.tokens.Fetched(app); ok {
 			send(g.accessToken, time.Since(fetched).Seconds(), app)
 		}

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
@@ -85,14 +86,20 @@ func (o *observer) HookAsked(appID string, took time.Duration, err error) {
 }
 
 // BreakerChanged implements gateway.Observer.
-func (o *observer) BreakerChanged(appID string, open bool) {
-	if open {
-		o.logger.Warn("calls of WeChat are suspended after failures", zap.String("app", appID))
-		o.emit(eventBreakerOpen, map[string]any{"app": appID})
+func (o *observer) BreakerChanged(appID string, change gateway.BreakerChange) {
+	data := map[string]any{"app": appID}
+	if !change.Open {
+		o.logger.Info("calls of WeChat are not suspended any more", zap.String("app", appID), zap.Duration("lasted", change.Lasted))
+		o.emit(eventBreakerClose, data)
 		return
 	}
-	o.logger.Info("calls of WeChat succeed again", zap.String("app", appID))
-	o.emit(eventBreakerClose, map[string]any{"app": appID})
+	fields := []zap.Field{zap.String("app", appID), zap.Error(change.Cause), zap.Time("until", change.Until)}
+	if api, ok := errors.AsType[*wechat.APIError](change.Cause); ok {
+		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
+		data["errcode"], data["rid"] = api.Code, api.RID
+	}
+	o.logger.Warn("calls of WeChat are suspended after failures", fields...)
+	o.emit(eventBreakerOpen, data)
 }
 
 // observe runs a call of WeChat in a span of its own, and counts it.

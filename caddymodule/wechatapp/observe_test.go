@@ -84,6 +84,14 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 		`wechat_errcodes_total{app="` + testApp + `",endpoint="code2session",errcode="other"}`: "1",
 		`wechat_request_duration_seconds_count{app="` + testApp + `",endpoint="code2session"}`: "3",
 		`rate_limited_logins_total` + app:                                                      "0",
+		// Alerts on an increase miss the first event of what does not begin at 0.
+		`logins_total{app="` + testApp + `",outcome="gateway_misconfigured"}`: "0",
+		`logins_total{app="` + testApp + `",outcome="rate_limited"}`:          "0",
+		`logins_total{app="` + testApp + `",outcome="wechat_timeout"}`:        "0",
+		`logins_total{app="` + testApp + `",outcome="store_unavailable"}`:     "0",
+		`logins_total{app="` + testApp + `",outcome="user_blocked"}`:          "0",
+		`requests_total{outcome="refused:session_expired"}`:                   "0",
+		`requests_total{outcome="refused:internal_error"}`:                    "0",
 	} {
 		if got := g.metric("caddy_wechat_auth_" + line); got != want {
 			t.Errorf("%s is %q, want %q", line, got, want)
@@ -294,6 +302,10 @@ func TestLogsOfLogins(t *testing.T) {
 		g.wechat.Next(wechattest.Errcode(40125))
 		g.post("/wechat/login", `{"code":"`+freshCode()+`"}`)
 	}
+	for range 2 {
+		g.wechat.Next(wechattest.Answer{Body: `{"errcode":40164,"errmsg":"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"}`})
+		g.post("/wechat/login", `{"code":"`+freshCode()+`"}`)
+	}
 	data, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
@@ -312,7 +324,8 @@ func TestLogsOfLogins(t *testing.T) {
 	}{
 		{1, []string{`"level":"info"`, `"msg":"login"`, `"outcome":"ok"`, `"app":"` + testApp, `"user_hash":"`, `"duration":`}},
 		{3, []string{`"level":"info"`, `"msg":"login refused"`, `"outcome":"gateway_misconfigured"`, `"errcode":40125`, `"rid":"`, `"duration":`}},
-		{1, []string{`"level":"error"`, `"errcode":40125`}},
+		{1, []string{`"level":"error"`, `"errcode":40125`, `the AppSecret is wrong, or was reset`}},
+		{1, []string{`"level":"error"`, `"errcode":40164`, `203.0.113.7`}}, // news, although within the minute
 		{1, []string{`"level":"info"`, `"msg":"request refused"`, `"outcome":"session_ended"`, `"app":"` + testApp, `"user_hash":"`}},
 	} {
 		if got := count(tc.parts...); got != tc.want {

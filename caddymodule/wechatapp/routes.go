@@ -120,7 +120,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, _ *classified) e
 	}
 	if err != nil {
 		refusal := refusalFor(err)
-		h.app.journal.loginRefused(req.AppID, grant, refusal, err, time.Since(start))
+		h.app.journal.loginRefused(r, req.AppID, grant, refusal, err, time.Since(start))
 		h.answerRefusal(w, refusal)
 		return nil
 	}
@@ -251,10 +251,16 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // clientAddr is the address that Caddy resolved, by trusted_proxies.
 func clientAddr(r *http.Request) netip.Addr {
-	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	text := clientIP(r)
 	if addrPort, err := netip.ParseAddrPort(text); err == nil {
 		return addrPort.Addr()
 	}
 	addr, _ := netip.ParseAddr(text) // unix sockets have none: one shared limit
 	return addr
+}
+
+// clientIP is that address as Caddy's access log has it.
+func clientIP(r *http.Request) string {
+	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return text
 }

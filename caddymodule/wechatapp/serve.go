@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -118,6 +119,21 @@ func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
 	refusal := refusalFor(err)
 	h.answerRefusal(w, refusal)
 	h.app.journal.refused(refusal, err, user, h.userHash)
+}
+
+// debugToken says in the log why the token of a refused request does not count.
+func (h *Handler) debugToken(r *http.Request, err error) {
+	if !errors.Is(err, gateway.ErrLoginRequired) && !errors.Is(err, gateway.ErrSessionExpired) && !errors.Is(err, gateway.ErrSessionEnded) {
+		return
+	}
+	h.app.journal.tokenRefused(func() (reason, kid string) {
+		given, _ := h.credentials(r)
+		e := h.gateway.Explain(r.Context(), given.text)
+		if app := e.Claims.User.AppID; app != "" && !h.apps.Has(app) {
+			return "app_not_of_this_site", e.Claims.KeyID
+		}
+		return e.Verdict, e.Claims.KeyID
+	})
 }
 
 func (h *Handler) answerRefusal(w http.ResponseWriter, refusal refusal) {

@@ -29,23 +29,27 @@ type breaker struct {
 	mu      sync.Mutex
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 	pause   time.Duration
+	since   time.Time // of the first pause
 	until   time.Time
+	cause   error // of the last failure; nil while it is closed
 }
 
 func newBreaker() *breaker { return &breaker{circuit: closedCircuit()} }
 
-// change is what the outcome of a call did to a breaker.
-type change int
-
-const (
-	unchanged change = iota
-	opened
-	closed
-)
+// BreakerChange is what the outcome of a call did to a breaker.
+type BreakerChange struct {
+	// Open says that calls are suspended from now on; otherwise not any more.
+	Open bool
+	// Cause is why a breaker opens, Until when the next call is tried.
+	Cause error
+	Until time.Time
+	// Lasted is how long one was open that closes.
+	Lasted time.Duration
+}
 
 // allow returns the function to report the outcome of a call to, or
 // ErrPaused and when to come back.
-func (b *breaker) allow() (done func(error) change, err error) {
+func (b *breaker) allow() (done func(error) *BreakerChange, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	circuit := b.circuit
@@ -54,33 +58,48 @@ func (b *breaker) allow() (done func(error) change, err error) {
 	if err != nil {
 		return nil, retryAfter(ErrPaused, time.Until(b.until))
 	}
-	return func(outcome error) change { return b.report(circuit, probing, report, outcome) }, nil
+	return func(outcome error) *BreakerChange { return b.report(circuit, probing, report, outcome) }, nil
 }
 
-func (b *breaker) report(circuit *gobreaker.TwoStepCircuitBreaker[struct{}], probing bool, report func(error), outcome error) change {
+func (b *breaker) report(circuit *gobreaker.TwoStepCircuitBreaker[struct{}], probing bool, report func(error), outcome error) *BreakerChange {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	report(outcome)
 	switch {
 	case circuit != b.circuit: // a call from before the last change
 	case errors.Is(outcome, provider.ErrQuota):
-		return b.open(quotaPause)
+		return b.open(quotaPause, outcome)
 	case circuit.State() == gobreaker.StateOpen && probing:
-		return b.open(min(2*b.pause, maxPause))
+		return b.open(min(2*b.pause, maxPause), outcome)
 	case circuit.State() == gobreaker.StateOpen:
-		return b.open(minPause)
+		return b.open(minPause, outcome)
 	case circuit.State() == gobreaker.StateClosed && probing:
-		b.circuit, b.pause = closedCircuit(), 0
-		return closed
+		return b.close()
 	}
-	return unchanged
+	return nil
+}
+
+// close lets calls through again. The caller holds mu.
+func (b *breaker) close() *BreakerChange {
+	b.circuit, b.pause, b.cause = closedCircuit(), 0, nil
+	return &BreakerChange{Lasted: time.Since(b.since)}
+}
+
+// reset closes a breaker that is not closed.
+func (b *breaker) reset() *BreakerChange {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pause == 0 {
+		return nil
+	}
+	return b.close()
 }
 
 // open suspends calls for the pause; one after another is no change. The caller
 // holds mu.
-func (b *breaker) open(pause time.Duration) change {
-	again := b.pause > 0
-	b.pause, b.until = pause, time.Now().Add(pause)
+func (b *breaker) open(pause time.Duration, cause error) *BreakerChange {
+	again, now := b.pause > 0, time.Now()
+	b.pause, b.until, b.cause = pause, now.Add(pause), cause
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:      pause,
 		ReadyToTrip:  func(gobreaker.Counts) bool { return true },
@@ -90,21 +109,34 @@ func (b *breaker) open(pause time.Duration) change {
 		report(provider.ErrUnavailable)
 	}
 	if again {
-		return unchanged
+		return nil
 	}
-	return opened
+	b.since = now
+	return &BreakerChange{Open: true, Cause: cause, Until: b.until}
 }
 
-// state is "closed", "open" or "half-open", and when the pause of an open one
-// ends.
-func (b *breaker) state() (name string, until time.Time) {
+// BreakerState is how a breaker is.
+type BreakerState struct {
+	// State is BreakerClosed, BreakerOpen or BreakerHalfOpen.
+	State string
+	// Until is when the pause of an open one ends.
+	Until time.Time
+	// Cause is the last failure of one that is not closed, Failed when it was.
+	Cause  error
+	Failed time.Time
+}
+
+func (b *breaker) state() BreakerState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	name = b.circuit.State().String()
-	if name == BreakerOpen {
-		until = b.until
+	s := BreakerState{State: b.circuit.State().String()}
+	if s.State == BreakerOpen {
+		s.Until = b.until
 	}
-	return name, until
+	if b.cause != nil {
+		s.Cause, s.Failed = b.cause, b.until.Add(-b.pause)
+	}
+	return s
 }
 
 func closedCircuit() *gobreaker.TwoStepCircuitBreaker[struct{}] {

@@ -43,19 +43,19 @@ func neverLeft(err error) bool {
 
 // do calls WeChat through the gate, and says whether that opened or closed the
 // breaker.
-func (g *gate) do(ctx context.Context, call func() error) (change change, err error) {
+func (g *gate) do(ctx context.Context, call func() error) (change *BreakerChange, err error) {
 	if err := g.enter(ctx); err != nil {
-		return unchanged, errNotCalled{err}
+		return nil, errNotCalled{err}
 	}
 	defer func() { <-g.turns }()
 	done, err := g.breaker.allow()
 	if err != nil {
-		return unchanged, errNotCalled{err}
+		return nil, errNotCalled{err}
 	}
 	err = errPanicked // a panic counts as a failure and is not swallowed
 	defer func() { change = done(err) }()
 	err = call()
-	return unchanged, err
+	return nil, err
 }
 
 var errPanicked = errors.New("panic during a call of WeChat")

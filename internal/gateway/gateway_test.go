@@ -594,8 +594,8 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			done(provider.ErrTimeout)
 		}
 		for want := minPause; want < maxPause; want *= 2 {
-			if state, until := b.state(); state != "open" || time.Until(until) != want {
-				t.Fatalf("pause of %s: %s until %s", want, state, until)
+			if s := b.state(); s.State != BreakerOpen || time.Until(s.Until) != want || !errors.Is(s.Cause, provider.ErrTimeout) || !s.Failed.Equal(time.Now()) {
+				t.Fatalf("pause of %s: %+v", want, s)
 			}
 			if _, err := b.allow(); !errors.Is(err, ErrPaused) {
 				t.Fatalf("pause of %s: %v", want, err)
@@ -618,6 +618,51 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 		time.Sleep(2 * maxPause)
 		w.login(t, "code")
 	})
+}
+
+// Somebody who knows that WeChat is well need not wait, and operators read why calls
+// were suspended and for how long.
+func TestBreakersSayWhyAndCanBeReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var changes changesOfBreakers
+		w := newWorld(t, func(c *Config) { c.Observer = &changes })
+		w.wechat.answer = func(provider.Account, string) (provider.User, error) {
+			return provider.User{}, fmt.Errorf("%w: errcode 45009", provider.ErrQuota)
+		}
+		if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); !errors.Is(err, provider.ErrQuota) {
+			t.Fatal(err)
+		}
+		w.wechat.answer = nil
+		time.Sleep(time.Minute)
+		if s := w.Breaker(appA); s.State != BreakerOpen || !errors.Is(s.Cause, provider.ErrQuota) || time.Since(s.Failed) != time.Minute {
+			t.Errorf("state %+v", s)
+		}
+		w.ResetBreakers()
+		w.ResetBreakers() // changes nothing more
+		if s := w.Breaker(appA); s != (BreakerState{State: BreakerClosed}) {
+			t.Errorf("after the reset %+v", s)
+		}
+		w.login(t, "other")
+		if len(changes.seen) != 2 {
+			t.Fatalf("changes %+v", changes.seen)
+		}
+		if c := changes.seen[0]; !c.Open || !errors.Is(c.Cause, provider.ErrQuota) || time.Until(c.Until) != quotaPause-time.Minute {
+			t.Errorf("opening: %+v", c)
+		}
+		if c := changes.seen[1]; c.Open || c.Cause != nil || c.Lasted != time.Minute {
+			t.Errorf("closing: %+v", c)
+		}
+	})
+}
+
+// changesOfBreakers is an Observer of nothing else.
+type changesOfBreakers struct {
+	nobody
+	seen []BreakerChange
+}
+
+func (c *changesOfBreakers) BreakerChanged(_ string, change BreakerChange) {
+	c.seen = append(c.seen, change)
 }
 
 // L3: a bounded number of calls is under way, a bounded number waits, briefly.

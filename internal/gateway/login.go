@@ -189,8 +189,8 @@ func (g *Gateway) exchange(ctx context.Context, app provider.Account, req LoginR
 // ask calls WeChat through the gate of an app.
 func (g *Gateway) ask(ctx context.Context, appID string, call func() error) error {
 	change, err := g.State.gate(appID).do(ctx, call)
-	if change != unchanged {
-		g.Observer.BreakerChanged(appID, change == opened)
+	if change != nil {
+		g.Observer.BreakerChanged(appID, *change)
 	}
 	if errors.Is(err, ErrRateLimited) {
 		g.Observer.LoginLimited(appID)

@@ -20,17 +20,17 @@ type Observer interface {
 	// HookAsked: the login hook gave its verdict, or failed.
 	HookAsked(appID string, took time.Duration, err error)
 	// BreakerChanged: calls of WeChat are suspended from now on, or not any more.
-	BreakerChanged(appID string, open bool)
+	BreakerChanged(appID string, change BreakerChange)
 }
 
 // nobody observes nothing.
 type nobody struct{}
 
-func (nobody) TokenSeen(bool)              {}
-func (nobody) GracePassed(string)          {}
-func (nobody) StoreFailed(string)          {}
-func (nobody) CodeRepeated(string)         {}
-func (nobody) LoginLimited(string)         {}
-func (nobody) BreakerChanged(string, bool) {}
+func (nobody) TokenSeen(bool)                       {}
+func (nobody) GracePassed(string)                   {}
+func (nobody) StoreFailed(string)                   {}
+func (nobody) CodeRepeated(string)                  {}
+func (nobody) LoginLimited(string)                  {}
+func (nobody) BreakerChanged(string, BreakerChange) {}
 
 func (nobody) HookAsked(string, time.Duration, error) {}

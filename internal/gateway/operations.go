@@ -123,10 +123,16 @@ const (
 	BreakerHalfOpen = "half-open"
 )
 
-// Breaker returns the state of an app's breaker, one of the constants above, and
-// when the pause of an open one ends.
-func (g *Gateway) Breaker(appID string) (state string, until time.Time) {
-	return g.State.gate(appID).breaker.state()
+// Breaker returns the state of an app's breaker.
+func (g *Gateway) Breaker(appID string) BreakerState { return g.State.gate(appID).breaker.state() }
+
+// ResetBreakers closes all breakers: what was wrong with WeChat is known to be over.
+func (g *Gateway) ResetBreakers() {
+	for appID := range g.Accounts {
+		if change := g.State.gate(appID).breaker.reset(); change != nil {
+			g.Observer.BreakerChanged(appID, *change)
+		}
+	}
 }
 
 // Verdicts of Explain.

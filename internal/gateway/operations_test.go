@@ -49,8 +49,8 @@ func (o *observed) HookAsked(appID string, _ time.Duration, err error) {
 	o.add(fmt.Sprintf("hook %s %v", appID, err))
 }
 
-func (o *observed) BreakerChanged(appID string, open bool) {
-	o.add(map[bool]string{true: "opened ", false: "closed "}[open] + appID)
+func (o *observed) BreakerChanged(appID string, change BreakerChange) {
+	o.add(map[bool]string{true: "opened ", false: "closed "}[change.Open] + appID)
 }
 
 func TestObserverIsToldOnce(t *testing.T) {
