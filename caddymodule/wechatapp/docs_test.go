@@ -64,8 +64,8 @@ func TestDocumentedOperationsWork(t *testing.T) {
 	g := newGateway(t, withAdmin)
 	line := regexp.MustCompile(`(?m)^curl -s (?:-X ([A-Z]+) )?localhost:2019(/\S+)(?: -H 'Content-Type: application/json' -d '(.*)')?$`)
 	lines := line.FindAllStringSubmatch(string(data), -1)
-	if len(lines) != 10 {
-		t.Errorf("%d curl lines, want 10", len(lines))
+	if len(lines) != 12 {
+		t.Errorf("%d curl lines, want 12", len(lines))
 	}
 	for _, l := range lines {
 		method, want := l[1], 200
