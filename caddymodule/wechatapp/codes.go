@@ -53,6 +53,6 @@ var (
 	alertedCodes = []string{CodeGatewayMisconfigured, CodeCodeRejected, CodeRateLimited}
 	loginCodes   = slices.Concat(alertedCodes, []string{
 		CodeInvalidRequest, CodeCodeUsed, CodeUserBlocked, CodeCrossSite, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeInternalError,
-		CodeWeChatError, CodeWeChatUnavailable, CodeWeChatTimeout, CodeStoreUnavailable, CodeClientClosed,
+		CodeWeChatError, CodeWeChatUnavailable, CodeWeChatTimeout, CodeStoreUnavailable, CodeClientClosed, CodeNotAllowed, CodeLoginHookFailed,
 	})
 )

@@ -2,6 +2,7 @@ package wechatapp
 
 import (
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,8 +65,8 @@ func TestDocumentedOperationsWork(t *testing.T) {
 	g := newGateway(t, withAdmin)
 	line := regexp.MustCompile(`(?m)^curl -s (?:-X ([A-Z]+) )?localhost:2019(/\S+)(?: -H 'Content-Type: application/json' -d '(.*)')?$`)
 	lines := line.FindAllStringSubmatch(string(data), -1)
-	if len(lines) != 12 {
-		t.Errorf("%d curl lines, want 12", len(lines))
+	if len(lines) != 13 {
+		t.Errorf("%d curl lines, want 13", len(lines))
 	}
 	for _, l := range lines {
 		method, want := l[1], 200
@@ -74,6 +75,10 @@ func TestDocumentedOperationsWork(t *testing.T) {
 		}
 		if method == "DELETE" { // there is no such key
 			want = 404
+		}
+		if l[2] == "/wechat/users/set" { // names somebody who is logged in
+			g.must(http.MethodPost, "/wechat/users/allow", targetA, &struct{}{})
+			g.login(userA)
 		}
 		if status, body := g.operate(method, l[2], l[3]); status != want {
 			t.Errorf("%s: %d %s", l[0], status, body)

@@ -282,8 +282,12 @@ func (a *App) otherSecretsWrittenOut() (found []*secretSetting) {
 		Secret   string `json:"secret"`
 	}
 	_ = json.Unmarshal(a.StoreRaw, &store) // another store has others, or none
+	hook := ""
+	if a.OnLogin != nil {
+		hook = a.OnLogin.Secret
+	}
 	texts := map[*secretSetting][]string{
-		settingSigningKey: a.SigningKeys, settingAPIProxy: {a.APIProxy}, settingRedisPass: {store.Password}, settingRedisSecret: {store.Secret},
+		settingSigningKey: a.SigningKeys, settingAPIProxy: {a.APIProxy}, settingRedisPass: {store.Password}, settingRedisSecret: {store.Secret}, settingHookSecret: {hook},
 	}
 	for _, setting := range secretSettings {
 		if slices.ContainsFunc(texts[setting], setting.writtenOut) {

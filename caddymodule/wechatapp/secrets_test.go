@@ -53,6 +53,8 @@ func TestSettingsThatHoldSecrets(t *testing.T) {
 	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
 	t.Setenv("WECHAT_TEST_PROXY", proxy)
 	t.Setenv("WECHAT_TEST_PROXY_PASSWORD", "0pen5esame")
+	t.Setenv("WECHAT_TEST_HOOK", hookSecret)
+	tested := make(map[*secretSetting]bool)
 	for _, tc := range []struct {
 		setting    *secretSetting
 		value      string
@@ -68,7 +70,12 @@ func TestSettingsThatHoldSecrets(t *testing.T) {
 			[]string{"api_proxy {env.WECHAT_TEST_PROXY}", "api_proxy http://user:{env.WECHAT_TEST_PROXY_PASSWORD}@127.0.0.1:1", "api_proxy http://127.0.0.1:1"},
 			"api_proxy " + proxy,
 		},
+		{
+			settingHookSecret, hookSecret,
+			[]string{"on_login http://127.0.0.1:1 {\nsecret {env.WECHAT_TEST_HOOK}\n}"}, "on_login http://127.0.0.1:1 {\nsecret \"" + hookSecret + "\"\n}",
+		},
 	} {
+		tested[tc.setting] = true
 		for _, global := range append(tc.placed, tc.writtenOut) {
 			if !strings.Contains(global, "app ") {
 				global = oneApp + "\n" + global
@@ -87,6 +94,11 @@ func TestSettingsThatHoldSecrets(t *testing.T) {
 			if strings.Contains(fmt.Sprint(positions.app, positions.settings, positions.handlers), tc.value) {
 				t.Errorf("%s stays in memory", tc.setting.name)
 			}
+		}
+	}
+	for _, setting := range secretSettings {
+		if !tested[setting] {
+			t.Errorf("%s is not tested", setting.name)
 		}
 	}
 }
