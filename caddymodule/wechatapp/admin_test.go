@@ -374,9 +374,22 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 func TestCommandsDoNotRepeatTheirArguments(t *testing.T) {
 	const pasted = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvQUFBQSJ9.c2lnbmF0dXJl"
 	for _, args := range [][]string{
-		{pasted}, {"token", pasted}, {"token", "--" + pasted}, {"token", "-" + pasted}, {"token", "--token=" + pasted}, {"token", "--json=" + pasted},
-		{"status", pasted}, {"doctor", pasted}, {"doctor", "--" + pasted}, {"drop-key", pasted}, {"drop-key", "0123456789abcdef", pasted}, {"drop-key"},
-		{"sessions", pasted}, {"sessions", "list", pasted}, {"sessions", "deny", "--for", pasted}, {"sessions", "deny", "--for=" + pasted + "\""},
+		{pasted},
+		{"token", pasted},
+		{"token", "--" + pasted},
+		{"token", "-" + pasted},
+		{"token", "--token=" + pasted},
+		{"token", "--json=" + pasted},
+		{"status", pasted},
+		{"doctor", pasted},
+		{"doctor", "--" + pasted},
+		{"drop-key", pasted},
+		{"drop-key", "0123456789abcdef", pasted},
+		{"drop-key"},
+		{"sessions", pasted},
+		{"sessions", "list", pasted},
+		{"sessions", "deny", "--for", pasted},
+		{"sessions", "deny", "--for=" + pasted + "\""},
 	} {
 		status, out, errout := wechatCommand(t, args...)
 		if status != exitUsage || errout == "" {

@@ -349,7 +349,7 @@ func (h *handlerSurvey) folder() string {
 	if i < 0 {
 		return ""
 	}
-	for _, pattern := range strings.Fields(place[i+len(", path "):]) {
+	for pattern := range strings.FieldsSeq(place[i+len(", path "):]) {
 		pattern = strings.TrimSuffix(pattern, ",")
 		if folder, found := strings.CutSuffix(pattern, "/*"); found && urlpath.Canonical(folder) {
 			return folder

@@ -161,7 +161,7 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	var unreadable error
 	e.settings, unreadable = wechatSettings(config)
 	if e.err == nil {
-		e.survey = newSurvey(layoutOf(e.ctx))
+		e.survey = newSurvey(layoutOf(e.ctx)) //nolint:contextcheck // its requests are samples, which nobody sends
 	}
 	var findings []doctor.Finding
 	for _, c := range checks {

@@ -37,7 +37,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	if i.err != nil {
 		return skipped("not tested, because the configuration does not load with test apps in place of its own: "+i.err.Error(), checkHeaders, checkLogin)
 	}
-	sites := &siteExamination{survey: newSurvey(layoutOf(i.ctx)), apps: apps}
+	sites := &siteExamination{survey: newSurvey(layoutOf(i.ctx)), apps: apps} //nolint:contextcheck // as in survey
 	var findings, logins []doctor.Finding
 	someoneIdentified := false
 	for _, server := range sites.survey.layout.servers {

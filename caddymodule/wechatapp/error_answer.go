@@ -40,7 +40,7 @@ func (w *errorAnswer) Header() http.Header {
 func insertBelow(w http.ResponseWriter, under *http.ResponseWriter, writer http.ResponseWriter) bool {
 	var slot *http.ResponseWriter
 	for {
-		if s := slotOf(w); s != nil {
+		if s := slotOf(w); s != nil { //nolint:bodyclose // no answer of a client
 			slot = s
 		}
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -71,6 +71,6 @@ func slotOf(w http.ResponseWriter) *http.ResponseWriter {
 	if err != nil || !value.CanAddr() || !value.CanInterface() {
 		return nil
 	}
-	slot, _ := reflect.TypeAssert[*http.ResponseWriter](value.Addr())
+	slot, _ := reflect.TypeAssert[*http.ResponseWriter](value.Addr()) //nolint:bodyclose // no answer of a client
 	return slot
 }

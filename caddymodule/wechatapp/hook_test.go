@@ -83,7 +83,7 @@ func TestK5HookNamesUsers(t *testing.T) {
 			}
 			forged := []string{"X-WeChat-User-ID: 1", "X_WECHAT.USER-ID: 1", "X-WeChat-OpenID: oFORGED", "Connection: close, X-WeChat-User-ID"}
 			g.do(http.MethodGet, "/", "", append(forged, bearerHeader(token))...)
-			if got := lastSeen(t, g).Header; !slices.Equal(got["X-Wechat-User-Id"], []string{"42"}) || len(got["X-Wechat-Openid"]) > 0 || len(got["X_WECHAT.USER-ID"]) > 0 {
+			if got := lastSeen(t, g).Header; !slices.Equal(got["X-Wechat-User-Id"], []string{"42"}) || len(got["X-Wechat-Openid"]) > 0 || strings.Contains(fmt.Sprint(got), "X_WECHAT") {
 				t.Errorf("the app saw %v", got)
 			}
 			// An operator renames the user in all sessions.

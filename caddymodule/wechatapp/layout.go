@@ -288,17 +288,17 @@ func upstreamsOf(p *reverseproxy.Handler) []string {
 	}
 	source := p.DynamicUpstreamsRaw
 	if p.DynamicUpstreams != nil {
-		source, _ = json.Marshal(p.DynamicUpstreams) //nolint:errcheck // it was JSON
+		source, _ = json.Marshal(p.DynamicUpstreams) // it was JSON
 	}
 	var dynamic map[string]any
 	if json.Unmarshal(source, &dynamic) == nil && len(dynamic) > 0 {
-		name := "dynamic"
+		name := []string{"dynamic"}
 		for _, key := range []string{"service", "proto", "name", "port"} {
 			if value, ok := dynamic[key]; ok && value != "" {
-				name += fmt.Sprint(" ", value)
+				name = append(name, fmt.Sprint(value))
 			}
 		}
-		names = append(names, name)
+		names = append(names, strings.Join(name, " "))
 	}
 	return names
 }

@@ -41,7 +41,7 @@ var (
 
 // resolve returns the value of the setting with its placeholders expanded.
 func (s *secretSetting) resolve(text string) (secret.String, error) {
-	plain, _, err := resolve(text)
+	plain, err := resolve(text)
 	if err == nil {
 		err = s.check(plain)
 	}
@@ -137,22 +137,21 @@ func checkAppIDText(text string) error {
 
 // resolve expands the placeholders of a setting. Empty and unknown ones are
 // errors that name the placeholder, never its value.
-func resolve(text string) (value string, literal bool, err error) {
+func resolve(text string) (value string, err error) {
 	if text == "" {
-		return "", false, errors.New("is empty")
+		return "", errors.New("is empty")
 	}
 	value, err = caddy.NewReplacer().ReplaceOrErr(text, true, true)
-	literal = value == text
 	switch {
 	case err != nil && literalBraces(text):
-		return "", false, fmt.Errorf("placeholder %s is not set or empty", text)
+		return "", fmt.Errorf("placeholder %s is not set or empty", text)
 	case err != nil:
-		return "", false, errors.New("has a placeholder that is not set or empty")
+		return "", errors.New("has a placeholder that is not set or empty")
 	}
 	if value = strings.TrimSpace(value); value == "" { // files end in a newline
-		return "", false, fmt.Errorf("placeholder %s is empty", text)
+		return "", fmt.Errorf("placeholder %s is empty", text)
 	}
-	return value, literal, nil
+	return value, nil
 }
 
 // literalBraces reports whether the whole text is one placeholder, so that
@@ -165,7 +164,7 @@ func (m *Account) appID() (string, error) { return resolveAppID("app", m.AppID) 
 
 // resolveAppID returns the AppID that a setting names.
 func resolveAppID(setting, text string) (string, error) {
-	id, _, err := resolve(text)
+	id, err := resolve(text)
 	if err == nil {
 		err = checkAppID(id)
 	}

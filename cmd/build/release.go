@@ -25,8 +25,10 @@ type platform struct{ os, arch string }
 // platforms of a release. Each is 64 bits wide: the gateway counts in 64 bits on its
 // way of every request.
 var platforms = []platform{
-	{"linux", "amd64"}, {"linux", "arm64"},
-	{"darwin", "amd64"}, {"darwin", "arm64"},
+	{"linux", "amd64"},
+	{"linux", "arm64"},
+	{"darwin", "amd64"},
+	{"darwin", "arm64"},
 	{"windows", "amd64"},
 }
 
@@ -44,7 +46,7 @@ func parsePlatform(text string) (platform, error) {
 
 // target makes the builder build for the platform.
 func (p platform) target(builder *xcaddy.Builder) {
-	builder.Compile.Platform = xcaddy.Platform{OS: p.os, Arch: p.arch}
+	builder.Platform = xcaddy.Platform{OS: p.os, Arch: p.arch}
 }
 
 // binary is the name of the executable file.

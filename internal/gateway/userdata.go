@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/userdata"
 )
 
-// ErrNoSession: the user is not logged in, so there is no session_key.
+// ErrNoSession says that the user is not logged in, so there is no session_key.
 var ErrNoSession = errors.New("the user has no session")
 
 const (
@@ -92,7 +92,7 @@ func (g *Gateway) checkKeyHolder(appID, openID string) error {
 	return nil
 }
 
-func (g *Gateway) sessionKeys(ctx context.Context, appID, openID string) (session.SessionKeys, error) {
+func (g *Gateway) sessionKeys(ctx context.Context, appID, openID string) (session.Keys, error) {
 	keys, err := g.Store.SessionKeys(ctx, appID, openID)
 	switch {
 	case errors.Is(err, session.ErrNotFound):

@@ -203,8 +203,13 @@ func TestCleanHopKeepsTETrailersOfNewerProtocols(t *testing.T) {
 		values []string
 		want   string
 	}{
-		{1, []string{"trailers"}, ""}, {2, []string{"trailers"}, "trailers"}, {3, []string{"trailers"}, "trailers"},
-		{2, []string{"gzip"}, ""}, {2, []string{"gzip, Trailers", "x"}, "trailers"}, {2, []string{"x-trailers"}, ""}, {2, nil, ""},
+		{1, []string{"trailers"}, ""},
+		{2, []string{"trailers"}, "trailers"},
+		{3, []string{"trailers"}, "trailers"},
+		{2, []string{"gzip"}, ""},
+		{2, []string{"gzip, Trailers", "x"}, "trailers"},
+		{2, []string{"x-trailers"}, ""},
+		{2, nil, ""},
 	} {
 		r := &http.Request{Method: http.MethodPost, ProtoMajor: tc.major, Header: http.Header{}}
 		if tc.values != nil {

@@ -59,7 +59,7 @@ func (r *Ring) KeepUserHashKey(ctx context.Context, storage Storage) (err error)
 	r.mu.Lock()
 	kept := userHashFile{Version: fileVersion, Secret: slices.Clone(r.userHashKey)}
 	r.mu.Unlock()
-	data, err := json.Marshal(kept)
+	data, err := json.Marshal(kept) //nolint:gosec // to a file that only its owner reads
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,11 @@ import (
 // UserHeader names the user in whose name a call is signed.
 const UserHeader = "X-Wechat-Openid"
 
-// ErrUserHeader: the header with the user comes twice, under another spelling, or
-// names nobody.
+// ErrUserHeader says that the header with the user comes twice, under another
+// spelling, or names nobody.
 var ErrUserHeader = errors.New("X-WeChat-OpenID must name one user, once")
 
-// ErrSignedTooLarge: a body that must be signed is longer than MaxSigned.
+// ErrSignedTooLarge says that a body that must be signed is longer than MaxSigned.
 var ErrSignedTooLarge = errors.New("body too large to be signed")
 
 const (

@@ -174,7 +174,7 @@ type Backend interface {
 type Vault interface {
 	// SessionKeys returns the keys of a user with a live session. The error is
 	// ErrNotFound if there is none, or if the user's logins have no such key.
-	SessionKeys(ctx context.Context, appID, openID string) (SessionKeys, error)
+	SessionKeys(ctx context.Context, appID, openID string) (Keys, error)
 	// ReplaceSessionKey makes key the newest one of a user with a live session, as
 	// if it came with a login. The error is ErrNotFound if there is no session.
 	ReplaceSessionKey(ctx context.Context, appID, openID string, key secret.String) error
@@ -193,8 +193,8 @@ type Vault interface {
 	EndTurn(ctx context.Context, name string) error
 }
 
-// SessionKeys are WeChat's keys for a user's data.
-type SessionKeys struct {
+// Keys are WeChat's keys for a user's data.
+type Keys struct {
 	Newest secret.String
 	// Previous is the key before, for PreviousKeyLifetime after it was replaced; empty
 	// if there is none. What WeChat encrypted before the last login needs it.

@@ -27,7 +27,7 @@ func (s *Store) setSessionKey(place uint32, key secret.String) {
 }
 
 // SessionKeys implements session.Vault.
-func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys session.SessionKeys, err error) {
+func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys session.Keys, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := s.loggedIn(appID, openID)

@@ -21,10 +21,10 @@ func (r *record) setSessionKey(key secret.String, now time.Time) {
 }
 
 // SessionKeys implements session.Vault.
-func (s *Store) SessionKeys(ctx context.Context, appID, openID string) (keys session.SessionKeys, err error) {
+func (s *Store) SessionKeys(ctx context.Context, appID, openID string) (keys session.Keys, err error) {
 	_, err = s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		if len(r.Sessions) > 0 {
-			keys = session.SessionKeys{Newest: secret.New(r.SessionKey), Previous: secret.New(r.Previous)}
+			keys = session.Keys{Newest: secret.New(r.SessionKey), Previous: secret.New(r.Previous)}
 		}
 		return false
 	})
