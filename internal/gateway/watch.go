@@ -306,14 +306,18 @@ func (w *watch) sweepSessions(sessions []*watchedSession, last *asked) {
 	}
 }
 
-// check cuts the streams of sessions that are over, and stops where the store cannot
-// tell.
-func (w *watch) check(judge *Gateway, sessions []*watchedSession) error {
+// check cuts the streams of sessions that are over. One about which the store cannot
+// tell, as one whose record is damaged, keeps none of the others open; only a store that
+// is away, or too slow, is not asked any further. The error is the last of the store's.
+func (w *watch) check(judge *Gateway, sessions []*watchedSession) (failed error) {
 	now := time.Now()
 	for _, watched := range sessions {
 		reason, err := judge.sessionProblem(watched, now)
 		if err != nil {
-			return err
+			if failed = err; errors.Is(err, session.ErrAway) || time.Since(now) > sweepInterval {
+				break
+			}
+			continue
 		}
 		if reason == nil {
 			continue
@@ -325,7 +329,7 @@ func (w *watch) check(judge *Gateway, sessions []*watchedSession) error {
 		w.streams.mu.Unlock()
 		cutAll(cut)
 	}
-	return nil
+	return failed
 }
 
 // sessionProblem is why the streams of a session cannot go on. The error means that

@@ -359,3 +359,60 @@ func BenchmarkWatch(b *testing.B) {
 		_ = o.Done()
 	}
 }
+
+// unreadable is a store that others change, too, and that cannot tell about some users.
+type unreadable struct {
+	sharedStore
+	users sync.Map // openid
+}
+
+func (s *unreadable) Get(ctx context.Context, query session.Query) (session.Session, error) {
+	if _, damaged := s.users.Load(query.OpenID); damaged {
+		return session.Session{}, session.ErrUnavailable
+	}
+	return s.Backend.Get(ctx, query)
+}
+
+// G9: records that cannot be read keep the streams of nobody else open.
+func TestG9DamagedRecordsKeepNoOtherStreamOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(unreadable)
+		w := judged(t, func(c *Config) {
+			store.Backend, c.Store = c.Store, store
+		})
+		w.wechat.answer = func(_ provider.Account, code string) (provider.User, error) {
+			return provider.User{OpenID: "openid-of-" + code}, nil
+		}
+		const each = 40
+		var damaged, ended []*openStream
+		for n := range 2 * each {
+			stream := w.open(t, w.login(t, "code"+strconv.Itoa(n)).Token)
+			if n%2 == 0 {
+				damaged = append(damaged, stream)
+			} else {
+				ended = append(ended, stream)
+			}
+		}
+		time.Sleep(2 * sweepInterval)
+		for n := range each {
+			store.users.Store(damaged[n].pass.User.OpenID, nil)
+			if err := w.store.Delete(t.Context(), ref(ended[n].pass.User)); err != nil { // by another node
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * sweepInterval)
+		synctest.Wait()
+		open := 0
+		for n := range each {
+			if ended[n].cuts.Load() == 0 {
+				open++
+			}
+			if damaged[n].cuts.Load() > 0 {
+				t.Error("a session that may be live is cut")
+			}
+		}
+		if open > 0 {
+			t.Errorf("%d of %d streams outlive their session", open, each)
+		}
+	})
+}
