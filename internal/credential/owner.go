@@ -105,7 +105,8 @@ type slot struct {
 	kept    time.Time // when a refused token may be dropped again
 	// refused are the tokens that WeChat refused last. Another node, or the vault,
 	// may have one for a moment longer; it is never taken from there again.
-	refused []secret.String
+	refused  []secret.String
+	refusals uint64 // how often one was, see fetch
 }
 
 // maxRefused bounds slot.refused.
@@ -113,6 +114,7 @@ const maxRefused = 8
 
 // refuse remembers a token that WeChat refuses. The caller holds mu.
 func (s *slot) refuse(token secret.String) {
+	s.refusals++
 	if s.hasRefused(token) {
 		return
 	}
@@ -260,8 +262,13 @@ func (o *Owner) fetch(ctx context.Context) (Token, error) {
 		// Also after a failure: others would wait for nothing.
 		defer func() { _ = o.vault.EndTurn(ctx, o.name()) }()
 	}
-	now := time.Now()
+	now, seen := time.Now(), o.refusals()
 	answer, err := o.fetcher.StableToken(ctx, o.app, false)
+	if err == nil && o.refusals() != seen && o.wasRefused(answer.Value) {
+		// It was refused while it was on its way: WeChat may have a new one by now.
+		now = time.Now()
+		answer, err = o.fetcher.StableToken(ctx, o.app, false)
+	}
 	if err != nil {
 		o.fail(err)
 		return Token{}, err
@@ -293,6 +300,13 @@ func (o *Owner) shared(ctx context.Context, old Token) (Token, bool) {
 		return Token{}, false
 	}
 	return token, time.Now().Before(renewal(token))
+}
+
+// refusals counts how often Drop was called.
+func (o *Owner) refusals() uint64 {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	return o.slot.refusals
 }
 
 func (o *Owner) wasRefused(token secret.String) bool {

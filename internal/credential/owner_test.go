@@ -299,6 +299,41 @@ func TestRefusedTokenIsNotTakenFromTheVaultAgain(t *testing.T) {
 	})
 }
 
+// revocable hands out the token of the moment at which it was asked.
+type revocable struct {
+	took time.Duration
+	now  atomic.Pointer[string]
+}
+
+func (f *revocable) StableToken(context.Context, provider.Account, bool) (wechat.AccessToken, error) {
+	value := *f.now.Load()
+	time.Sleep(f.took)
+	return wechat.AccessToken{Value: secret.New(value), ExpiresIn: 2 * time.Hour}, nil
+}
+
+// A token is being renewed, WeChat answers with the same one, and it is refused before
+// that answer has come: it comes back neither here nor into the vault.
+func TestG2TokenRefusedWhileItIsFetchedDoesNotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, vault := &revocable{took: time.Second}, newVault()
+		first, second := "token-1", "token-2"
+		f.now.Store(&first)
+		o := NewOwner(NewTokens(), app, f, vault)
+		want(t, o, first, nil)
+		time.Sleep(2*time.Hour - renewBefore)
+		want(t, o, first, nil) // and the renewal is under way
+		time.Sleep(f.took / 2)
+		f.now.Store(&second)
+		if !o.Drop(t.Context(), secret.New(first)) {
+			t.Error("a refused token stays")
+		}
+		want(t, o, second, nil)
+		if token := decodeToken(vault.values[o.name()]); token.Value.Reveal() != second {
+			t.Error("the vault has the refused token")
+		}
+	})
+}
+
 // A node that fails in its turn does not let the others wait for it.
 func TestFailedFetchEndsTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
