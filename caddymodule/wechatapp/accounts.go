@@ -55,7 +55,7 @@ func (a *App) resolveApps() error {
 		if err := m.check(); err != nil {
 			return fmt.Errorf("app %s: %w%s", id, err, position("app", m.AppID))
 		}
-		a.apps[id] = provider.Account{ID: id, Secret: secret, Kind: m.kind()}
+		a.apps[id] = provider.Account{ID: id, Secret: secret, Kind: m.kind(), AskUnionID: m.UnionID == unionIDOfFollowers}
 		a.order = append(a.order, id)
 	}
 	return nil

@@ -4,7 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
@@ -79,5 +83,35 @@ func TestKindsWithoutAnAccessToken(t *testing.T) {
 	only := "{\nadmin off\nauto_https off\nwechat {\napp " + mobileApp + " " + testSecret + " mobile\n}\n}\n:0 {\nbind 127.0.0.1\nwechat_api\n}\n"
 	if err := validate(t, only); err == nil || !strings.Contains(err.Error(), "is of kind mobile") {
 		t.Errorf("the only one: %v", err)
+	}
+}
+
+// A silent login of a page tells no unionid; of followers WeChat knows it.
+func TestFollowersHaveAUnionID(t *testing.T) {
+	g := newGateway(t, func(g *gatewayTest) {
+		g.global += "app " + pagesApp + " " + testSecret + " official_account {\nunionid followers\n}\n"
+		g.wechat.AddApp(pagesApp, testSecret)
+		g.wechat.AddFollower(openIDA, unionIDA)
+	})
+	module, err := caddy.ActiveContext().App("wechat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := module.(*App)
+	for openID, want := range map[string]string{openIDA: unionIDA, openIDB: ""} {
+		for range 2 {
+			code := freshCode()
+			g.wechat.AddCode(code, wechattest.User{AppID: pagesApp, OpenID: openID, Scope: "snsapi_base"})
+			login := gateway.BrowserLogin{AppID: pagesApp, Scope: "snsapi_base", State: code, Code: code, Lifetime: time.Hour}
+			if _, err := app.gateway.LoginBrowser(t.Context(), login); err != nil {
+				t.Fatal(err)
+			}
+			if record, err := app.store.sessions().User(t.Context(), pagesApp, openID); err != nil || record.UnionID != want {
+				t.Errorf("%s: %+v, %v", openID, record, err)
+			}
+		}
+	}
+	if n := g.wechat.UserInfos(); n != 3 {
+		t.Errorf("WeChat was asked %d times: once about who has a unionid then, each time about who has none", n)
 	}
 }

@@ -211,7 +211,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.journal = newJournal(a.observer, a.logger, a.order)
 	a.health = &health{app: a}
 	a.storage = a.newStorageWatch()
-	a.providers = newProviders(a.client, a.AuthorizeBase, a.observer.metrics)
+	a.providers = newProviders(a.client, a.AuthorizeBase, a.apps, a.observer.metrics)
 	hook, err := a.openHook()
 	if err != nil {
 		return err
@@ -226,6 +226,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		LoginLimit:      a.LoginLimit.limit(),
 		Grace:           a.store.grace(),
 		Provider:        a.providers,
+		UnionIDs:        followers{a.client, a.tokenOwners(), time.Duration(a.APITimeout), a.observer.metrics},
 		Store:           a.store.sessions(),
 		Keys:            a.keys.Current,
 		State:           a.state.State,

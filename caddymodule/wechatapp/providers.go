@@ -55,10 +55,13 @@ type providers struct {
 	metrics *metrics
 }
 
-func newProviders(client *wechat.Client, authorizeBase string, m *metrics) providers {
+func newProviders(client *wechat.Client, authorizeBase string, accounts map[string]provider.Account, m *metrics) providers {
 	p := providers{make(map[provider.Kind]provider.Provider, len(kinds)), m}
 	for kind, k := range kinds {
 		p.byKind[kind] = k.provider(client, authorizeBase)
+	}
+	for id, account := range accounts { // so that rates are right from the first call on
+		m.wechatTime.WithLabelValues(kinds[account.Kind].endpoint, id)
 	}
 	return p
 }

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,13 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// Config is what a Gateway needs. All fields but Grace, LoginLimit and Observer
+// UnionIDs finds out what a login did not tell.
+type UnionIDs interface {
+	// UnionID returns the UnionID of a user, empty if the platform does not tell.
+	UnionID(ctx context.Context, a provider.Account, openID string) (string, error)
+}
+
+// Config is what a Gateway needs. All fields but Grace, LoginLimit, UnionIDs and Observer
 // are required.
 type Config struct {
 	// Accounts by AppID.
@@ -31,6 +38,8 @@ type Config struct {
 
 	// Provider exchanges codes, by the account's kind.
 	Provider provider.Provider
+	// UnionIDs, if set, is asked about users of accounts that say so.
+	UnionIDs UnionIDs
 	Store    session.Backend
 	// Hook asks the application at each login. Optional.
 	Hook Hook

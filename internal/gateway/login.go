@@ -213,8 +213,25 @@ type entrance struct {
 	silent bool
 }
 
+// askUnionID asks for a UnionID that neither this login nor one before it told.
+// Whatever goes wrong, the login goes on without.
+func (g *Gateway) askUnionID(ctx context.Context, e *entrance) {
+	account := g.Accounts[e.user.AppID]
+	if e.user.UnionID != "" || !account.AskUnionID || g.UnionIDs == nil {
+		return
+	}
+	record, err := g.Store.User(ctx, e.user.AppID, e.user.OpenID)
+	if err != nil || record.UnionID != "" {
+		return
+	}
+	if unionID, err := g.UnionIDs.UnionID(ctx, account, e.user.OpenID); err == nil {
+		e.user.UnionID = unionID
+	}
+}
+
 // begin begins the session and returns its first token.
 func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
+	g.askUnionID(ctx, &e)
 	userID, err := g.askHook(ctx, &e)
 	if err != nil {
 		return Grant{AppID: e.user.AppID, UserHash: g.Keys().UserHash(e.user.AppID, e.user.OpenID)}, err

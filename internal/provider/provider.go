@@ -16,6 +16,9 @@ type Account struct {
 	Secret secret.String
 	// Kind is how users come to it. It says which Provider to ask.
 	Kind Kind
+	// AskUnionID says that the platform is asked for the UnionID of a user whose
+	// login does not tell one.
+	AskUnionID bool
 }
 
 // Kind is a kind of account.

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -116,7 +117,7 @@ func peek(body io.Reader, l *loan, found *finder) (start []byte, worth, ended bo
 	const first = 4 << 10
 	start = make([]byte, 0, first)
 	seen := 0
-	for err == nil && len(start) < maxPeeked && !refusesToken(found.errcode()) {
+	for err == nil && len(start) < maxPeeked && !wechat.RefusesToken(found.errcode()) {
 		if len(start) == cap(start) {
 			if !l.takeSmall(int64(cap(start))) {
 				break
@@ -153,7 +154,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	_, _ = w.found.Write(p[:n])
 	if err != nil && !w.found.finished {
 		w.found.end()
-		if refusesToken(w.found.errcode()) {
+		if wechat.RefusesToken(w.found.errcode()) {
 			w.whenRefused()
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
 // finder looks for WeChat's errcode in an answer, piece by piece. Answers of
@@ -118,11 +120,11 @@ func (f *finder) value(text string) {
 	switch {
 	case f.depth <= 1:
 		// Of two, which readers could take either, the one that matters counts.
-		if !f.found || refusesToken(code) || f.top == 0 {
+		if !f.found || wechat.RefusesToken(code) || f.top == 0 {
 			f.top = code
 		}
 		f.found = true
-	case refusesToken(code):
+	case wechat.RefusesToken(code):
 		f.below = code
 	}
 }
@@ -140,12 +142,6 @@ func (f *finder) errcode() int {
 		return f.top
 	}
 	return f.below
-}
-
-// refusesToken reports whether an errcode is about the access_token
-// ("接口调用凭据", access_token 使用说明).
-func refusesToken(errcode int) bool {
-	return errcode == 40001 || errcode == 40014 || errcode == 42001
 }
 
 // mayBeJSON reports whether an answer that begins like this is worth waiting for;

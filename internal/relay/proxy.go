@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -194,7 +195,7 @@ func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		t.call.Errcode = answered.found.errcode()
-		if !refusesToken(t.call.Errcode) {
+		if !wechat.RefusesToken(t.call.Errcode) {
 			return answered.Response, nil
 		}
 		fresh := t.owner.Drop(ctx, token)

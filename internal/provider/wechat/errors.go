@@ -83,6 +83,10 @@ var errcodes = map[int]struct {
 	89507: {provider.ErrMisconfigured, "the app's admin has refused the gateway's address; wait an hour"},
 }
 
+// RefusesToken reports whether an errcode is about the access_token of a call
+// ("接口调用凭据", access_token 使用说明).
+func RefusesToken(errcode int) bool { return errcode == 40001 || errcode == 40014 || errcode == 42001 }
+
 // APIError is an answer with an errcode. It matches the outcome that the errcode
 // stands for. WeChat's numbers end in this file.
 type APIError struct {

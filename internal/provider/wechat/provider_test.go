@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/providertest"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
 // errors of every call, in WeChat's numbers.
@@ -112,5 +113,28 @@ func TestUserTokensAreDropped(t *testing.T) {
 	fake.AddCode("of-a-snapshot", wechattest.User{OpenID: openID, Snapshot: true})
 	if _, err := (Mobile{serve(t, fake)}).Exchange(t.Context(), app, provider.Proof{Code: "of-a-snapshot"}); !errors.Is(err, provider.ErrSnapshotUser) || strings.Contains(err.Error(), wechattest.UserToken) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestUnionIDsOfFollowers(t *testing.T) {
+	fake := wechattest.New(appID, theSecret)
+	fake.AddFollower(openID, unionID)
+	client := serve(t, fake)
+	token := secret.New(wechattest.AccessToken(appID, 0))
+	if got, err := client.UserInfo(t.Context(), token, openID); err != nil || got != unionID {
+		t.Errorf("a follower: %q, %v", got, err)
+	}
+	if got, err := client.UserInfo(t.Context(), token, "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"); err != nil || got != "" {
+		t.Errorf("somebody else: %q, %v", got, err)
+	}
+	_, err := client.UserInfo(t.Context(), secret.New("stale"), openID)
+	if api, ok := errors.AsType[*APIError](err); !ok || !RefusesToken(api.Code) {
+		t.Errorf("a stale token: %v", err)
+	}
+	for _, body := range []string{`{"subscribe":1,"unionid":"` + unionID + `"}`, `{"openid":"oBBBBBBBBBBBBBBBBBBBBBBBBBBB","unionid":"` + unionID + `"}`, `<html>`} {
+		fake.Next(wechattest.Answer{Body: body})
+		if got, err := client.UserInfo(t.Context(), token, openID); !errors.Is(err, provider.ErrBadAnswer) || got != "" {
+			t.Errorf("%s: %q, %v", body, got, err)
+		}
 	}
 }

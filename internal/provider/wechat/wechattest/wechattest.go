@@ -24,6 +24,9 @@ type Server struct {
 	queries []url.Values
 	forms   []TokenForm
 	hold    chan struct{}
+	// unionIDs of followers by openid, see AddFollower.
+	unionIDs  map[string]string
+	userInfos int
 }
 
 // User is who a code belongs to. SessionKey defaults to a valid one.
@@ -126,6 +129,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		record = func() { s.queries = append(s.queries, query) }
 		usual = func() Answer { return s.oauth2(query) }
+	case r.Method == http.MethodGet && r.URL.Path == "/cgi-bin/user/info":
+		query := r.URL.Query()
+		record = func() { s.userInfos++ }
+		usual = func() Answer { return s.userInfo(query) }
 	case r.Method == http.MethodPost && r.URL.Path == "/cgi-bin/stable_token":
 		form, problem := readTokenForm(r)
 		record = func() { s.forms = append(s.forms, form) }
