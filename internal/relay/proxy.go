@@ -185,6 +185,13 @@ func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
 	defer func() { t.call.Took = time.Since(start) }()
 	// Not the context of out: it passes interim answers on, as they come.
 	ctx := t.in.Context()
+	if t.openID != "" {
+		// WeChat may replace the user's session_key, which must be kept also when the
+		// app has left. The whole answer is read before it is returned.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), signedTime)
+		defer cancel()
+	}
 	for try := 0; ; try++ {
 		token, err := t.owner.Token(ctx)
 		if err != nil {

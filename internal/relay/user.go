@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -35,6 +36,8 @@ const (
 	// maxSignedAnswer is the longest answer to such a call.
 	maxSignedAnswer = 256 << 10
 	maxAnswerDepth  = 64
+	// signedTime bounds such a call, the answer included.
+	signedTime      = 30 * time.Second
 	sessionKeyBytes = 16
 )
 

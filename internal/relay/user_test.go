@@ -1,0 +1,67 @@
+package relay
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/credential"
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/transport"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/secret"
+)
+
+type oneToken struct{}
+
+func (oneToken) StableToken(context.Context, provider.Account, bool) (wechat.AccessToken, error) {
+	return wechat.AccessToken{Value: secret.New("token"), ExpiresIn: time.Hour}, nil
+}
+
+// keptKey is a user whose key is replaced.
+type keptKey struct{ key string }
+
+func (*keptKey) SignFor(context.Context, string, string, []byte) (string, error) { return "00", nil }
+
+func (k *keptKey) KeepSessionKey(_ context.Context, _, _ string, key secret.String) error {
+	k.key = key.Reveal()
+	return nil
+}
+
+// leaving is WeChat that has done what it was asked for when the app leaves.
+type leaving struct{ leave context.CancelFunc }
+
+func (l leaving) Relay(ctx context.Context, _ transport.Relayed) (*http.Response, error) {
+	l.leave()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: -1,
+		Body: io.NopCloser(strings.NewReader(`{"errcode":0,"openid":"oAAAAAAAA","session_key":"ZmVkY2JhOTg3NjU0MzIxMA=="}`)),
+	}, nil
+}
+
+// F4: WeChat has replaced the key, so it is kept although the app has left.
+func TestF4NewSessionKeyIsKeptWhoeverLeaves(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	user := new(keptKey)
+	owner := credential.NewOwner(credential.NewTokens(), provider.Account{ID: "wx1234567890abcdef"}, oneToken{}, nil)
+	p := &Proxy{
+		Owners: map[string]*credential.Owner{owner.AppID(): owner}, Default: owner.AppID(), WeChat: leaving{leave},
+		Users: user, Buffers: NewBuffers(), BodyTime: time.Second,
+	}
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/wxa/resetusersessionkey", http.NoBody)
+	r.Header[UserHeader] = []string{"oAAAAAAAA"}
+	w := httptest.NewRecorder()
+	if err := p.Serve(w, r, p.NewCall(w)); err != nil {
+		t.Error(err)
+	}
+	if user.key != "ZmVkY2JhOTg3NjU0MzIxMA==" {
+		t.Errorf("kept %q", user.key)
+	}
+}
