@@ -358,3 +358,20 @@ func BenchmarkWarmGet(b *testing.B) {
 		})
 	})
 }
+
+// One record that cannot be read hides nobody else from an operator.
+func TestDamagedRecordHidesNobodyElse(t *testing.T) {
+	server := redistest.Start(t)
+	store := connect(t, options(server.Addr))
+	ref := mustPut(t, store, "session-00000000000001")
+	other := login("session-00000000000002")
+	other.OpenID = "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+	if _, err := store.Put(t.Context(), other, 5); err != nil {
+		t.Fatal(err)
+	}
+	server.Do("SET", store.name("u", ref.AppID, ref.OpenID), "hello", "PX", "60000")
+	page, next, err := store.List(t.Context(), ref.AppID, "", 10)
+	if err != nil || next != "" || len(page) != 1 || page[0].OpenID != other.OpenID {
+		t.Errorf("listed %d, next %q, %v", len(page), next, err)
+	}
+}
