@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,6 +184,62 @@ func TestG9StreamsEndWithALogoutAtAnotherNode(t *testing.T) {
 	})
 	s.wantCut(t, "session_ended")
 	wait(t, "the app's end", app.went)
+}
+
+// A browser begins at one node and comes back at another, twice at once and with two
+// codes (B3, B16): one exchange, one session, and a logout that both know of.
+func TestB16BrowsersComeBackAtAnotherNode(t *testing.T) {
+	server := redistest.Start(t)
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	g := newGateway(t, withGlobal(redisGlobal(server, "")), withBrowsers("", ""), func(g *gatewayTest) {
+		g.servers, g.anyHost = "trusted_proxies static 127.0.0.0/8", true
+	})
+	one, two := g.spawn(t.TempDir()), g.spawn(t.TempDir())
+	front := []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example"}
+	s := one.surfer(userAgentWeChat)
+	resp, body := s.send(http.MethodGet, "/wechat/authorize?to=/orders", "", append(front, navigation...)...)
+	wechat, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil || resp.StatusCode != http.StatusFound {
+		t.Fatalf("%d %v %s", resp.StatusCode, err, body)
+	}
+	cookies := s.cookieHeader()
+	var group sync.WaitGroup
+	tokens := make([]string, 6)
+	for i := range tokens {
+		path := s.callback(wechat, s.code(wechat, pageUser))
+		node := []*process{two, one}[i%2]
+		group.Go(func() {
+			resp, body := node.do(http.MethodGet, path, "", append(append(front, navigation...), userAgentWeChat, cookies)...)
+			cookie := findCookie(resp.Cookies(), "__Host-wechat_session")
+			if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/orders" || cookie == nil {
+				t.Errorf("callback %d: %d to %q %s", i, resp.StatusCode, resp.Header.Get("Location"), body)
+				return
+			}
+			tokens[i] = cookie.Value
+		})
+	}
+	group.Wait()
+	for _, token := range tokens {
+		if token != tokens[0] {
+			t.Fatal("callbacks of one state have several sessions")
+		}
+	}
+	if calls := g.wechat.Calls(); calls != 1 {
+		t.Errorf("WeChat was asked %d times", calls)
+	}
+	session := "Cookie: __Host-wechat_session=" + tokens[0]
+	for _, node := range []*process{one, two} {
+		if resp, body := node.do(http.MethodGet, "/", "", append(front, session)...); resp.StatusCode != http.StatusOK || !strings.Contains(body, "openid="+openIDA) {
+			t.Errorf("%d %s", resp.StatusCode, body)
+		}
+	}
+	if resp, body := one.do(http.MethodPost, "/wechat/logout", "", append(front, session, "Sec-Fetch-Site: same-origin")...); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("logout: %d %s", resp.StatusCode, body)
+	}
+	eventually(t, "the other node knows of the logout", func() bool {
+		_, body := two.do(http.MethodGet, "/", "", append(front, session)...)
+		return errorCode(body) == "session_ended"
+	})
 }
 
 // O2: Redis is killed and comes back in the middle of load.
