@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,9 +172,9 @@ func (s Subject) time(t *testing.T) {
 
 // net/http sends a GET again when a kept connection dies under it.
 func (s Subject) sentOnce(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	p := s.at(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked++; asked == 1 {
+		if asked.Add(1) == 1 {
 			_, _ = w.Write([]byte(s.Success))
 			return
 		}
@@ -184,8 +185,8 @@ func (s Subject) sentOnce(t *testing.T) {
 	}
 	user, err := p.Exchange(t.Context(), Account(), provider.Proof{Code: Code})
 	want(t, "the second", user, err, provider.ErrUnavailable)
-	if asked != 2 {
-		t.Errorf("the code was sent %d times", asked-1)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the code was sent %d times", n-1)
 	}
 }
 
