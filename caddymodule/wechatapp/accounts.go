@@ -35,13 +35,13 @@ type Account struct {
 // resolveApps turns the configured apps and placeholders into what the core
 // works with.
 func (a *App) resolveApps() error {
-	a.apps = make(map[string]provider.Account, len(a.Apps))
+	a.accounts = make(map[string]provider.Account, len(a.Apps))
 	for _, m := range a.Apps {
 		id, err := m.appID()
 		if err != nil {
 			return err
 		}
-		if _, taken := a.apps[id]; taken {
+		if _, taken := a.accounts[id]; taken {
 			return fmt.Errorf("app %s is configured twice%s", id, position("app", m.AppID))
 		}
 		secret, err := settingAppSecret.resolve(m.Secret)
@@ -55,7 +55,7 @@ func (a *App) resolveApps() error {
 		if err := m.check(); err != nil {
 			return fmt.Errorf("app %s: %w%s", id, err, position("app", m.AppID))
 		}
-		a.apps[id] = provider.Account{ID: id, Secret: secret, Kind: m.kind(), AskUnionID: m.UnionID == unionIDOfFollowers}
+		a.accounts[id] = provider.Account{ID: id, Secret: secret, Kind: m.kind(), AskUnionID: m.UnionID == unionIDOfFollowers}
 		a.order = append(a.order, id)
 	}
 	return nil

@@ -89,7 +89,7 @@ type App struct {
 
 	ctx       caddy.Context
 	logger    *zap.Logger
-	apps      map[string]provider.Account
+	accounts  map[string]provider.Account
 	order     []string
 	client    *wechat.Client
 	providers providers
@@ -211,7 +211,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.journal = newJournal(a.observer, a.logger, a.order)
 	a.health = &health{app: a}
 	a.storage = a.newStorageWatch()
-	a.providers = newProviders(a.client, a.AuthorizeBase, a.apps, a.observer.metrics)
+	a.providers = newProviders(a.client, a.AuthorizeBase, a.accounts, a.observer.metrics)
 	hook, err := a.openHook()
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.gateway = gateway.New(gateway.Config{
 		Hook:            hook,
 		ExchangeTimeout: time.Duration(a.APITimeout),
-		Accounts:        a.apps,
+		Accounts:        a.accounts,
 		TokenLifetime:   time.Duration(a.Session.TokenLifetime),
 		MaxLifetime:     time.Duration(a.Session.MaxLifetime),
 		MaxPerUser:      a.Session.MaxPerUser,

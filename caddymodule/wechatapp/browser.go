@@ -135,7 +135,7 @@ func (h *Handler) provisionBrowser() (err error) {
 	b.warned = new(sync.Once)
 	b.accounts = make(map[string]provider.Account)
 	for _, id := range h.apps {
-		account := h.app.apps[id]
+		account := h.app.accounts[id]
 		if _, redirects := h.app.providers.redirecter(account.Kind); redirects {
 			b.accounts[id] = account
 		}
@@ -154,7 +154,7 @@ func (h *Handler) provisionBrowser() (err error) {
 func (h *Handler) accountFor(setting, named string, kind provider.Kind) (string, error) {
 	var found gateway.Apps
 	for _, id := range h.apps {
-		if h.app.apps[id].Kind == kind {
+		if h.app.accounts[id].Kind == kind {
 			found = append(found, id)
 		}
 	}
@@ -174,7 +174,7 @@ func (h *Handler) accountFor(setting, named string, kind provider.Kind) (string,
 	case !h.apps.Has(id):
 		return "", fmt.Errorf("browser: %s: app %q is not one of this site", setting, id)
 	case !found.Has(id):
-		return "", fmt.Errorf("browser: %s: app %s is of kind %s, it must be %s", setting, id, h.app.apps[id].Kind, kind)
+		return "", fmt.Errorf("browser: %s: app %s is of kind %s, it must be %s", setting, id, h.app.accounts[id].Kind, kind)
 	}
 	return id, nil
 }

@@ -118,7 +118,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	for _, id := range h.apps {
-		if h.app.providers.postsCodes(h.app.apps[id].Kind) {
+		if h.app.providers.postsCodes(h.app.accounts[id].Kind) {
 			h.loginApps = append(h.loginApps, id)
 		}
 	}
@@ -187,7 +187,7 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := h.app.apps[id]; !known {
+		if _, known := h.app.accounts[id]; !known {
 			return nil, fmt.Errorf("wechat_auth: app %q is not in the global option wechat, which has: %s%s",
 				id, strings.Join(h.app.order, " "), position("wechat_auth app", text))
 		}

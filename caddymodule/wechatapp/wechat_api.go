@@ -160,7 +160,7 @@ func (a *API) resolveApps() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := a.app.apps[id]; !known {
+		if _, known := a.app.accounts[id]; !known {
 			return nil, fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.order, " "))
 		}
 		if slices.Contains(ids, id) {
@@ -176,7 +176,7 @@ func (a *API) resolveApps() ([]string, error) {
 
 // checkKind refuses accounts without an access_token.
 func (a *API) checkKind(appID string) error {
-	if kind := a.app.apps[appID].Kind; !kinds[kind].accessToken {
+	if kind := a.app.accounts[appID].Kind; !kinds[kind].accessToken {
 		return fmt.Errorf("wechat_api: app %s is of kind %s, for which WeChat has no access_token", appID, kind)
 	}
 	return nil
@@ -288,8 +288,8 @@ func (a *API) note(call relay.Call, err error) {
 // tokenOwners returns the owners of the access_tokens of all apps.
 func (a *App) tokenOwners() map[string]*credential.Owner {
 	if a.owners == nil {
-		a.owners = make(map[string]*credential.Owner, len(a.apps))
-		for id, app := range a.apps {
+		a.owners = make(map[string]*credential.Owner, len(a.accounts))
+		for id, app := range a.accounts {
 			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.observer.metrics}, a.store.sessions())
 		}
 	}
