@@ -21,10 +21,11 @@ func parse(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // UnmarshalCaddyfile sets up the handler from its directive:
 //
 //	wechat_simulator [<matcher>] {
-//		app     <appid> <secret>
-//		user    <name> [unionid|no_unionid]
-//		gateway <url>
-//		prefix  <path>
+//		app             <appid> <secret>
+//		user            <name> [unionid|no_unionid]
+//		gateway         <url>
+//		prefix          <path>
+//		developer_tools <user>
 //	}
 //
 // `app` and `user` can be repeated. A user has a unionid unless said otherwise.
@@ -40,6 +41,10 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = s.unmarshalApp(d)
 		case "user":
 			err = s.unmarshalUser(d)
+		case "developer_tools":
+			if err = once(d, &s.DeveloperTools); err == nil {
+				err = simulator.CheckName(s.DeveloperTools)
+			}
 		case "gateway":
 			if err = once(d, &s.Gateway); err == nil {
 				_, err = simulator.ParseGateway(s.Gateway)
@@ -49,7 +54,7 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = checkPrefix(s.Prefix)
 			}
 		default:
-			return d.Errf("wechat_simulator: unrecognized option %q; the options are: app, gateway, prefix, user", option)
+			return d.Errf("wechat_simulator: unrecognized option %q; the options are: app, developer_tools, gateway, prefix, user", option)
 		}
 		if err != nil {
 			return d.WrapErr(err)

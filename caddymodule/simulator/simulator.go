@@ -26,9 +26,13 @@ func init() {
 // `/sns/jscode2session`, `/cgi-bin/stable_token`, `/cgi-bin/token` and
 // `/cgi-bin/message/custom/send`. What users do in a Mini Program is played by
 // `POST /simulator/code?user=alice`, which answers with a login code. The
-// routes `/simulator/users`, `/simulator/answer`, `/simulator/reset` and
-// `/simulator/state` add users, make WeChat answer with an errcode and show
-// what was called. All of it can be done by hand on the page at `/`.
+// routes `/simulator/users`, `/simulator/answer`, `/simulator/developer-tools`,
+// `/simulator/reset` and `/simulator/state` add users, make WeChat answer with an
+// errcode, choose whom WeChat's developer tools log in as and show what was called.
+// All of it can be done by hand on the page at `/`.
+//
+// The developer tools' `the code is a mock one` logs in, too, as often as it comes;
+// a gateway refuses it for its spaces.
 //
 // Only clients on this machine are answered. Codes and users survive changes of
 // the configuration.
@@ -41,8 +45,15 @@ type Simulator struct {
 	// value says whether WeChat knows a unionid of the user.
 	Users map[string]bool `json:"user,omitempty"`
 
+	// The user as whom codes of WeChat's developer tools log in, which the simulator
+	// has not handed out: 32 letters and digits, each good once.
+	// Default: nobody; such codes get errcode 40029
+	DeveloperTools string `json:"developer_tools,omitempty"`
+
 	// The gateway that the page at `/` talks to, as in `http://127.0.0.1:8080`.
-	// The page may send anything there, so it has to be on this machine.
+	// The page may send anything there, so it must be on this machine. If it runs in
+	// this process, `/simulator/reset`, and an answer without an errcode, make it ask
+	// again at once where it has suspended logins.
 	// Default: none, and the page only shows the simulator
 	Gateway string `json:"gateway,omitempty"`
 
@@ -70,7 +81,7 @@ type pooled struct{ *simulator.Server }
 func (pooled) Destruct() error { return nil }
 
 // Provision joins the simulator of this process.
-func (s *Simulator) Provision(caddy.Context) error {
+func (s *Simulator) Provision(ctx caddy.Context) error {
 	site := &simulator.Site{Apps: s.Apps, Prefix: s.Prefix}
 	if site.Prefix == "" {
 		site.Prefix = defaultPrefix
@@ -81,6 +92,11 @@ func (s *Simulator) Provision(caddy.Context) error {
 			return err
 		}
 		site.Gateway = gateway
+		if app, err := ctx.AppIfConfigured("wechat"); err == nil {
+			if breakers, ok := app.(interface{ ResetBreakers() }); ok {
+				site.ResetBreakers = breakers.ResetBreakers
+			}
+		}
 	}
 	value, _, err := pool.LoadOrNew(poolKey, func() (caddy.Destructor, error) { return pooled{simulator.New()}, nil })
 	if err != nil {
@@ -91,6 +107,11 @@ func (s *Simulator) Provision(caddy.Context) error {
 	for name, unionID := range s.Users {
 		if err := site.Server.AddUser(simulator.User{Name: name, UnionID: unionID}); err != nil {
 			return fmt.Errorf("user %q: %w", name, err)
+		}
+	}
+	if s.DeveloperTools != "" {
+		if err := site.Server.SetDeveloperTools(s.DeveloperTools); err != nil {
+			return fmt.Errorf("developer_tools %q: %w", s.DeveloperTools, err)
 		}
 	}
 	return nil

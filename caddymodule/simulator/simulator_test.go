@@ -75,7 +75,10 @@ func TestReloadKeepsCodes(t *testing.T) {
 
 func TestCaddyfile(t *testing.T) {
 	for text, want := range map[string]string{
-		"wechat_simulator": "", "wechat_simulator {\napp wx1234567890abcdef secret\napp wxfedcba0987654321 secret\n}": "",
+		"wechat_simulator": "", "wechat_simulator {\ndeveloper_tools bob\n}": "",
+		"wechat_simulator {\ndeveloper_tools bob\ndeveloper_tools bob\n}": "given twice",
+		"wechat_simulator {\ndeveloper_tools\n}":                          "one argument", "wechat_simulator {\ndeveloper_tools b/b\n}": "name",
+		"wechat_simulator {\napp wx1234567890abcdef secret\napp wxfedcba0987654321 secret\n}": "",
 		"wechat_simulator x":                  "wrong argument count",
 		"wechat_simulator {\nap wx secret\n}": `unrecognized option "ap"`,
 		"wechat_simulator {\nuser carol\nuser dave no_unionid\ngateway http://127.0.0.1:8080\nprefix /w\n}": "",

@@ -393,6 +393,10 @@ func (a *App) keepUserHashKey() {
 	}
 }
 
+// ResetBreakers makes the gateway ask WeChat again at once, in all apps. It is for
+// a simulated WeChat in the same process, which knows that it is well.
+func (a *App) ResetBreakers() { a.gateway.ResetBreakers() }
+
 // Stop ends what Start began. Sessions stay: the next configuration takes them
 // over.
 func (a *App) Stop() error {

@@ -2,6 +2,7 @@ package wechatapp
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -139,5 +140,40 @@ func TestLoginCodesAreComplete(t *testing.T) {
 		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); !slices.Contains(loginCodes, errorCode(body)) {
 			t.Errorf("%s is not among the codes of logins", body)
 		}
+	}
+}
+
+// Who plays with the simulator makes WeChat refuse, and then answer again.
+func TestSimulatorWakesTheGatewayOfItsProcess(t *testing.T) {
+	simulator := freeAddr(t)
+	g := newGateway(t, withGlobal("app "+testApp+" "+testSecret+"\napi http://"+simulator), func(g *gatewayTest) {
+		g.site = "wechat_auth\nreverse_proxy 127.0.0.1:1\n}\nhttp://" + simulator + " {\nwechat_simulator {\ngateway http://" + g.addr + "\n}"
+	})
+	ask := func(path, body string) string {
+		t.Helper()
+		resp, err := testClient.Post("http://"+simulator+"/simulator/"+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s, %v", path, resp.StatusCode, answer, err)
+		}
+		return string(answer)
+	}
+	login := func(want int) {
+		t.Helper()
+		code := strings.Split(ask("code", `{"user":"alice"}`), `"`)[3]
+		if resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != want {
+			t.Errorf("login: %d %s, want %d", resp.StatusCode, body, want)
+		}
+	}
+	for _, wake := range []string{"answer", "reset"} {
+		ask("answer", `{"errcode":45009,"times":1}`)
+		login(http.StatusServiceUnavailable)
+		login(http.StatusServiceUnavailable)
+		ask(wake, `{}`)
+		login(http.StatusOK)
 	}
 }

@@ -138,6 +138,52 @@ test('playground', async (t) => {
     await text('#out-who', /Logged in/)
   })
 
+  await t.test('a quota that is used up once', async () => {
+    await page.locator('#known').selectOption('45009')
+    await click('Set')
+    await text('#out-wechat', /WeChat answers 45009, 1 times/)
+    await click('Log in')
+    await text('#out-who', /Refused: 503 wechat_unavailable\. The gateway asks WeChat again in \d+ s/)
+    assert.equal(await page.locator('#chip').textContent(), 'refused')
+    // What was said before is not about what happens now.
+    assert.equal(await page.locator('#out-wechat').textContent(), '')
+    await click('Answer normally')
+    await text('#out-wechat', /suspended logins asks again at once/)
+    await click('Log in')
+    await text('#out-who', /Logged in/)
+    assert.equal(await page.locator('#chip').textContent(), 'logged in')
+  })
+
+  await t.test('a slow WeChat', async () => {
+    await page.locator('#delay').fill('1500')
+    await page.locator('#known').selectOption('0')
+    await click('Set')
+    await text('#out-wechat', /1500 ms longer/)
+    await click('Log in')
+    await text('#out-who', /Waiting/)
+    assert.equal(await page.locator('#login').getAttribute('aria-busy'), 'true')
+    await text('#out-who', /Logged in/)
+    assert.equal(await page.locator('#login').getAttribute('aria-busy'), null)
+    await page.locator('#delay').fill('0')
+    await click('Answer normally')
+    await text('#out-wechat', /normally/)
+  })
+
+  await t.test('developer tools', async () => {
+    await page.locator('#tools').selectOption('bob')
+    await text('#out-who', /Codes of the developer tools log in as bob/)
+    const login = async (code) => {
+      const res = await page.request.post(env.gateway + '/wechat/login', { data: { code } })
+      return [res.status(), (await res.json()).error]
+    }
+    const code = '0c1AbCdEfGhIjKlMnOpQrStUvWxYz234'
+    assert.deepEqual(await login(code), [200, undefined])
+    assert.deepEqual(await login('the code is a mock one'), [400, 'invalid_request'])
+    await page.locator('#tools').selectOption('')
+    await text('#out-who', /developer tools are invalid/)
+    assert.deepEqual(await login(code.replace('0c1', '0c2')), [401, 'code_rejected'])
+  })
+
   await t.test('being kicked', async () => {
     await click('Be kicked')
     await text('#out-end', /Kicked by login number \d elsewhere/)

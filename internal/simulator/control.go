@@ -73,11 +73,36 @@ func (s *Site) newScript(r *http.Request) (any, error) {
 	if err := s.Server.SetScript(script); err != nil {
 		return nil, err
 	}
+	if script.Errcode == 0 {
+		s.wakeGateway()
+	}
 	return s.state(r)
 }
 
 func (s *Site) reset(r *http.Request) (any, error) {
 	s.Server.reset()
+	s.wakeGateway()
+	return s.state(r)
+}
+
+// wakeGateway tells a gateway in this process that WeChat is well again: it does not
+// ask for ten minutes after an exhausted quota.
+func (s *Site) wakeGateway() {
+	if s.ResetBreakers != nil {
+		s.ResetBreakers()
+	}
+}
+
+func (s *Site) chooseTools(r *http.Request) (any, error) {
+	var form struct {
+		User string `json:"user"`
+	}
+	if err := decode(r, &form); err != nil {
+		return nil, err
+	}
+	if err := s.Server.SetDeveloperTools(form.User); err != nil {
+		return nil, err
+	}
 	return s.state(r)
 }
 
@@ -87,11 +112,15 @@ type siteState struct {
 	Apps    []string `json:"apps"`
 	Gateway string   `json:"gateway,omitempty"`
 	Prefix  string   `json:"prefix,omitempty"`
+	// Wakes says that reset, and an answer without an errcode, close the breakers of
+	// the gateway; otherwise it asks again when its pause is over.
+	Wakes bool `json:"wakes,omitempty"`
 }
 
 func (s *Site) state(*http.Request) (any, error) {
 	state := siteState{State: s.Server.State(), Apps: slices.AppendSeq([]string{}, maps.Keys(s.Apps))}
 	slices.Sort(state.Apps)
+	state.Wakes = s.ResetBreakers != nil
 	if s.Gateway != nil {
 		state.Gateway, state.Prefix = s.Gateway.String(), s.Prefix
 	}

@@ -55,6 +55,7 @@ type Server struct {
 	mu     sync.Mutex
 	users  []User
 	script Script
+	tools  string         // whom the developer tools log in as; empty: nobody
 	calls  map[string]int // by path, of which there are few
 }
 
@@ -85,11 +86,15 @@ func New() *Server {
 }
 
 // reset brings back the first users and forgets script and counts. Codes and
-// tokens that are about stay good.
+// tokens that are about stay good, and so does whom the developer tools log in as,
+// if it is one of these users.
 func (s *Server) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users = []User{{"alice", true}, {"bob", false}}
+	if _, known := s.user(s.tools); !known {
+		s.tools = ""
+	}
 	s.script = Script{}
 	s.calls = make(map[string]int)
 }
@@ -139,13 +144,14 @@ func (s *Server) Login(appID, name string) (string, error) {
 	if appID != "" && !IsAppID(appID) {
 		return "", ErrApp
 	}
-	users := s.Users()
-	i := slices.IndexFunc(users, func(u User) bool { return u.Name == name })
-	if i < 0 {
+	s.mu.Lock()
+	user, known := s.user(name)
+	s.mu.Unlock()
+	if !known {
 		return "", ErrUser
 	}
 	text := randomHex(16)
-	s.codes.GetOrAdd(text, func() *code { return &code{appID: appID, user: users[i]} })
+	s.codes.GetOrAdd(text, func() *code { return &code{appID: appID, user: user} })
 	return text, nil
 }
 
@@ -165,13 +171,15 @@ type State struct {
 	Users  []User         `json:"users"`
 	Script Script         `json:"answer"`
 	Calls  map[string]int `json:"calls"` // by path
+	// DeveloperTools is whom codes of WeChat's developer tools log in as.
+	DeveloperTools string `json:"developer_tools,omitempty"`
 }
 
 // State returns the state.
 func (s *Server) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return State{Users: slices.Clone(s.users), Script: s.script, Calls: maps.Clone(s.calls)}
+	return State{Users: slices.Clone(s.users), Script: s.script, Calls: maps.Clone(s.calls), DeveloperTools: s.tools}
 }
 
 // next counts a call and takes the next step of the script.
@@ -193,7 +201,7 @@ func (s *Server) next(path string) (errcode int, delay time.Duration) {
 func (s *Server) exchange(appID, text string) (errcode int, user User) {
 	c, found := s.codes.Get(text)
 	if !found {
-		return 40029, User{}
+		return s.exchangeForeign(text)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,6 +21,8 @@ type Site struct {
 	Gateway *url.URL
 	// Prefix of the gateway's routes.
 	Prefix string
+	// ResetBreakers, if set, makes that gateway ask again at once.
+	ResetBreakers func()
 }
 
 // ServeHTTP answers one request.
@@ -44,6 +46,8 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.control(w, r, http.MethodPost, s.newUser)
 	case "/simulator/answer":
 		s.control(w, r, http.MethodPost, s.newScript)
+	case "/simulator/developer-tools":
+		s.control(w, r, http.MethodPost, s.chooseTools)
 	case "/simulator/reset":
 		s.control(w, r, http.MethodPost, s.reset)
 	case "/simulator/state":
