@@ -325,9 +325,13 @@ func (w *watch) check(judge *Gateway, sessions []*watchedSession) (failed error)
 		var cut []cutting
 		w.streams.mu.Lock()
 		cut = watched.appendAll(cut, reason)
-		w.streams.unseen = true // they are cut again until they are done
 		w.streams.mu.Unlock()
 		cutAll(cut)
+		// They are cut again until they are done. Said after the cut: a sweep between
+		// the two would find nothing to do.
+		w.streams.mu.Lock()
+		w.streams.unseen = true
+		w.streams.mu.Unlock()
 	}
 	return failed
 }
