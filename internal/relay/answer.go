@@ -54,19 +54,24 @@ func openAnswer(resp *http.Response, token secret.String, l *loan, whenRefused f
 	if ended && hides(start, token.Reveal()) {
 		return answer{}, fmt.Errorf("%w: it repeats the access_token", provider.ErrBadAnswer)
 	}
-	rest := io.Reader(unlogged{body})
+	var passed io.Reader
 	if ended {
-		rest = bytes.NewReader(nil)
-	} else if worth || isText(opened.Header.Get("Content-Type")) {
-		if !worth {
-			_, _ = found.Write(start)
+		redact(start, forms)
+		passed = bytes.NewReader(start)
+	} else {
+		rest := io.Reader(unlogged{body})
+		if worth || isText(opened.Header.Get("Content-Type")) {
+			if !worth {
+				_, _ = found.Write(start)
+			}
+			rest = &watched{rest, found, whenRefused}
 		}
-		rest = &watched{rest, found, whenRefused}
+		passed = &redactor{from: io.MultiReader(bytes.NewReader(start), rest), forms: forms}
 	}
 	opened.Body = struct {
 		io.Reader
 		io.Closer
-	}{&redactor{from: io.MultiReader(bytes.NewReader(start), rest), forms: forms}, resp.Body}
+	}{passed, resp.Body}
 	return answer{&opened, found}, nil
 }
 
@@ -114,7 +119,7 @@ func isZlib(body *bufio.Reader) bool {
 // JSON, else what came first. An answer that the buffers have no room for is not
 // read before it is passed on.
 func peek(body io.Reader, l *loan, found *finder) (start []byte, worth, ended bool, err error) {
-	const first = 4 << 10
+	const first = 1 << 10
 	start = make([]byte, 0, first)
 	seen := 0
 	for err == nil && len(start) < maxPeeked && !wechat.RefusesToken(found.errcode()) {

@@ -125,21 +125,28 @@ func (r *redactor) fill() {
 	var n int
 	n, r.err = r.from.Read(r.buf[len(r.buf):cap(r.buf)])
 	r.buf = r.buf[:len(r.buf)+n]
+	redact(r.buf, r.forms)
 	held := 0
 	for _, form := range r.forms {
-		word := []byte(form)
-		for from := 0; ; {
-			i := bytes.Index(r.buf[from:], word)
-			if i < 0 {
-				break
-			}
-			from += i + copy(r.buf[from+i:], bytes.Repeat([]byte("*"), len(word)))
-		}
 		if r.err == nil {
-			held = max(held, overlap(r.buf, word))
+			held = max(held, overlap(r.buf, []byte(form)))
 		}
 	}
 	r.ready = len(r.buf) - held
+}
+
+// redact puts asterisks in place of a token, as many as it has characters.
+func redact(text []byte, forms []string) {
+	for _, form := range forms {
+		word := []byte(form)
+		for from := 0; ; {
+			i := bytes.Index(text[from:], word)
+			if i < 0 {
+				break
+			}
+			from += i + copy(text[from+i:], bytes.Repeat([]byte("*"), len(word)))
+		}
+	}
 }
 
 // overlap returns the length of the longest end of text that begins word.
