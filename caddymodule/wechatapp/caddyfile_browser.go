@@ -63,7 +63,7 @@ func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
 			return d.Errf("trust_origin: %v", err)
 		}
 	default:
-		return d.Errf("browser: unrecognized option %q", option)
+		return unknownOption(d, "browser", "challenge", "cookie", "lifetime", "in_wechat", "elsewhere", "trust_origin")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package wechatapp
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 )
@@ -88,5 +89,42 @@ func TestPublicBehindRewrites(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The README's site for pages of another origin: preflights are answered, and what
+// the gateway answers has the headers, too.
+func TestReadmeOnCORS(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, site, found := strings.Cut(strings.ReplaceAll(string(data), "\n  ", "\n"), "example.com {\n\theader Access-Control-Allow-Origin")
+	site, _, ended := strings.Cut(site, "\n}\n")
+	if !found || !ended {
+		t.Fatal("README.md has no such site")
+	}
+	g := newGateway(t, func(g *gatewayTest) {
+		g.site = "header Access-Control-Allow-Origin" + strings.ReplaceAll(site, "localhost:3000", g.app.addr())
+	})
+	token := g.login(userA)
+	for name, tc := range map[string]struct {
+		method, path, token string
+		want                int
+	}{
+		"preflight of the login": {http.MethodOptions, "/wechat/login", "", http.StatusNoContent},
+		"preflight of the app":   {http.MethodOptions, "/page", "", http.StatusNoContent},
+		"refusal":                {http.MethodGet, "/page", "", http.StatusUnauthorized},
+		"session":                {http.MethodGet, "/wechat/session", token, http.StatusOK},
+		"app":                    {http.MethodGet, "/page", token, http.StatusOK},
+	} {
+		var headers []string
+		if tc.token != "" {
+			headers = append(headers, bearerHeader(tc.token))
+		}
+		resp, body := g.do(tc.method, tc.path, "", headers...)
+		if resp.StatusCode != tc.want || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example.org" || resp.Header.Get("Access-Control-Allow-Headers") == "" {
+			t.Errorf("%s: %d %s %v", name, resp.StatusCode, body, resp.Header)
+		}
 	}
 }
