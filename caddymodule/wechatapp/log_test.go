@@ -134,7 +134,8 @@ func TestLoginCodesAreComplete(t *testing.T) {
 	g := newGateway(t, withAdmin)
 	for _, answer := range []wechattest.Answer{
 		wechattest.Errcode(40029), wechattest.Errcode(40163), wechattest.Errcode(40226), wechattest.Errcode(45011), wechattest.Errcode(40125),
-		wechattest.Errcode(12345), wechattest.Errcode(-1), {Body: "<html>"},
+		wechattest.Errcode(12345), wechattest.Errcode(-1),
+		{Body: "<html>"},
 	} {
 		g.wechat.Next(answer)
 		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); !slices.Contains(loginCodes, errorCode(body)) {

@@ -72,7 +72,8 @@ func TestSettingsThatHoldSecrets(t *testing.T) {
 		},
 		{
 			settingHookSecret, hookSecret,
-			[]string{"on_login http://127.0.0.1:1 {\nsecret {env.WECHAT_TEST_HOOK}\n}"}, "on_login http://127.0.0.1:1 {\nsecret \"" + hookSecret + "\"\n}",
+			[]string{"on_login http://127.0.0.1:1 {\nsecret {env.WECHAT_TEST_HOOK}\n}"},
+			"on_login http://127.0.0.1:1 {\nsecret \"" + hookSecret + "\"\n}",
 		},
 	} {
 		tested[tc.setting] = true
