@@ -39,6 +39,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		assertion <header> { audience … lifetime … }
 //		token    header <name> | query <name> | cookie <name>
 //		forward_token
+//		one_trip
 //		browser  { challenge … cookie … lifetime … in_wechat … elsewhere … trust_origin … }
 //	}
 //
@@ -118,8 +119,14 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		}
 		h.ForwardToken = true
 		return nil
+	case "one_trip":
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		h.OneTrip = true
+		return nil
 	}
-	return unknownOption(d, "wechat_auth", "app", "browser", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token")
+	return unknownOption(d, "wechat_auth", "app", "browser", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token", "one_trip")
 }
 
 func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {

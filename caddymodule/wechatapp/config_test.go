@@ -199,6 +199,8 @@ func TestMistakesDoNotLoad(t *testing.T) {
 		"trust_origin never sent":   {oneApp, "browser {\ntrust_origin https://a.example:443\n}", []string{"trust_origin", "never match", "Caddyfile:10"}},
 		"trust_origin of nobody":    {oneApp, "browser {\ntrust_origin\n}", []string{"trust_origin", "Caddyfile:10"}},
 		"token in the browser's":    {oneApp, "token cookie wechat_session", []string{"token", "wechat_session", "browser"}},
+		"one_trip with value":       {oneApp, "one_trip on", []string{"Caddyfile:9"}},
+		"one_trip twice":            {oneApp, "one_trip\none_trip", []string{"one_trip", "once", "Caddyfile:10"}},
 		"forward_token with value":  {oneApp, "forward_token yes", []string{"Caddyfile:9"}},
 	} {
 		t.Run(name, func(t *testing.T) {

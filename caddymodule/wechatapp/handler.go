@@ -72,6 +72,14 @@ type Handler struct {
 	// Default: false
 	ForwardToken bool `json:"forward_token,omitempty"`
 
+	// Let a request log in on its way to the app: with
+	// `Authorization: WeChat-Code code="…", nonce="…", appid="…"` in place of a token
+	// it is from the user whose code it is, and its answer has the token in
+	// `Authorization` and the token's lifetime in `X-WeChat-Expires-In`. Both headers
+	// are removed from what the app answers.
+	// Default: false
+	OneTrip bool `json:"one_trip,omitempty"`
+
 	// How browsers log in, in WeChat by an official account and elsewhere by a
 	// website app.
 	// Default: the settings' own
@@ -89,6 +97,7 @@ type Handler struct {
 	site      *siteCheck
 	prefix    string // folded
 	routes    map[string]route
+	trips     *trip    // of requests that do not log in; nil without one_trip
 	vary      []string // what an answer to somebody depends on
 	logger    *zap.Logger
 
@@ -138,6 +147,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err := h.provisionBrowser(); err != nil {
 		return err
 	}
+	h.provisionOneTrip()
 	h.routes = h.newRoutes()
 	h.warnOfLoggedTokens(ctx)
 	return h.checkPublic()

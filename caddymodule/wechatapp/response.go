@@ -8,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/gateway/internal/browser"
-	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
 // responseWriter is on the way of every answer that passes the gateway. It removes
@@ -23,6 +22,7 @@ type responseWriter struct {
 	private  bool
 	referrer bool
 	done     bool
+	trip     *trip     // nil on a site without one_trip
 	values   [3]string // of the two headers: their place is here
 }
 
@@ -31,7 +31,7 @@ type responseWriter struct {
 func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
 	return responseWriter{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		vary:                  h.vary, cookies: h.browsers.cookies, private: private, referrer: h.carrier.inURL(),
+		vary:                  h.vary, cookies: h.browsers.cookies, private: private, referrer: h.carrier.inURL(), trip: h.trips,
 	}
 }
 
@@ -46,6 +46,7 @@ func (w *responseWriter) mark(status int) {
 		return
 	}
 	w.done = true
+	w.trip.hand(header)
 	if len(w.vary) > 0 {
 		w.addVary(header)
 	}
@@ -63,6 +64,7 @@ func (w *responseWriter) finish(err error) error {
 	switch {
 	case w.done:
 		w.strip(w.Header())
+		w.trip.hand(w.Header()) // HTTP/3 may not have sent it yet
 	case err == nil:
 		w.mark(http.StatusOK)
 	default:
@@ -73,7 +75,7 @@ func (w *responseWriter) finish(err error) error {
 
 // strip removes what only the gateway may say.
 func (w *responseWriter) strip(header http.Header) {
-	identity.StripAnswer(header)
+	w.trip.strip(header)
 	w.cookies.StripSetCookies(header)
 }
 

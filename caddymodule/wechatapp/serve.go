@@ -18,7 +18,8 @@ type admission struct {
 	answered  bool // by the gateway; the app never hears of it
 	anonymous bool
 	pass      gateway.Pass
-	varies    bool // whether a token would have changed the answer
+	varies    bool  // whether a token would have changed the answer
+	trip      *trip // of a login on the way
 }
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
@@ -27,15 +28,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	asked := h.preset.Read(r.Header)
 	// Before any decision, and in place: error routes get the same header map.
 	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
+	sent := h.takeCode(r)
 	websocket := identity.CleanHop(r)
 	h.preset.Keep(r.Header, asked)
 
-	a := h.admit(w, r, websocket)
+	a := h.admit(w, r, websocket, sent)
 	if a.answered {
 		return nil
 	}
 	if !a.anonymous {
 		if err := h.inject(r, a.pass.User, asked); err != nil {
+			a.trip.hand(w.Header())
 			h.refuse(w, err, a.pass.User)
 			return nil
 		}
@@ -50,6 +53,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return marked.finish(next.ServeHTTP(&marked, r))
 	}
 	p := &passage{responseWriter: h.marked(w, true), handler: h, pass: a.pass}
+	if a.trip != nil {
+		p.trip = a.trip
+	}
 	setPlaceholders(r, p.placeholder)
 	h.app.observer.metrics.authenticated.Inc()
 	return p.serve(r, next)
@@ -57,7 +63,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // admit decides. Whatever goes wrong in here, a panic included, is an answer of
 // the gateway and never lets a request through.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) (a admission) {
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, sent *sentCode) (a admission) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
@@ -81,6 +87,9 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool) 
 		h.carrier.remove(r)
 		h.browsers.cookies.Strip(r.Header)
 		return admission{anonymous: true}
+	}
+	if sent != nil {
+		return h.admitCode(w, r, &c, sent)
 	}
 	given, err := h.credentials(r)
 	optional := h.Optional.selects(&c)

@@ -39,6 +39,7 @@ func (p *passage) serve(r *http.Request, next caddyhttp.Handler) error {
 	if p.late {
 		clear(p.Header())
 	}
+	p.strip(p.Header())
 	if r.ProtoMajor == 1 {
 		p.Header().Set("Connection", "close")
 	}

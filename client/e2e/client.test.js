@@ -136,6 +136,34 @@ test('client and gateway', async (t) => {
   })
 })
 
+test('a first request logs in on its way through a real gateway', async (t) => {
+  const path = binary(t)
+  if (!path) return
+  const env = await start(path, { site: 'one_trip' })
+  t.after(() => env.stop())
+  const wx = makeWx(env, 'alice')
+  const client = createClient({ baseURL: env.gateway, wx, oneTrip: true })
+  const before = env.seen.length
+  const first = await client.request({ url: '/json/first', method: 'POST', data: { n: 1 } })
+  assert.match(first.data.headers['x-openid'], /^o/)
+  assert.equal(first.data.headers.authorization, undefined)
+  const { token } = JSON.parse([...wx.storage.values()][0])
+  const second = await client.request({ url: '/json/second' })
+  assert.equal(second.data.headers['x-openid'], first.data.headers['x-openid'])
+  assert.ok(token)
+  assert.equal(wx.logins, 1)
+  assert.deepEqual(
+    env.seen.slice(before).map((request) => request.url),
+    ['/json/first', '/json/second']
+  )
+  // A request on a public path leaves the code for the next one.
+  const guest = makeWx(env, 'bob')
+  const another = createClient({ baseURL: env.gateway, wx: guest, oneTrip: true })
+  assert.equal((await another.request({ url: '/public' })).statusCode, 200)
+  assert.match((await another.request({ url: '/json' })).data.headers['x-openid'], /^o/)
+  assert.equal(guest.logins, 1)
+})
+
 test('tokens of a real gateway are renewed in time', async (t) => {
   const path = binary(t)
   if (!path) return

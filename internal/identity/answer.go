@@ -11,32 +11,41 @@ import (
 // can tell whose refusal it is. Documents write X-WeChat-Gateway.
 const VerdictHeader = "X-Wechat-Gateway"
 
-// gatewayOnly are the headers of answers that only the gateway may send.
-var gatewayOnly = func() *nameSet {
+// Reserved are headers of answers that only the gateway may send.
+type Reserved struct{ names *nameSet }
+
+// NewReserved returns the names and what only the gateway may send in any answer.
+func NewReserved(names ...string) Reserved {
 	s := newNameSet()
 	s.add(protected, VerdictHeader)
-	return s
-}()
+	s.add(protected, names...)
+	return Reserved{s}
+}
 
-// StripAnswer removes from the header of an answer, in place, every alias of a header
+var gatewayOnly = NewReserved()
+
+// StripAnswer removes what only the gateway may send in any answer, see [Reserved.Strip].
+func StripAnswer(h http.Header) { gatewayOnly.Strip(h) }
+
+// Strip removes from the header of an answer, in place, every alias of a header
 // that only the gateway may send: an app that sent one would speak for it. Trailers
 // are names that Trailer announces, or that begin with [http.TrailerPrefix].
-func StripAnswer(h http.Header) {
+func (s Reserved) Strip(h http.Header) {
 	for name := range h {
 		bare, announced := strings.CutPrefix(name, http.TrailerPrefix)
-		if gatewayOnly.kindOf(bare) != other {
+		if s.names.kindOf(bare) != other {
 			delete(h, name) // Header.Del would canonicalize the name and miss it
 			continue
 		}
 		if !announced && name == "Trailer" {
-			stripAnnounced(h)
+			s.stripAnnounced(h)
 		}
 	}
 }
 
 // stripAnnounced takes the names out of the list of announced trailers.
-func stripAnnounced(h http.Header) {
-	isOurs := func(name string) bool { return gatewayOnly.kindOf(textproto.TrimString(name)) != other }
+func (s Reserved) stripAnnounced(h http.Header) {
+	isOurs := func(name string) bool { return s.names.kindOf(textproto.TrimString(name)) != other }
 	values := h["Trailer"]
 	if !slices.ContainsFunc(values, func(value string) bool {
 		return slices.ContainsFunc(strings.Split(value, ","), isOurs)

@@ -26,6 +26,18 @@ func TestStripAnswerLeavesNoAlias(t *testing.T) {
 	}
 }
 
+// More names add to those that are never an app's, in headers and trailers.
+func TestReservedNamesLeaveNoAlias(t *testing.T) {
+	h := http.Header{
+		"Authorization": {"Bearer a"}, "AUTHORIZATION": {"b"}, "x_wechat.expires-in": {"1"}, "X-Wechat-Gateway": {"c"}, "Proxy-Authorization": {"d"},
+		"Trailer:Authorization": {"e"}, "Trailer:x_wechat_expires_in": {"2"}, "Trailer": {"Authorization, X-Sum"},
+	}
+	NewReserved("Authorization", "X-WeChat-Expires-In").Strip(h)
+	if want := (http.Header{"Proxy-Authorization": {"d"}, "Trailer": {"X-Sum"}}); !reflect.DeepEqual(h, want) {
+		t.Errorf("got %v, want %v", h, want)
+	}
+}
+
 func BenchmarkStripAnswer(b *testing.B) {
 	h := http.Header{
 		"Content-Type": {"application/json"}, "Content-Length": {"200"}, "Date": {"today"}, "Via": {"1.1 Caddy"},
