@@ -31,6 +31,7 @@ var errStorageHangs = errors.New("writing to Caddy's storage does not come to an
 type storageWatch struct {
 	storage certmagic.Storage
 	logger  *zap.Logger
+	probing sync.Mutex
 
 	mu    sync.Mutex
 	since time.Time // of the probe that is under way
@@ -53,6 +54,8 @@ func (s *storageWatch) watch(ctx context.Context) {
 }
 
 func (s *storageWatch) probe(ctx context.Context) {
+	s.probing.Lock() // one at a time, so that each change is told once
+	defer s.probing.Unlock()
 	s.set(time.Now(), s.state())
 	probing, cancel := context.WithTimeout(ctx, storageProbeTime)
 	defer cancel()
