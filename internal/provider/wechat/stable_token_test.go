@@ -145,6 +145,6 @@ func TestStableTokenFailsOverOnConnectErrorsOnly(t *testing.T) {
 		t.Errorf("asked %d times, and the next base %d times, after the request had left", asked.Load(), len(fake.TokenForms())-calls)
 	}
 	fake.Hold()
-	_, err = newClient(t, 50*time.Millisecond, second.URL).StableToken(t.Context(), app, false)
+	_, err = newClient(t, time.Second, second.URL).StableToken(t.Context(), app, false)
 	wantOutcome(t, "no answer", err, provider.ErrTimeout)
 }
