@@ -63,8 +63,9 @@ func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *class
 	return true
 }
 
-// below reports whether the request is for a gateway route.
-func (h *Handler) below(c *classified) bool { return c.route }
+// below reports whether the request is for a gateway route, or came with a signature:
+// nobody is sent to WeChat for one of these.
+func (h *Handler) below(c *classified) bool { return c.route || c.signed }
 
 // challenge answers a page load that needs a login.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *refusal) {

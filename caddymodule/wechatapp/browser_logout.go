@@ -120,7 +120,7 @@ func (h *Handler) logoutTo(w http.ResponseWriter, r *http.Request, c *classified
 	to := query.Get("to")
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if to == "" && err == nil && mediaType == "application/x-www-form-urlencoded" {
-		body, err := readBody(w, r)
+		body, err := readBody(w, r, maxLoginBody)
 		if err != nil {
 			return "", err
 		}

@@ -254,21 +254,25 @@ func (c queryCarrier) credential(r *http.Request) (string, error) {
 	return one(tokens)
 }
 
-// remove takes the parameter out of the request, and out of the original that
-// Caddy keeps for FastCGI, templates, error routes and placeholders.
 func (c queryCarrier) remove(r *http.Request) {
-	r.URL.RawQuery = c.without(r.URL.RawQuery)
+	removeFromQuery(r, func(pair string) bool { _, ok := c.is(pair); return ok })
+}
+
+// removeFromQuery takes parameters out of the request, and out of the original that
+// Caddy keeps for FastCGI, templates, error routes and placeholders.
+func removeFromQuery(r *http.Request, is func(pair string) bool) {
+	r.URL.RawQuery = without(r.URL.RawQuery, is)
 	r.RequestURI = r.URL.RequestURI()
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.URL == nil {
 		return
 	}
-	original.URL.RawQuery = c.without(original.URL.RawQuery)
+	original.URL.RawQuery = without(original.URL.RawQuery, is)
 	path, query, found := strings.Cut(original.RequestURI, "?")
 	if !found {
 		return
 	}
-	if query = c.without(query); query != "" {
+	if query = without(query, is); query != "" {
 		path += "?" + query
 	}
 	// The original is a value, so another one takes its place, for everybody who
@@ -280,13 +284,13 @@ func (c queryCarrier) remove(r *http.Request) {
 	}
 }
 
-func (c queryCarrier) without(query string) string {
+func without(query string, is func(pair string) bool) string {
 	if query == "" {
 		return ""
 	}
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
-		if _, ok := c.is(pair); !ok {
+		if !is(pair) {
 			kept = append(kept, pair)
 		}
 	}

@@ -65,7 +65,7 @@ var refusals = []refusal{
 	{err: loginhook.ErrTimeout, status: http.StatusGatewayTimeout, code: CodeLoginHookFailed, message: hookFailedMessage},
 	{err: errNotFound, status: http.StatusNotFound, code: CodeNotFound, message: "There is no such gateway route."},
 	{err: errMethodNotAllowed, status: http.StatusMethodNotAllowed, code: CodeMethodNotAllowed, message: "This method is not allowed here."},
-	{err: errBodyTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "The body is larger than 4 KiB."},
+	{err: errBodyTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "The body is too large."},
 	{err: errMediaType, status: http.StatusUnsupportedMediaType, code: CodeUnsupportedMediaType, message: "Send the body as application/json in UTF-8, not compressed."},
 	{err: errTooEarly, status: http.StatusTooEarly, code: CodeTooEarly, message: "Send the request again when the TLS handshake is complete."},
 	{err: gateway.ErrRateLimited, status: http.StatusTooManyRequests, code: CodeRateLimited, message: "There are too many logins; wait before the next one.", retryAfter: time.Second},

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -23,6 +24,7 @@ type responseWriter struct {
 	referrer bool
 	done     bool
 	trip     *trip     // nil on a site without one_trip
+	until    time.Time // if not zero: caches may keep the answer until then
 	values   [3]string // of the two headers: their place is here
 }
 
@@ -52,6 +54,9 @@ func (w *responseWriter) mark(status int) {
 	}
 	if w.private && len(header["Cache-Control"]) == 0 {
 		header["Cache-Control"] = append(w.values[2:2], "private")
+	}
+	if !w.until.IsZero() {
+		limitCaching(header, w.until)
 	}
 	if w.referrer {
 		header["Referrer-Policy"] = []string{"no-referrer"}

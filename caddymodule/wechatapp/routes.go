@@ -27,7 +27,7 @@ type route struct {
 
 // routeNames lists the routes below the prefix that refuse who has nothing to show.
 // A site need not have all of them.
-var routeNames = []string{"login", "renew", "logout", "session", "authorize", "callback"}
+var routeNames = []string{"login", "renew", "logout", "session", "sign", "authorize", "callback"}
 
 func (h *Handler) newRoutes() map[string]route {
 	routes := map[string]route{
@@ -35,6 +35,7 @@ func (h *Handler) newRoutes() map[string]route {
 		h.Prefix + "/renew":   {http.MethodPost, h.renew},
 		h.Prefix + "/logout":  {http.MethodPost, h.logout},
 		h.Prefix + "/session": {http.MethodGet, h.session},
+		h.Prefix + "/sign":    {http.MethodPost, h.sign},
 		// After a logout in a browser.
 		h.Prefix + "/logged-out": {http.MethodGet, h.showLoggedOut},
 	}
@@ -177,7 +178,7 @@ func readLogin(w http.ResponseWriter, r *http.Request) (gateway.LoginRequest, er
 	if !isJSON(r.Header) {
 		return req, errMediaType
 	}
-	data, err := readBody(w, r)
+	data, err := readBody(w, r, maxLoginBody)
 	if err != nil {
 		return req, err
 	}
@@ -226,13 +227,13 @@ func isJSON(h http.Header) bool {
 
 // readBody reads a small body within bodyTime, whatever the server's own
 // limits are.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxLoginBody {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
 		return nil, errBodyTooLarge
 	}
 	control := http.NewResponseController(w)
 	limited := control.SetReadDeadline(time.Now().Add(bodyTime)) == nil
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLoginBody))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if limited {
 		// Or the deadline would later end the watch for clients that leave.
 		_ = control.SetReadDeadline(time.Time{})

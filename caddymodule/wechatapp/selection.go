@@ -88,6 +88,7 @@ type classified struct {
 	sent, current string // raw
 	known, clean  bool
 	route         bool // it is a gateway route
+	signed        bool // it came with a signature, which nothing else made needless
 }
 
 func classify(r *http.Request) classified {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -18,8 +19,9 @@ type admission struct {
 	answered  bool // by the gateway; the app never hears of it
 	anonymous bool
 	pass      gateway.Pass
-	varies    bool  // whether a token would have changed the answer
-	trip      *trip // of a login on the way
+	varies    bool      // whether a token would have changed the answer
+	trip      *trip     // of a login on the way
+	until     time.Time // not zero: when the signed URL ends that let it pass
 }
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
@@ -56,6 +58,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if a.trip != nil {
 		p.trip = a.trip
 	}
+	if !a.until.IsZero() {
+		p.until, p.referrer = a.until, true
+	}
 	setPlaceholders(r, p.placeholder)
 	h.app.observer.metrics.authenticated.Inc()
 	return p.serve(r, next)
@@ -79,6 +84,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 		return admission{answered: true}
 	}
 	c := classify(r)
+	signed := takeSignature(r)
 	if urlpath.Below(c.sent, h.prefix) || c.current != c.sent && urlpath.Below(c.current, h.prefix) {
 		h.serveRoute(w, r, &c)
 		return admission{answered: true}
@@ -93,7 +99,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	}
 	given, err := h.credentials(r)
 	optional := h.Optional.selects(&c)
-	if err == nil && given.text == "" && optional {
+	if err == nil && given.text == "" && optional && !h.judgesSignature(r, signed, websocket) {
 		return h.anonymous(r)
 	}
 	if err == nil && h.ambient(given) {
@@ -103,7 +109,12 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	if err == nil {
 		pass, err = h.authenticate(r, given)
 	}
-	if err != nil && optional && h.isNoCredential(r, given, err) {
+	var until time.Time
+	if needsSignature(err) && h.judgesSignature(r, signed, websocket) {
+		c.signed = true
+		pass, until, err = h.admitSigned(r, &c, signed, err)
+	}
+	if err != nil && optional && !c.signed && h.isNoCredential(r, given, err) {
 		return h.anonymous(r)
 	}
 	if err != nil {
@@ -114,7 +125,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 		h.carrier.remove(r)
 	}
 	h.browsers.cookies.Strip(r.Header)
-	return admission{pass: pass, varies: true}
+	return admission{pass: pass, varies: true, until: until}
 }
 
 // anonymous lets a request pass that a login would have changed.

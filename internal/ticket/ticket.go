@@ -97,6 +97,16 @@ func Open(ring *key.Set, purpose Purpose, place Place, text string) ([]byte, err
 	return data, nil
 }
 
+// KeyID names the key that a text says it was sealed with; empty if it is none. The
+// text need not open.
+func KeyID(text string) string {
+	id, err := encoding.DecodeString(text[:min(len(text), encoding.EncodedLen(Overhead))])
+	if err != nil || len(id) < keyIDBytes {
+		return ""
+	}
+	return hex.EncodeToString(id[:keyIDBytes])
+}
+
 // boxFor derives a key of its own for each purpose and host, so that one of them
 // says nothing about another.
 func boxFor(key key.Key, purpose Purpose, place Place) (*seal.Box, error) {

@@ -190,3 +190,6 @@ func isPlain(raw string) bool {
 	}
 	return true
 }
+
+// Unescape decodes every valid escape once and leaves the others as they are.
+func Unescape(s string) string { return unescape(s) }
