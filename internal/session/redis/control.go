@@ -155,6 +155,16 @@ func (s *Store) forgetControl() {
 	s.control.Store(nil)
 }
 
+// sawGeneration makes checks read the hash again if a change has read a newer
+// generation there than they know: what the change dropped as ended must not pass
+// as live a moment later.
+func (s *Store) sawGeneration(field string, generation int64) {
+	if generation > s.known.generation(field) {
+		s.known.endedApp(field, generation)
+		s.forgetControl()
+	}
+}
+
 // begin sets a field to a number, or to more if that is not more than it is.
 var begin = rueidis.NewLuaScript(`
 local now, new = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), tonumber(ARGV[2])

@@ -70,3 +70,21 @@ func TestUnknownDecisionsAreNoAnswer(t *testing.T) {
 		return errors.Is(err, session.ErrUnavailable)
 	})
 }
+
+// A logout says that the session is over, so it is, also if that was found out only
+// then: the app was ended on another node a moment ago.
+func TestLogoutOfAnAppEndedElsewhereCountsAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	here, there := connect(t, options(server.Addr)), connect(t, options(server.Addr))
+	for n := range 5 {
+		ref := mustPut(t, there, "session-0000000000000"+strconv.Itoa(n))
+		wantGet(t, there, ref, nil)
+		if _, err := here.EndApp(t.Context(), ref.AppID); err != nil {
+			t.Fatal(err)
+		}
+		if err := there.Delete(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+		wantGet(t, there, ref, session.ErrNotFound)
+	}
+}

@@ -359,6 +359,7 @@ func (s *Store) readForChange(ctx context.Context, client rueidis.Client, key, a
 		}
 		return err
 	})
+	s.sawGeneration(field, generation)
 	return raw, max(generation, s.known.generation(field)), err
 }
 
