@@ -81,3 +81,5 @@ func (m *Account) check() error {
 	}
 	return nil
 }
+
+func (m *Account) appID() (string, error) { return resolveAppID("app", m.AppID) }

@@ -259,13 +259,6 @@ func (a *App) setDefaults() {
 	setDefault(&a.LoginLimit.Window, caddy.Duration(defaultWindow))
 }
 
-func setDefault[T comparable](setting *T, value T) {
-	var zero T
-	if *setting == zero {
-		*setting = value
-	}
-}
-
 // check looks at the settings that need nothing but themselves.
 func (a *App) check() error {
 	if len(a.Apps) == 0 {

@@ -132,7 +132,7 @@ func (a *App) openAssertionKeys() error {
 		if len(a.SigningKeys) > 0 {
 			k.derived = a.keys.Current
 		} else {
-			k.ring, k.err = a.openStored(keyring.AssertionKey, caddyDuration(a.KeyRotation), assertionLinger)
+			k.ring, k.err = a.openStored(keyring.AssertionKey, time.Duration(a.KeyRotation), assertionLinger)
 		}
 		if k.err == nil {
 			_, k.err = k.load()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/assertion"
+	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 )
@@ -29,6 +30,7 @@ var (
 	redisDBBounds           = bounds[int]{0, math.MaxInt32}
 	redisTimeoutBounds      = bounds[time.Duration]{time.Millisecond, time.Minute}
 	graceBounds             = bounds[time.Duration]{time.Second, 15 * time.Minute}
+	hookTimeoutBounds       = bounds[time.Duration]{time.Millisecond, loginhook.MaxTimeout}
 	assertionLifetimeBounds = bounds[time.Duration]{assertion.MinLifetime, assertion.MaxLifetime}
 )
 

@@ -15,17 +15,6 @@ import (
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
-// Errors that only browsers see.
-var (
-	errNotKept    = errors.New("the browser does not keep its login")
-	errRefused    = errors.New("the user did not consent")
-	errLoggedOut  = errors.New("the user has logged out")
-	errWrongPlace = errors.New("this browser has no way in")
-	errNoPageLoad = errors.New("not a page load")
-
-	errCookieRenewal = errors.New("a browser's login is not renewed")
-)
-
 // refuseTo answers for the gateway: people whose browser loads a page, or sends a
 // form, get a page or a redirect to WeChat, everybody else JSON.
 func (h *Handler) refuseTo(w http.ResponseWriter, r *http.Request, c *classified, err error, user identity.User) {

@@ -156,5 +156,3 @@ func (h *Handler) origin(r *http.Request) (browser.Origin, error) {
 	}
 	return origin, nil
 }
-
-var errHost = errors.New("the Host is not a host name with an optional port")

@@ -2,8 +2,6 @@ package wechatapp
 
 import (
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -64,13 +62,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	once := make(onceOnly)
 	for d.NextBlock(0) {
-		option := d.Val()
-		if option != "app" {
+		name := d.Val()
+		if name != "app" {
 			if err := once.check(d); err != nil {
 				return err
 			}
 		}
-		if err := a.unmarshalOption(d, option); err != nil {
+		if err := a.unmarshalOption(d, name); err != nil {
 			return err
 		}
 	}
@@ -80,8 +78,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	switch option {
+func (a *App) unmarshalOption(d *caddyfile.Dispenser, name string) error {
+	switch name {
 	case "app":
 		return a.unmarshalAccount(d)
 	case "session":
@@ -214,97 +212,7 @@ func (l *LoginLimit) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// UnmarshalCaddyfile sets up the store from its line in the global option:
-//
-//	store memory {
-//		max_sessions <number>
-//	}
-func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	once := make(onceOnly)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
-			return err
-		}
-		switch d.Val() {
-		case "max_sessions":
-			if err := parseNumber(d, &m.MaxSessions, maxSessionsBounds); err != nil {
-				return err
-			}
-		default:
-			return unknownOption(d, "store memory", "max_sessions")
-		}
-	}
-	return nil
-}
-
-// onceOnly finds options that are given twice.
-type onceOnly map[string]bool
-
-func (o onceOnly) check(d *caddyfile.Dispenser) error {
-	if o[d.Val()] {
-		return d.Errf("%s may only be given once", d.Val())
-	}
-	o[d.Val()] = true
-	return nil
-}
-
-func parseString(d *caddyfile.Dispenser, into *string) error {
-	option := d.Val()
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	*into = d.Val()
-	if *into == "" {
-		return d.Errf("%s: is empty", option)
-	}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration, within bounds[time.Duration]) error {
-	option := d.Val()
-	var text string
-	if err := parseString(d, &text); err != nil {
-		return err
-	}
-	value, err := caddy.ParseDuration(text)
-	if err != nil {
-		return d.Errf("%s: %q is not a duration such as 90s, 2h or 30d", option, text)
-	}
-	if err := within.check(option, value); err != nil {
-		return d.WrapErr(err)
-	}
-	*into = caddy.Duration(value)
-	return nil
-}
-
-func parseNumber(d *caddyfile.Dispenser, into *int, within bounds[int]) error {
-	option := d.Val()
-	var text string
-	if err := parseString(d, &text); err != nil {
-		return err
-	}
-	value, err := strconv.Atoi(text)
-	if err != nil {
-		return d.Errf("%s: %q is not a number from %d to %d", option, text, within.least, within.most)
-	}
-	if err := within.check(option, value); err != nil {
-		return d.WrapErr(err)
-	}
-	*into = value
-	return nil
-}
-
-func isPlaceholder(text string) bool { return strings.Contains(text, "{") }
-
 // Interface guards
 var (
 	_ caddyfile.Unmarshaler = (*App)(nil)
-	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
 )

@@ -33,7 +33,7 @@ func (b *Browser) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
+	switch name := d.Val(); name {
 	case "challenge":
 		if err := parseString(d, &b.Challenge); err != nil {
 			return err
@@ -69,12 +69,12 @@ func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
 }
 
 func parseAppID(d *caddyfile.Dispenser, into *string) error {
-	option := d.Val()
+	name := d.Val()
 	if err := parseString(d, into); err != nil {
 		return err
 	}
-	if !isPlaceholder(*into) && !appIDPattern.MatchString(*into) {
-		return d.Errf("%s: %q is not an AppID", option, *into)
+	if checkAppIDText(*into) != nil {
+		return d.Errf("%s: %q is not an AppID", name, *into)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	rememberHandler(here(&directive), handler)
+	rememberHandler(here(&directive), digestOf(handler))
 	return handler, nil
 }
 
@@ -52,16 +52,16 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	once := make(onceOnly)
 	var public caddyfile.Dispenser // where `public` stands
 	for d.NextBlock(0) {
-		option := d.Val()
-		if option != "header" {
+		name := d.Val()
+		if name != "header" {
 			if err := once.check(d); err != nil {
 				return err
 			}
 		}
-		if option == "public" {
+		if name == "public" {
 			public = *d
 		}
-		if err := h.unmarshalOption(d, option); err != nil {
+		if err := h.unmarshalOption(d, name); err != nil {
 			return err
 		}
 	}
@@ -76,8 +76,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	switch option {
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) error {
+	switch name {
 	case "app":
 		return h.unmarshalApps(d)
 	case "prefix":
@@ -194,16 +194,16 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 // unmarshalCaddyfile reads paths on the line or matchers in a block; neither
 // means every request.
 func (s *Selection) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	option := d.Val()
+	name := d.Val()
 	s.Paths = d.RemainingArgs()
 	for _, path := range s.Paths {
 		if _, err := urlpath.ParsePattern(path); err != nil {
-			return d.Errf("%s: %v", option, err)
+			return d.Errf("%s: %v", name, err)
 		}
 	}
 	if len(s.Paths) > 0 {
 		if d.NextBlock(d.Nesting()) {
-			return d.Errf("%s: takes paths or a block of matchers, not both", option)
+			return d.Errf("%s: takes paths or a block of matchers, not both", name)
 		}
 		return nil
 	}
@@ -215,8 +215,8 @@ func (s *Selection) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	switch {
 	case len(set) > 0:
 		s.MatcherSetsRaw = append(s.MatcherSetsRaw, set)
-	case d.Token().Line != before.Line || d.Val() != option:
-		return d.Errf("%s: the block of matchers is empty", option)
+	case d.Token().Line != before.Line || d.Val() != name:
+		return d.Errf("%s: the block of matchers is empty", name)
 	default:
 		s.All = true
 	}

@@ -2,17 +2,13 @@ package wechatapp
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
-	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
@@ -29,6 +25,18 @@ var (
 	errCrossSite        = errors.New("request from another site")
 	errBody             = errors.New("malformed body")
 	errSlowBody         = errors.New("body did not arrive in time")
+)
+
+// Errors that only browsers see.
+var (
+	errNotKept    = errors.New("the browser does not keep its login")
+	errRefused    = errors.New("the user did not consent")
+	errLoggedOut  = errors.New("the user has logged out")
+	errWrongPlace = errors.New("this browser has no way in")
+	errNoPageLoad = errors.New("not a page load")
+
+	errHost          = errors.New("the Host is not a host name with an optional port")
+	errCookieRenewal = errors.New("a browser's login is not renewed")
 )
 
 // refusal is what a client learns. Codes are stable: part of the public
@@ -134,47 +142,4 @@ func sentence(text string) string {
 	}
 	first, size := utf8.DecodeRuneInString(text) // it may be a capital already, as in AppID
 	return string(unicode.ToUpper(first)) + text[size:] + "."
-}
-
-// writeRefusal writes the JSON of a refusal.
-func writeRefusal(w http.ResponseWriter, r refusal) { writeLoginRefusal(w, r, "") }
-
-// writeLoginRefusal also says where browsers log in, if they do.
-func writeLoginRefusal(w http.ResponseWriter, r refusal, login string) {
-	setRefusalHeaders(w.Header(), r)
-	writeJSON(w, r.status, struct {
-		Error   string `json:"error"`
-		Message string `json:"message"`
-		Login   string `json:"login,omitempty"`
-	}{r.code, r.message, login})
-}
-
-// setRefusalHeaders sets what belongs to a refusal in whatever form.
-func setRefusalHeaders(header http.Header, r refusal) {
-	header.Set(identity.VerdictHeader, r.code)
-	switch r.status {
-	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", "Bearer")
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(r.retryAfter, time.Second).Seconds()))))
-	}
-}
-
-// writeJSON writes an answer of the gateway itself; a nil body is none.
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	if body == nil {
-		w.WriteHeader(status)
-		return
-	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // strings and integers always encode
-	}
-	header.Set("Content-Length", strconv.Itoa(len(data)+1))
-	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // a client that left is no error of ours
 }

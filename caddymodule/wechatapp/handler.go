@@ -153,6 +153,14 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	return h.checkPublic()
 }
 
+// digest stands for the handler as it was configured.
+func (h *Handler) digest() string {
+	if h.configured != "" {
+		return h.configured
+	}
+	return digestOf(h)
+}
+
 // provisionHeaders prepares what the app gets.
 func (h *Handler) provisionHeaders() (err error) {
 	if h.preset, err = h.Headers.preset(); err != nil {
@@ -187,7 +195,7 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 	if len(h.Apps) == 0 {
 		if len(h.app.order) > 1 {
 			return nil, fmt.Errorf("wechat_auth: app: %d apps are configured, name the ones of this site: %s",
-				len(h.app.order), strings.Join(h.app.order, " ")+positionOfHandler(h))
+				len(h.app.order), strings.Join(h.app.order, " ")+positionOfHandler(h.digest()))
 		}
 		return gateway.Apps(h.app.order), nil
 	}

@@ -45,18 +45,6 @@ const (
 	onFailureAllow = "allow"
 )
 
-var hookTimeoutBounds = bounds[time.Duration]{time.Millisecond, loginhook.MaxTimeout}
-
-// settingHookSecret signs the requests of the hook.
-var settingHookSecret = &secretSetting{name: "on_login secret", check: checkHookSecret, writtenOut: noPlaceholder}
-
-func checkHookSecret(plain string) error {
-	if len(plain) < loginhook.MinSecret {
-		return fmt.Errorf("must be at least %d characters; `openssl rand -hex 32` makes one", loginhook.MinSecret)
-	}
-	return nil
-}
-
 // openHook returns the configured hook; without one, one that asks nobody.
 func (a *App) openHook() (gateway.Hook, error) {
 	if a.OnLogin == nil {

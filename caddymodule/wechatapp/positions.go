@@ -30,7 +30,7 @@ func forgetPositions() {
 }
 
 // rememberPositionsOf says to which global option the positions belong.
-func rememberPositionsOf(app *App) {
+func rememberPositionsOf(app any) {
 	text := digestOf(app)
 	positions.Lock()
 	defer positions.Unlock()
@@ -39,7 +39,7 @@ func rememberPositionsOf(app *App) {
 
 // keepPositionsOf forgets all positions unless they are of this configuration.
 // The app must be as it was read.
-func keepPositionsOf(app *App) {
+func keepPositionsOf(app any) {
 	text := digestOf(app)
 	positions.Lock()
 	other := positions.app != text
@@ -74,14 +74,13 @@ func rememberPosition(d *caddyfile.Dispenser, setting, text string) {
 }
 
 // rememberHandler remembers where a wechat_auth stands.
-func rememberHandler(where string, h *Handler) {
-	text := digestOf(h)
+func rememberHandler(where, digest string) {
 	positions.Lock()
 	defer positions.Unlock()
 	if positions.handlers == nil {
 		positions.handlers = make(map[string][]string)
 	}
-	positions.handlers[text] = append(positions.handlers[text], where)
+	positions.handlers[digest] = append(positions.handlers[digest], where)
 }
 
 // here is the place of the current token, with the way of its imports.
@@ -96,27 +95,19 @@ func position(setting, text string) string {
 	return positions.settings[[2]string{setting, text}]
 }
 
-// positionsOfHandler returns file:line of each wechat_auth with the same options.
-func positionsOfHandler(h *Handler) []string {
-	text := h.digest()
+// positionsOfHandler returns file:line of each wechat_auth with the same options, which
+// a digest stands for.
+func positionsOfHandler(digest string) []string {
 	positions.Lock()
 	defer positions.Unlock()
-	return positions.handlers[text]
+	return positions.handlers[digest]
 }
 
 // positionOfHandler returns ", at file:line" of a wechat_auth if no other one can
 // be meant.
-func positionOfHandler(h *Handler) string {
-	if places := positionsOfHandler(h); len(places) == 1 {
+func positionOfHandler(digest string) string {
+	if places := positionsOfHandler(digest); len(places) == 1 {
 		return ", at " + places[0]
 	}
 	return ""
-}
-
-// digest stands for the handler as it was configured.
-func (h *Handler) digest() string {
-	if h.configured != "" {
-		return h.configured
-	}
-	return digestOf(h)
 }

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/key"
-	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
@@ -35,6 +34,7 @@ var (
 	settingRedisPass   = &secretSetting{name: "password", check: anySecret, writtenOut: noPlaceholder}
 	settingRedisSecret = &secretSetting{name: "secret", check: checkKey, writtenOut: noPlaceholder}
 	settingAPIProxy    = &secretSetting{name: "api_proxy", check: transport.CheckProxy, writtenOut: passwordInURL}
+	settingHookSecret  = &secretSetting{name: "on_login secret", check: checkHookSecret, writtenOut: noPlaceholder}
 
 	secretSettings = []*secretSetting{settingAppSecret, settingSigningKey, settingRedisPass, settingRedisSecret, settingAPIProxy, settingHookSecret}
 )
@@ -83,6 +83,13 @@ func passwordInURL(text string) bool {
 }
 
 func anySecret(string) error { return nil }
+
+func checkHookSecret(plain string) error {
+	if len(plain) < loginhook.MinSecret {
+		return fmt.Errorf("must be at least %d characters; `openssl rand -hex 32` makes one", loginhook.MinSecret)
+	}
+	return nil
+}
 
 func checkKey(plain string) error {
 	_, err := key.Parse(plain)
@@ -135,6 +142,8 @@ func checkAppIDText(text string) error {
 	return checkAppID(text)
 }
 
+func isPlaceholder(text string) bool { return strings.Contains(text, "{") }
+
 // resolve expands the placeholders of a setting. Empty and unknown ones are
 // errors that name the placeholder, never its value.
 func resolve(text string) (value string, err error) {
@@ -160,8 +169,6 @@ func literalBraces(text string) bool {
 	return strings.HasPrefix(text, "{") && strings.Index(text, "}") == len(text)-1
 }
 
-func (m *Account) appID() (string, error) { return resolveAppID("app", m.AppID) }
-
 // resolveAppID returns the AppID that a setting names.
 func resolveAppID(setting, text string) (string, error) {
 	id, err := resolve(text)
@@ -172,51 +179,6 @@ func resolveAppID(setting, text string) (string, error) {
 		return "", fmt.Errorf("%s: the AppID %w%s", setting, err, position(setting, text))
 	}
 	return id, nil
-}
-
-// openKeys returns the configured keys, or those in Caddy's storage.
-func (a *App) openKeys() (*keyring.Ring, error) {
-	if len(a.SigningKeys) == 0 {
-		return a.openStored(keyring.StorageKey, caddyDuration(a.KeyRotation), caddyDuration(a.Session.MaxLifetime))
-	}
-	keys := make([]key.Key, len(a.SigningKeys))
-	for i, text := range a.SigningKeys {
-		plain, err := settingSigningKey.resolve(text)
-		if err == nil {
-			keys[i], err = key.Parse(plain.Reveal())
-		}
-		if err != nil {
-			return nil, fmt.Errorf("signing_key: number %d: %w%s", i+1, err, position("signing_key", text))
-		}
-		settingSigningKey.warnIfWrittenOut(a.logger, text)
-	}
-	ring, err := key.NewSet(keys...)
-	if err != nil {
-		return nil, fmt.Errorf("signing_key: %w", err)
-	}
-	fixed, err := keyring.Fixed(ring)
-	if err != nil {
-		return nil, err
-	}
-	if err := fixed.LoadUserHashKey(a.ctx, a.ctx.Storage()); err != nil {
-		a.logger.Warn("users get other hashes in logs than before", zap.Error(err))
-	}
-	return fixed, nil
-}
-
-// openStored returns the keys in Caddy's storage.
-func (a *App) openStored(key string, rotation, lifetime time.Duration) (*keyring.Ring, error) {
-	ctx := a.ctx
-	if err := checkPermissions(ctx.Storage(), key, a.logger); err != nil {
-		return nil, err
-	}
-	ring, err := keyring.Prepare(ctx, ctx.Storage(), keyring.Settings{StorageKey: key, Rotation: rotation, TokenLifetime: lifetime})
-	if errors.Is(err, keyring.ErrDamaged) {
-		return nil, fmt.Errorf("signing keys: %w; restore it from a backup, or delete it, which ends every session", err)
-	} else if err != nil {
-		return nil, fmt.Errorf("signing keys: %w", err)
-	}
-	return ring, nil
 }
 
 // parseSecret reads the only argument of an option that can hold a secret. Caddy's

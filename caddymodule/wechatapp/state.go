@@ -1,8 +1,6 @@
 package wechatapp
 
 import (
-	"time"
-
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-wechat/gateway/internal/credential"
@@ -43,5 +41,3 @@ func releaseState() error {
 	_, err := pool.Delete(stateKey)
 	return err
 }
-
-func caddyDuration(d caddy.Duration) time.Duration { return time.Duration(d) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
@@ -151,8 +152,36 @@ func (m *MemoryStore) tend() { m.discard() }
 
 func (m *MemoryStore) grace() time.Duration { return 0 }
 
+// UnmarshalCaddyfile sets up the store from its line in the global option:
+//
+//	store memory {
+//		max_sessions <number>
+//	}
+func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := make(onceOnly)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		switch d.Val() {
+		case "max_sessions":
+			if err := parseNumber(d, &m.MaxSessions, maxSessionsBounds); err != nil {
+				return err
+			}
+		default:
+			return unknownOption(d, "store memory", "max_sessions")
+		}
+	}
+	return nil
+}
+
 // Interface guards
 var (
-	_ caddy.CleanerUpper = (*MemoryStore)(nil)
-	_ storeModule        = (*MemoryStore)(nil)
+	_ caddy.CleanerUpper    = (*MemoryStore)(nil)
+	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
+	_ storeModule           = (*MemoryStore)(nil)
 )

@@ -289,8 +289,8 @@ func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	switch option {
+func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, name string) error {
+	switch name {
 	case "username":
 		return parseString(d, &s.Username)
 	case "password":
