@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
@@ -42,18 +43,18 @@ func (a *App) resolveApps() error {
 			return err
 		}
 		if _, taken := a.accounts[id]; taken {
-			return fmt.Errorf("app %s is configured twice%s", id, position("app", m.AppID))
+			return fmt.Errorf("app %s is configured twice%s", id, option.Position("app", m.AppID))
 		}
-		secret, err := settingAppSecret.resolve(m.Secret)
+		secret, err := option.AppSecret.Resolve(m.Secret)
 		if err != nil {
-			return fmt.Errorf("app %s: the secret %w%s", id, err, position("app", m.AppID))
+			return fmt.Errorf("app %s: the secret %w%s", id, err, option.Position("app", m.AppID))
 		}
-		settingAppSecret.warnIfWrittenOut(a.logger, m.Secret, zap.String("app", id))
-		if oddAppSecret(secret) {
+		option.AppSecret.WarnIfWrittenOut(a.logger, m.Secret, zap.String("app", id))
+		if option.OddAppSecret(secret) {
 			a.logger.Warn("the AppSecret is not 32 hex digits, as WeChat makes them; look whether it was copied whole", zap.String("app", id))
 		}
 		if err := m.check(); err != nil {
-			return fmt.Errorf("app %s: %w%s", id, err, position("app", m.AppID))
+			return fmt.Errorf("app %s: %w%s", id, err, option.Position("app", m.AppID))
 		}
 		a.accounts[id] = provider.Account{ID: id, Secret: secret, Kind: m.kind(), AskUnionID: m.UnionID == unionIDOfFollowers}
 		a.order = append(a.order, id)
@@ -82,4 +83,4 @@ func (m *Account) check() error {
 	return nil
 }
 
-func (m *Account) appID() (string, error) { return resolveAppID("app", m.AppID) }
+func (m *Account) appID() (string, error) { return option.ResolveAppID("app", m.AppID) }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/session"
@@ -370,17 +371,17 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var answer explanationBody
+	var explained explanationBody
 	e := a.app.gateway.Explain(r.Context(), body.Token)
-	answer.Verdict, answer.KeyID, answer.Signs = e.Verdict, e.Claims.KeyID, e.Signs
+	explained.Verdict, explained.KeyID, explained.Signs = e.Verdict, e.Claims.KeyID, e.Signs
 	if e.Err != nil {
-		answer.Answer = refusalFor(e.Err).code
+		explained.Answer = answer.For(e.Err).Code
 	}
 	if u := e.Claims.User; u.OpenID != "" {
-		answer.Claims = &explainedClaims{u.AppID, u.OpenID, u.UnionID, u.SessionID, e.Claims.IssuedAt.UTC(), e.Claims.Expires.UTC()}
-		answer.UserHash = a.app.gateway.UserHash(gateway.Target{AppID: u.AppID, OpenID: u.OpenID})
+		explained.Claims = &explainedClaims{u.AppID, u.OpenID, u.UnionID, u.SessionID, e.Claims.IssuedAt.UTC(), e.Claims.Expires.UTC()}
+		explained.UserHash = a.app.gateway.UserHash(gateway.Target{AppID: u.AppID, OpenID: u.OpenID})
 	}
-	return answerAdmin(w, http.StatusOK, answer)
+	return answerAdmin(w, http.StatusOK, explained)
 }
 
 // Interface guards

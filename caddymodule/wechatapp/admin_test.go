@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
 )
@@ -241,7 +242,7 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 	}
 	// The breaker refuses now; what WeChat said is still what an operator needs.
 	for range 3 {
-		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); errorCode(body) != CodeWeChatUnavailable {
+		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); errorCode(body) != answer.CodeWeChatUnavailable {
 			t.Error(body)
 		}
 	}
@@ -255,7 +256,7 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 		status.Apps = nil // or what is absent keeps its value
 		g.must(http.MethodGet, "/wechat/status", "", &status)
 		problem := status.Apps[0].LastProblem
-		if problem == nil || problem.Error != CodeWeChatUnavailable || problem.Errcode != -1 || problem.RID == "" || time.Since(problem.At) > time.Minute {
+		if problem == nil || problem.Error != answer.CodeWeChatUnavailable || problem.Errcode != -1 || problem.RID == "" || time.Since(problem.At) > time.Minute {
 			t.Errorf("%s: problem %+v", name, problem)
 		}
 	}

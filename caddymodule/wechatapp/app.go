@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
@@ -177,7 +178,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.begun = sync.OnceFunc(a.begin)
 	a.logger = ctx.Logger()
-	keepPositionsOf(a)
+	option.KeepPositionsOf(a)
 	a.setDefaults()
 	if err := a.check(); err != nil {
 		return err
@@ -190,7 +191,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.client = client
-	settingAPIProxy.warnIfWrittenOut(a.logger, a.APIProxy)
+	option.APIProxy.WarnIfWrittenOut(a.logger, a.APIProxy)
 	inspected := inspectionOf(ctx)
 	inspected.note(a)
 	if a.keys, err = a.openKeys(); err != nil {
@@ -246,17 +247,17 @@ func (a *App) setDefaults() {
 		a.Session = new(SessionSettings)
 	}
 	a.Session.setDefaults()
-	setDefault(&a.KeyRotation, caddy.Duration(defaultKeyRotation))
-	setDefault(&a.APITimeout, caddy.Duration(transport.DefaultTimeout))
+	option.SetDefault(&a.KeyRotation, caddy.Duration(defaultKeyRotation))
+	option.SetDefault(&a.APITimeout, caddy.Duration(transport.DefaultTimeout))
 	if len(a.API) == 0 {
 		a.API = wechat.DefaultBases
 	}
-	setDefault(&a.AuthorizeBase, wechat.DefaultAuthorizeBase)
+	option.SetDefault(&a.AuthorizeBase, wechat.DefaultAuthorizeBase)
 	if a.LoginLimit == nil {
 		a.LoginLimit = new(LoginLimit)
 	}
-	setDefault(&a.LoginLimit.Attempts, defaultAttempts)
-	setDefault(&a.LoginLimit.Window, caddy.Duration(defaultWindow))
+	option.SetDefault(&a.LoginLimit.Attempts, defaultAttempts)
+	option.SetDefault(&a.LoginLimit.Window, caddy.Duration(defaultWindow))
 }
 
 // check looks at the settings that need nothing but themselves.
@@ -271,8 +272,8 @@ func (a *App) check() error {
 		return err
 	}
 	return cmp.Or(
-		keyRotationBounds.check("key_rotation", time.Duration(a.KeyRotation)),
-		apiTimeoutBounds.check("api_timeout", time.Duration(a.APITimeout)),
+		option.KeyRotationBounds.Check("key_rotation", time.Duration(a.KeyRotation)),
+		option.APITimeoutBounds.Check("api_timeout", time.Duration(a.APITimeout)),
 		a.LoginLimit.check(),
 		a.checkAuthorizeBase(),
 	)
@@ -286,16 +287,16 @@ func (a *App) checkAuthorizeBase() error {
 }
 
 func (s *SessionSettings) setDefaults() {
-	setDefault(&s.TokenLifetime, caddy.Duration(defaultTokenLifetime))
-	setDefault(&s.MaxLifetime, caddy.Duration(defaultMaxLifetime))
-	setDefault(&s.MaxPerUser, defaultMaxPerUser)
+	option.SetDefault(&s.TokenLifetime, caddy.Duration(defaultTokenLifetime))
+	option.SetDefault(&s.MaxLifetime, caddy.Duration(defaultMaxLifetime))
+	option.SetDefault(&s.MaxPerUser, defaultMaxPerUser)
 }
 
 func (s *SessionSettings) check() error {
 	err := cmp.Or(
-		tokenLifetimeBounds.check("session: token_lifetime", time.Duration(s.TokenLifetime)),
-		maxLifetimeBounds.check("session: max_lifetime", time.Duration(s.MaxLifetime)),
-		maxPerUserBounds.check("session: max_per_user", s.MaxPerUser),
+		option.TokenLifetimeBounds.Check("session: token_lifetime", time.Duration(s.TokenLifetime)),
+		option.MaxLifetimeBounds.Check("session: max_lifetime", time.Duration(s.MaxLifetime)),
+		option.MaxPerUserBounds.Check("session: max_per_user", s.MaxPerUser),
 	)
 	if err == nil && s.TokenLifetime > s.MaxLifetime {
 		return fmt.Errorf("session: token_lifetime %s is longer than max_lifetime %s; a token cannot outlive its session",
@@ -306,7 +307,7 @@ func (s *SessionSettings) check() error {
 
 // check also looks at what is off: it may be switched on by a slip.
 func (l *LoginLimit) check() error {
-	if err := cmp.Or(attemptsBounds.check("login_limit", l.Attempts), windowBounds.check("login_limit: window", time.Duration(l.Window))); err != nil {
+	if err := cmp.Or(option.AttemptsBounds.Check("login_limit", l.Attempts), option.WindowBounds.Check("login_limit: window", time.Duration(l.Window))); err != nil {
 		return fmt.Errorf("%w; `off` switches the limit off", err)
 	}
 	return nil
@@ -316,9 +317,9 @@ func (l *LoginLimit) check() error {
 func (a *App) newClient() (*wechat.Client, error) {
 	options := transport.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout)}
 	if a.APIProxy != "" {
-		proxy, err := settingAPIProxy.resolve(a.APIProxy)
+		proxy, err := option.APIProxy.Resolve(a.APIProxy)
 		if err != nil {
-			return nil, fmt.Errorf("api_proxy: %w%s", err, position("api_proxy", a.APIProxy))
+			return nil, fmt.Errorf("api_proxy: %w%s", err, option.Position("api_proxy", a.APIProxy))
 		}
 		options.Proxy = proxy.Reveal()
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/assertion"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/key"
@@ -54,8 +55,8 @@ func (a *Assertion) provision() error {
 		return fmt.Errorf("assertion: %w", err)
 	}
 	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
-	setDefault(&a.Lifetime, caddy.Duration(assertion.MaxLifetime))
-	if err := assertionLifetimeBounds.check("assertion: lifetime", time.Duration(a.Lifetime)); err != nil {
+	option.SetDefault(&a.Lifetime, caddy.Duration(assertion.MaxLifetime))
+	if err := option.AssertionLifetimeBounds.Check("assertion: lifetime", time.Duration(a.Lifetime)); err != nil {
 		return err
 	}
 	var err error
@@ -80,28 +81,28 @@ func (a *Assertion) names() []string {
 //		lifetime <duration>
 //	}
 func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if err := parseString(d, &a.Header); err != nil {
+	if err := option.String(d, &a.Header); err != nil {
 		return err
 	}
 	if err := identity.CheckHeaderName(a.Header); err != nil {
 		return d.WrapErr(err)
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		switch d.Val() {
 		case "audience":
-			if err := parseString(d, &a.Audience); err != nil {
+			if err := option.String(d, &a.Audience); err != nil {
 				return err
 			}
 		case "lifetime":
-			if err := parseDuration(d, &a.Lifetime, assertionLifetimeBounds); err != nil {
+			if err := option.Duration(d, &a.Lifetime, option.AssertionLifetimeBounds); err != nil {
 				return err
 			}
 		default:
-			return unknownOption(d, "assertion", "audience", "lifetime")
+			return option.Unknown(d, "assertion", "audience", "lifetime")
 		}
 	}
 	return nil

@@ -14,6 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 )
 
 // boundedSetting is one number or time of the configuration. load sets it as JSON
@@ -25,8 +27,8 @@ type boundedSetting struct {
 	text        string
 }
 
-func row[T int | time.Duration](field string, b bounds[T], text string, load func(value T) error) boundedSetting {
-	return boundedSetting{field, int64(b.least), int64(b.most), func(value int64) error { return load(T(value)) }, text}
+func row[T int | time.Duration](field string, b option.Bounds[T], text string, load func(value T) error) boundedSetting {
+	return boundedSetting{field, int64(b.Least), int64(b.Most), func(value int64) error { return load(T(value)) }, text}
 }
 
 func appWith(set func(a *App)) error {
@@ -39,60 +41,60 @@ func appWith(set func(a *App)) error {
 func redisWith(set func(s *RedisStore)) error {
 	s := &RedisStore{Addresses: []string{"localhost:6379"}}
 	set(s)
-	setDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
+	option.SetDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
 	return s.check()
 }
 
 func boundedSettings() []boundedSetting {
 	return []boundedSetting{
-		row("App.KeyRotation", keyRotationBounds, "key_rotation %s", func(v time.Duration) error {
+		row("App.KeyRotation", option.KeyRotationBounds, "key_rotation %s", func(v time.Duration) error {
 			return appWith(func(a *App) { a.KeyRotation = caddy.Duration(v) })
 		}),
-		row("App.APITimeout", apiTimeoutBounds, "api_timeout %s", func(v time.Duration) error {
+		row("App.APITimeout", option.APITimeoutBounds, "api_timeout %s", func(v time.Duration) error {
 			return appWith(func(a *App) { a.APITimeout = caddy.Duration(v) })
 		}),
-		row("SessionSettings.TokenLifetime", tokenLifetimeBounds, "session {\nmax_lifetime 3650d\ntoken_lifetime %s\n}", func(v time.Duration) error {
+		row("SessionSettings.TokenLifetime", option.TokenLifetimeBounds, "session {\nmax_lifetime 3650d\ntoken_lifetime %s\n}", func(v time.Duration) error {
 			return appWith(func(a *App) {
-				a.Session.MaxLifetime, a.Session.TokenLifetime = caddy.Duration(maxLifetimeBounds.most), caddy.Duration(v)
+				a.Session.MaxLifetime, a.Session.TokenLifetime = caddy.Duration(option.MaxLifetimeBounds.Most), caddy.Duration(v)
 			})
 		}),
-		row("SessionSettings.MaxLifetime", maxLifetimeBounds, "session {\ntoken_lifetime 1s\nmax_lifetime %s\n}", func(v time.Duration) error {
+		row("SessionSettings.MaxLifetime", option.MaxLifetimeBounds, "session {\ntoken_lifetime 1s\nmax_lifetime %s\n}", func(v time.Duration) error {
 			return appWith(func(a *App) {
 				a.Session.TokenLifetime, a.Session.MaxLifetime = caddy.Duration(time.Second), caddy.Duration(v)
 			})
 		}),
-		row("SessionSettings.MaxPerUser", maxPerUserBounds, "session {\nmax_per_user %s\n}", func(v int) error {
+		row("SessionSettings.MaxPerUser", option.MaxPerUserBounds, "session {\nmax_per_user %s\n}", func(v int) error {
 			return appWith(func(a *App) { a.Session.MaxPerUser = v })
 		}),
-		row("LoginLimit.Attempts", attemptsBounds, "login_limit %s 1m", func(v int) error {
+		row("LoginLimit.Attempts", option.AttemptsBounds, "login_limit %s 1m", func(v int) error {
 			return appWith(func(a *App) { a.LoginLimit.Attempts = v })
 		}),
-		row("LoginLimit.Window", windowBounds, "login_limit 300 %s", func(v time.Duration) error {
+		row("LoginLimit.Window", option.WindowBounds, "login_limit 300 %s", func(v time.Duration) error {
 			return appWith(func(a *App) { a.LoginLimit.Window = caddy.Duration(v) })
 		}),
-		row("MemoryStore.MaxSessions", maxSessionsBounds, "store memory {\nmax_sessions %s\n}", func(v int) error {
+		row("MemoryStore.MaxSessions", option.MaxSessionsBounds, "store memory {\nmax_sessions %s\n}", func(v int) error {
 			store := &MemoryStore{MaxSessions: v}
 			return cmp.Or(store.open(storeEnv{}), store.Cleanup())
 		}),
-		row("RedisStore.DB", redisDBBounds, "store redis localhost:6379 {\ndb %s\n}", func(v int) error {
+		row("RedisStore.DB", option.RedisDBBounds, "store redis localhost:6379 {\ndb %s\n}", func(v int) error {
 			return redisWith(func(s *RedisStore) { s.DB = v })
 		}),
-		row("RedisStore.Timeout", redisTimeoutBounds, "store redis localhost:6379 {\ntimeout %s\n}", func(v time.Duration) error {
+		row("RedisStore.Timeout", option.RedisTimeoutBounds, "store redis localhost:6379 {\ntimeout %s\n}", func(v time.Duration) error {
 			return redisWith(func(s *RedisStore) { s.Timeout = caddy.Duration(v) })
 		}),
-		row("OnFailure.Grace", graceBounds, "store redis localhost:6379 {\non_failure grace %s\n}", func(v time.Duration) error {
+		row("OnFailure.Grace", option.GraceBounds, "store redis localhost:6379 {\non_failure grace %s\n}", func(v time.Duration) error {
 			return redisWith(func(s *RedisStore) { s.OnFailure = &OnFailure{Grace: caddy.Duration(v)} })
 		}),
-		row("LoginHook.Timeout", hookTimeoutBounds, "on_login https://app.example.com/ {\nsecret {env.X}\ntimeout %s\n}", func(v time.Duration) error {
+		row("LoginHook.Timeout", option.HookTimeoutBounds, "on_login https://app.example.com/ {\nsecret {env.X}\ntimeout %s\n}", func(v time.Duration) error {
 			_, err := (&LoginHook{URL: "https://app.example.com/", Secret: strings.Repeat("s", 32), Timeout: caddy.Duration(v)}).open()
 			return err
 		}),
-		row("Browser.Lifetime", browserLifetimeBounds, "", func(v time.Duration) error {
+		row("Browser.Lifetime", option.BrowserLifetimeBounds, "", func(v time.Duration) error {
 			b := &Browser{Lifetime: caddy.Duration(v)}
 			b.setDefaults()
 			return b.check()
 		}),
-		row("Assertion.Lifetime", assertionLifetimeBounds, "", func(v time.Duration) error {
+		row("Assertion.Lifetime", option.AssertionLifetimeBounds, "", func(v time.Duration) error {
 			return (&Assertion{Header: "X-Signed", Lifetime: caddy.Duration(v)}).provision()
 		}),
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -75,9 +76,9 @@ type browsers struct {
 func (b *browsers) logsIn() bool { return b.ways != browser.Ways{} }
 
 func (b *Browser) setDefaults() {
-	setDefault(&b.Challenge, challengeNavigate)
-	setDefault(&b.Cookie, browser.DefaultCookie)
-	setDefault(&b.Lifetime, caddy.Duration(defaultBrowserLifetime))
+	option.SetDefault(&b.Challenge, challengeNavigate)
+	option.SetDefault(&b.Cookie, browser.DefaultCookie)
+	option.SetDefault(&b.Lifetime, caddy.Duration(defaultBrowserLifetime))
 }
 
 // check looks at the settings that need nothing but themselves.
@@ -88,7 +89,7 @@ func (b *Browser) check() error {
 	if _, err := browser.NewCookies(b.Cookie); err != nil {
 		return fmt.Errorf("browser: %w", err)
 	}
-	if err := browserLifetimeBounds.check("browser: lifetime", time.Duration(b.Lifetime)); err != nil {
+	if err := option.BrowserLifetimeBounds.Check("browser: lifetime", time.Duration(b.Lifetime)); err != nil {
 		return err
 	}
 	if _, err := newSiteCheck(b.TrustOrigin...); err != nil {
@@ -167,7 +168,7 @@ func (h *Handler) accountFor(setting, named string, kind provider.Kind) (string,
 		}
 		return "", fmt.Errorf("browser: %s: this site has %d apps of kind %s, name one of them", setting, len(found), kind)
 	}
-	id, err := resolveAppID("browser "+setting, named)
+	id, err := option.ResolveAppID("browser "+setting, named)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("browser: %s: %w", setting, err)

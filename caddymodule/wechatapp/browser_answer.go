@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/page"
@@ -19,28 +20,28 @@ import (
 // form, get a page or a redirect to WeChat, everybody else JSON.
 func (h *Handler) refuseTo(w http.ResponseWriter, r *http.Request, c *classified, err error, user identity.User) {
 	h.debugToken(r, err)
-	refusal := refusalFor(err)
+	refusal := answer.For(err)
 	if !h.answersPerson(w, r, c, err, &refusal) {
 		login := ""
-		if refusal.status == http.StatusUnauthorized && h.browsers.logsIn() {
+		if refusal.Status == http.StatusUnauthorized && h.browsers.logsIn() {
 			login = h.link(c, "/authorize", nil)
 		}
 		h.count(refusal)
-		writeLoginRefusal(w, refusal, login)
+		answer.WriteWithLogin(w, refusal, login)
 	}
 	h.app.journal.refused(refusal, err, user, h.userHash)
 }
 
 // answersPerson answers a page load or a form; false if the request is neither, or
 // if no page fits. It may change the refusal to a more fitting one.
-func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *refusal) bool {
+func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *answer.Refusal) bool {
 	load, form := browser.PageLoad(r), browser.Form(r)
 	client := browser.ClientOf(r.UserAgent())
 	if !load && !form || !h.browsers.logsIn() && client != browser.WebView {
 		return false
 	}
 	switch {
-	case refusal.status != http.StatusUnauthorized || h.below(c):
+	case refusal.Status != http.StatusUnauthorized || h.below(c):
 		h.writePage(w, r, *refusal, h.pageOf(c, *refusal))
 	case form:
 		h.writePage(w, r, *refusal, page.Page{Kind: page.FormLost, Continue: h.authorizeLink(r, c, h.home(c))})
@@ -57,7 +58,7 @@ func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *class
 func (h *Handler) below(c *classified) bool { return c.route || c.signed }
 
 // challenge answers a page load that needs a login.
-func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *refusal) {
+func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *answer.Refusal) {
 	to := c.sentURI()
 	login := h.authorizeLink(r, c, to)
 	held, current := h.held(r), time.Now()
@@ -65,24 +66,24 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classifie
 	has := func(name string) bool { return hasCookie(cookies, name) }
 	switch {
 	case has(b.cookies.Snapshot(secure(r))):
-		*refusal = refusalFor(provider.ErrSnapshotUser)
+		*refusal = answer.For(provider.ErrSnapshotUser)
 		h.writePage(w, r, *refusal, page.Page{Kind: page.Snapshot})
 	case has(b.cookies.Out(secure(r))):
-		*refusal = refusalFor(errLoggedOut)
+		*refusal = answer.For(answer.ErrLoggedOut)
 		h.writePage(w, r, *refusal, page.Page{Kind: page.LoggedOut, Continue: login})
 	case browser.NotKept(held, current):
-		*refusal = refusalFor(errNotKept)
+		*refusal = answer.For(answer.ErrNotKept)
 		reason := "the browser does not send the session cookie back"
-		if !errors.Is(err, errNoToken) {
+		if !errors.Is(err, answer.ErrNoToken) {
 			reason = "the session of the cookie is not known here"
 		}
 		h.logger.Warn("a browser logs in again and again", zap.String("reason", reason), zap.Error(err))
-		h.writePage(w, r, *refusal, page.Page{Kind: page.NotKept, Code: refusal.code, Continue: login})
+		h.writePage(w, r, *refusal, page.Page{Kind: page.NotKept, Code: refusal.Code, Continue: login})
 	case !b.challenge:
 		h.writePage(w, r, *refusal, page.Page{Kind: page.LoginRequired, Continue: login})
 	default:
 		h.count(*refusal)
-		w.Header().Set(identity.VerdictHeader, refusal.code)
+		w.Header().Set(identity.VerdictHeader, refusal.Code)
 		redirect(w, http.StatusFound, login)
 	}
 }
@@ -106,16 +107,16 @@ func hasCookie(cookies []browser.Pair, name string) bool {
 }
 
 // pageOf is the page for a refusal that no login helps against.
-func (h *Handler) pageOf(c *classified, refusal refusal) page.Page {
-	p := page.Page{Code: refusal.code, Continue: h.home(c)}
+func (h *Handler) pageOf(c *classified, refusal answer.Refusal) page.Page {
+	p := page.Page{Code: refusal.Code, Continue: h.home(c)}
 	switch {
-	case refusal.status == http.StatusNotFound:
+	case refusal.Status == http.StatusNotFound:
 		p.Kind = page.NotFound
-	case refusal.status == http.StatusServiceUnavailable, refusal.status == http.StatusTooManyRequests:
+	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusTooManyRequests:
 		p.Kind = page.Busy
-	case refusal.status >= http.StatusInternalServerError:
+	case refusal.Status >= http.StatusInternalServerError:
 		p.Kind = page.Failed
-	case refusal.status == http.StatusUnauthorized:
+	case refusal.Status == http.StatusUnauthorized:
 		p.Kind = page.LoginRequired
 		p.Continue = h.link(c, "/authorize", nil)
 	default:
@@ -128,10 +129,10 @@ func (h *Handler) pageOf(c *classified, refusal refusal) page.Page {
 }
 
 // writePage answers with the page of a refusal.
-func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, refusal refusal, p page.Page) {
+func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, refusal answer.Refusal, p page.Page) {
 	h.count(refusal)
-	setRefusalHeaders(w.Header(), refusal)
-	h.showPage(w, r, refusal.status, refusal.code, p)
+	answer.SetHeaders(w.Header(), refusal)
+	h.showPage(w, r, refusal.Status, refusal.Code, p)
 }
 
 // showPage answers with a page and the code that it stands for.
@@ -139,7 +140,7 @@ func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, status int, c
 	w.Header().Set(identity.VerdictHeader, code)
 	if err := page.Write(w, r, status, p); err != nil {
 		h.logger.Error("a page cannot be rendered", zap.Error(err))
-		writeRefusal(w, internalError)
+		answer.Write(w, answer.InternalError)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
@@ -38,7 +39,7 @@ func (h *Handler) cookie(r *http.Request) (string, error) {
 	}
 	value, count := h.browsers.cookies.Value(r.Header, secure(r))
 	if count > 1 {
-		return "", errTwoCredentials
+		return "", answer.ErrTwoCredentials
 	}
 	return value, nil
 }
@@ -77,7 +78,7 @@ func (h *Handler) choose(r *http.Request, text, inCookie string) (brought, error
 	case carried.err == nil:
 		a, b := carried.pass.User, ofCookie.pass.User
 		if a.AppID != b.AppID || a.OpenID != b.OpenID {
-			return brought{}, errTwoCredentials
+			return brought{}, answer.ErrTwoCredentials
 		}
 		return explicit, nil
 	case errors.Is(carried.err, gateway.ErrLoginRequired) && !h.gateway.Signed(text):
@@ -91,7 +92,7 @@ func (h *Handler) choose(r *http.Request, text, inCookie string) (brought, error
 func (h *Handler) authenticate(r *http.Request, c brought) (gateway.Pass, error) {
 	switch surely := h.Assertion != nil; { // an app believes an assertion after an outage, too
 	case c.text == "":
-		return gateway.Pass{}, errNoToken
+		return gateway.Pass{}, answer.ErrNoToken
 	case c.byCookie && surely:
 		return h.gateway.AdmitCookieSurely(r.Context(), c.text, h.apps)
 	case surely:
@@ -119,7 +120,7 @@ func (h *Handler) requireCredentials(r *http.Request) (brought, error) {
 	case err != nil:
 		return brought{}, err
 	case given.text == "":
-		return brought{}, errNoToken
+		return brought{}, answer.ErrNoToken
 	case h.ambient(given):
 		err = h.site.check(r, false)
 	}
@@ -137,7 +138,7 @@ func (h *Handler) ambient(c brought) bool {
 // and a request from another site, are no reason to take it for that.
 func (h *Handler) isNoCredential(r *http.Request, given brought, err error) bool {
 	switch {
-	case errors.Is(err, errTwoCredentials):
+	case errors.Is(err, answer.ErrTwoCredentials):
 		// Two cookies, and nothing in the carrier.
 		text, carried := h.carrier.credential(r)
 		_, count := h.browsers.cookies.Value(r.Header, secure(r))
@@ -152,7 +153,7 @@ func (h *Handler) isNoCredential(r *http.Request, given brought, err error) bool
 func (h *Handler) origin(r *http.Request) (browser.Origin, error) {
 	origin, ok := browser.OriginOf(r, fromTrustedProxy(r))
 	if !ok {
-		return origin, errHost
+		return origin, answer.ErrHost
 	}
 	return origin, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -30,7 +31,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 		}
 	}
 	if carried == "" && !inBrowser {
-		return errNoToken
+		return answer.ErrNoToken
 	}
 	to, err := h.logoutTo(w, r, c, form)
 	if err != nil {
@@ -47,7 +48,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 		redirect(w, http.StatusSeeOther, to)
 		return nil
 	}
-	writeJSON(w, http.StatusNoContent, nil)
+	answer.WriteJSON(w, http.StatusNoContent, nil)
 	return nil
 }
 
@@ -126,7 +127,7 @@ func (h *Handler) logoutTo(w http.ResponseWriter, r *http.Request, c *classified
 		}
 		fields, err := url.ParseQuery(string(body))
 		if err != nil {
-			return "", errBody
+			return "", answer.ErrBody
 		}
 		to = fields.Get("to")
 	}
@@ -143,6 +144,6 @@ func (h *Handler) showLoggedOut(w http.ResponseWriter, r *http.Request, c *class
 		p.Continue = h.authorizeLink(r, c, browser.Home)
 	}
 	h.app.observer.metrics.anonymous.Inc()
-	h.showPage(w, r, http.StatusOK, refusalFor(errLoggedOut).code, p)
+	h.showPage(w, r, http.StatusOK, answer.For(answer.ErrLoggedOut).Code, p)
 	return nil
 }

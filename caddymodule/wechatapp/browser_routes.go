@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -40,7 +41,7 @@ type wish struct {
 // authorize sends a browser to WeChat, or says why it does not.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, c *classified) error {
 	if !browser.PageLoad(r) {
-		return errNoPageLoad
+		return answer.ErrNoPageLoad
 	}
 	query, ok := parameters(r.URL.RawQuery)
 	if !ok {
@@ -54,7 +55,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, c *classifie
 		return fmt.Errorf("%w: scope must be base or userinfo", gateway.ErrInvalidRequest)
 	}
 	if mark := h.outMark(r); mark != "" && !browser.OwnLink(r.Header) && !sameText(query.Get("again"), mark) {
-		refusal := refusalFor(errLoggedOut)
+		refusal := answer.For(answer.ErrLoggedOut)
 		h.writePage(w, r, refusal, page.Page{Kind: page.LoggedOut, Continue: h.authorizeLink(r, c, asked.to)})
 		return nil
 	}
@@ -139,7 +140,7 @@ func (h *Handler) callbackURL(origin browser.Origin, c *classified, asked wish) 
 
 // showWay answers a browser that cannot be sent to WeChat.
 func (h *Handler) showWay(w http.ResponseWriter, r *http.Request, c *classified, way browser.Way, asked wish) {
-	refusal := refusalFor(errWrongPlace)
+	refusal := answer.For(answer.ErrWrongPlace)
 	switch way {
 	case browser.GoBack:
 		h.writePage(w, r, refusal, page.Page{Kind: page.GoBack})
@@ -174,7 +175,7 @@ func (h *Handler) liveUser(r *http.Request) (identity.User, bool) {
 // callback takes a browser back from WeChat.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified) error {
 	if !browser.PageLoad(r) {
-		return errNoPageLoad
+		return answer.ErrNoPageLoad
 	}
 	origin, err := h.origin(r)
 	if err != nil {
@@ -193,7 +194,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified
 		return h.startAgain(w, r, c, asked)
 	case code == "":
 		http.SetCookie(w, browser.Set(state.Name, "", 0, origin.Secure()))
-		refusal := refusalFor(errRefused)
+		refusal := answer.For(answer.ErrConsentRefused)
 		h.writePage(w, r, refusal, page.Page{Kind: page.Refused, Continue: h.authorizeLink(r, c, asked.to)})
 		return nil
 	}
@@ -237,18 +238,18 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 	switch {
 	case err == nil:
 	case errors.Is(err, provider.ErrSnapshotUser):
-		h.app.journal.loginRefused(r, state.AppID, grant, refusalFor(err), err, time.Since(start))
+		h.app.journal.loginRefused(r, state.AppID, grant, answer.For(err), err, time.Since(start))
 		http.SetCookie(w, browser.Set(state.Name, "", 0, secure))
 		http.SetCookie(w, browser.Set(b.cookies.Snapshot(secure), "1", browser.UsedLifetime, secure))
 		redirect(w, http.StatusSeeOther, asked.to)
 		return nil
 	case startsAgain(err):
 		if !errors.Is(err, gateway.ErrStateUsed) {
-			h.app.journal.loginRefused(r, state.AppID, grant, refusalFor(err), err, time.Since(start))
+			h.app.journal.loginRefused(r, state.AppID, grant, answer.For(err), err, time.Since(start))
 		}
 		return h.startAgain(w, r, c, asked)
 	default:
-		refusal := refusalFor(err)
+		refusal := answer.For(err)
 		h.app.journal.loginRefused(r, state.AppID, grant, refusal, err, time.Since(start))
 		p := h.pageOf(c, refusal)
 		p.Continue = h.authorizeLink(r, c, asked.to)
@@ -313,11 +314,11 @@ func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classifi
 	case h.outMark(r) != "":
 		// Back after a logout: only the user's own click logs in again.
 		again.Kind = page.LoggedOut
-		h.writePage(w, r, refusalFor(errLoggedOut), again)
+		h.writePage(w, r, answer.For(answer.ErrLoggedOut), again)
 		return nil
 	case asked.restarts >= maxRestarts:
-		again.Kind, again.Code = page.NotKept, refusalFor(errNotKept).code
-		h.writePage(w, r, refusalFor(errNotKept), again)
+		again.Kind, again.Code = page.NotKept, answer.For(answer.ErrNotKept).Code
+		h.writePage(w, r, answer.For(answer.ErrNotKept), again)
 		return nil
 	}
 	asked.restarts++

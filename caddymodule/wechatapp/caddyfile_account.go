@@ -3,6 +3,7 @@ package wechatapp
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
@@ -20,12 +21,12 @@ func (a *App) unmarshalAccount(d *caddyfile.Dispenser) error {
 	switch {
 	case m.AppID == "":
 		return d.Err("app: the AppID is empty")
-	case checkAppIDText(m.AppID) != nil:
-		return d.Errf("app: the AppID %v", checkAppIDText(m.AppID))
+	case option.CheckAppIDText(m.AppID) != nil:
+		return d.Errf("app: the AppID %v", option.CheckAppIDText(m.AppID))
 	case m.Secret == "":
 		return d.Errf("app %s: the secret is empty", m.AppID)
-	case settingAppSecret.checkText(m.Secret) != nil:
-		return d.Errf("app %s: the secret %v", m.AppID, settingAppSecret.checkText(m.Secret))
+	case option.AppSecret.CheckText(m.Secret) != nil:
+		return d.Errf("app %s: the secret %v", m.AppID, option.AppSecret.CheckText(m.Secret))
 	}
 	for _, other := range a.Apps {
 		if other.AppID == m.AppID {
@@ -37,7 +38,7 @@ func (a *App) unmarshalAccount(d *caddyfile.Dispenser) error {
 			return d.Errf("app %s: the kind is empty", m.AppID)
 		}
 	}
-	rememberPosition(d, "app", m.AppID)
+	option.RememberPosition(d, "app", m.AppID)
 	if err := m.unmarshalBlock(d); err != nil {
 		return err
 	}
@@ -49,18 +50,18 @@ func (a *App) unmarshalAccount(d *caddyfile.Dispenser) error {
 }
 
 func (m *Account) unmarshalBlock(d *caddyfile.Dispenser) error {
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		switch d.Val() {
 		case "unionid":
-			if err := parseString(d, &m.UnionID); err != nil {
+			if err := option.String(d, &m.UnionID); err != nil {
 				return err
 			}
 		default:
-			return unknownOption(d, "app "+m.AppID, "unionid")
+			return option.Unknown(d, "app "+m.AppID, "unionid")
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 )
 
@@ -19,12 +20,12 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		return nil, d.Err("the global option wechat may only be given once")
 	}
-	forgetPositions()
+	option.ForgetPositions()
 	app := new(App)
 	if err := app.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
 	}
-	rememberPositionsOf(app)
+	option.RememberPositionsOf(app)
 	return httpcaddyfile.App{Name: "wechat", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
@@ -60,11 +61,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for d.NextBlock(0) {
 		name := d.Val()
 		if name != "app" {
-			if err := once.check(d); err != nil {
+			if err := once.Check(d); err != nil {
 				return err
 			}
 		}
@@ -88,17 +89,17 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 	case "signing_key":
 		return a.unmarshalSigningKeys(d)
 	case "key_rotation":
-		return parseDuration(d, &a.KeyRotation, keyRotationBounds)
+		return option.Duration(d, &a.KeyRotation, option.KeyRotationBounds)
 	case "store":
 		return a.unmarshalStore(d)
 	case "api":
 		return a.unmarshalAPI(d)
 	case "api_timeout":
-		return parseDuration(d, &a.APITimeout, apiTimeoutBounds)
+		return option.Duration(d, &a.APITimeout, option.APITimeoutBounds)
 	case "api_proxy":
-		return parseSecret(d, settingAPIProxy, &a.APIProxy)
+		return option.Secret(d, option.APIProxy, &a.APIProxy)
 	case "authorize_base":
-		if err := parseString(d, &a.AuthorizeBase); err != nil {
+		if err := option.String(d, &a.AuthorizeBase); err != nil {
 			return err
 		}
 		if err := a.checkAuthorizeBase(); err != nil {
@@ -112,7 +113,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		a.OnLogin = new(LoginHook)
 		return a.OnLogin.unmarshalCaddyfile(d)
 	}
-	return unknownOption(d, "wechat", "app", "session", "signing_key", "key_rotation", "store", "api", "api_timeout", "api_proxy",
+	return option.Unknown(d, "wechat", "app", "session", "signing_key", "key_rotation", "store", "api", "api_timeout", "api_proxy",
 		"authorize_base", "login_limit", "on_login")
 }
 
@@ -120,21 +121,21 @@ func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		var err error
 		switch d.Val() {
 		case "token_lifetime":
-			err = parseDuration(d, &s.TokenLifetime, tokenLifetimeBounds)
+			err = option.Duration(d, &s.TokenLifetime, option.TokenLifetimeBounds)
 		case "max_lifetime":
-			err = parseDuration(d, &s.MaxLifetime, maxLifetimeBounds)
+			err = option.Duration(d, &s.MaxLifetime, option.MaxLifetimeBounds)
 		case "max_per_user":
-			err = parseNumber(d, &s.MaxPerUser, maxPerUserBounds)
+			err = option.Number(d, &s.MaxPerUser, option.MaxPerUserBounds)
 		default:
-			err = unknownOption(d, "session", "token_lifetime", "max_lifetime", "max_per_user")
+			err = option.Unknown(d, "session", "token_lifetime", "max_lifetime", "max_per_user")
 		}
 		if err != nil {
 			return err
@@ -154,10 +155,10 @@ func (a *App) unmarshalSigningKeys(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for i, text := range a.SigningKeys {
-		if err := settingSigningKey.checkText(text); err != nil {
+		if err := option.SigningKey.CheckText(text); err != nil {
 			return d.Errf("signing_key: number %d: %v", i+1, err)
 		}
-		rememberPosition(d, "signing_key", text)
+		option.RememberPosition(d, "signing_key", text)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package wechatapp
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/browser"
 )
 
@@ -20,9 +21,9 @@ func (b *Browser) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		if err := b.unmarshalOption(d); err != nil {
@@ -35,21 +36,21 @@ func (b *Browser) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch name := d.Val(); name {
 	case "challenge":
-		if err := parseString(d, &b.Challenge); err != nil {
+		if err := option.String(d, &b.Challenge); err != nil {
 			return err
 		}
 		if b.Challenge != challengeNavigate && b.Challenge != challengeOff {
 			return d.Errf("challenge: %q must be navigate or off", b.Challenge)
 		}
 	case "cookie":
-		if err := parseString(d, &b.Cookie); err != nil {
+		if err := option.String(d, &b.Cookie); err != nil {
 			return err
 		}
 		if _, err := browser.NewCookies(b.Cookie); err != nil {
 			return d.WrapErr(err)
 		}
 	case "lifetime":
-		return parseDuration(d, &b.Lifetime, browserLifetimeBounds)
+		return option.Duration(d, &b.Lifetime, option.BrowserLifetimeBounds)
 	case "in_wechat":
 		return parseAppID(d, &b.InWeChat)
 	case "elsewhere":
@@ -63,17 +64,17 @@ func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
 			return d.Errf("trust_origin: %v", err)
 		}
 	default:
-		return unknownOption(d, "browser", "challenge", "cookie", "lifetime", "in_wechat", "elsewhere", "trust_origin")
+		return option.Unknown(d, "browser", "challenge", "cookie", "lifetime", "in_wechat", "elsewhere", "trust_origin")
 	}
 	return nil
 }
 
 func parseAppID(d *caddyfile.Dispenser, into *string) error {
 	name := d.Val()
-	if err := parseString(d, into); err != nil {
+	if err := option.String(d, into); err != nil {
 		return err
 	}
-	if checkAppIDText(*into) != nil {
+	if option.CheckAppIDText(*into) != nil {
 		return d.Errf("%s: %q is not an AppID", name, *into)
 	}
 	return nil

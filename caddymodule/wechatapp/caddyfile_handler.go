@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
@@ -23,7 +24,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	rememberHandler(here(&directive), digestOf(handler))
+	option.RememberHandler(option.Here(&directive), option.Digest(handler))
 	return handler, nil
 }
 
@@ -49,12 +50,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	var public caddyfile.Dispenser // where `public` stands
 	for d.NextBlock(0) {
 		name := d.Val()
 		if name != "header" {
-			if err := once.check(d); err != nil {
+			if err := once.Check(d); err != nil {
 				return err
 			}
 		}
@@ -68,7 +69,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	// The prefix may stand below `public`, so this comes last.
 	if h.Public != nil {
 		prefix := h.Prefix
-		setDefault(&prefix, defaultPrefix)
+		option.SetDefault(&prefix, defaultPrefix)
 		if err := h.Public.checkPublic(prefix); err != nil {
 			return public.WrapErr(err)
 		}
@@ -81,7 +82,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 	case "app":
 		return h.unmarshalApps(d)
 	case "prefix":
-		if err := parseString(d, &h.Prefix); err != nil {
+		if err := option.String(d, &h.Prefix); err != nil {
 			return err
 		}
 		if err := checkPrefix(h.Prefix); err != nil {
@@ -126,7 +127,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		h.OneTrip = true
 		return nil
 	}
-	return unknownOption(d, "wechat_auth", "app", "browser", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token", "one_trip")
+	return option.Unknown(d, "wechat_auth", "app", "browser", "prefix", "public", "optional", "headers", "assertion", "header", "token", "forward_token", "one_trip")
 }
 
 func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {
@@ -135,13 +136,13 @@ func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for i, id := range h.Apps {
-		if err := checkAppIDText(id); err != nil {
+		if err := option.CheckAppIDText(id); err != nil {
 			return d.Errf("app: the AppID %v", err)
 		}
 		if slices.Contains(h.Apps[:i], id) {
 			return d.Errf("app: %s is listed twice", id)
 		}
-		rememberPosition(d, "wechat_auth app", id)
+		option.RememberPosition(d, "wechat_auth app", id)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
@@ -251,8 +252,8 @@ func (s *survey) findTwoInAChain(h *handlerSurvey, t *traveller) {
 		if first.undecided != t.undecided {
 			continue
 		}
-		places := []string{first.node.place + positionOfHandler(first.handler.digest()), h.node.place + positionOfHandler(h.handler.digest())}
-		if lines := positionsOfHandler(h.handler.digest()); len(lines) == 2 && first.handler.digest() == h.handler.digest() {
+		places := []string{first.node.place + option.PositionOfHandler(first.handler.digest()), h.node.place + option.PositionOfHandler(h.handler.digest())}
+		if lines := option.PositionsOfHandler(h.handler.digest()); len(lines) == 2 && first.handler.digest() == h.handler.digest() {
 			places = []string{first.node.place + ", at " + lines[0], h.node.place + ", at " + lines[1]}
 		}
 		s.add(notice{
@@ -324,7 +325,7 @@ func (s *survey) findLogin(h *handlerSurvey) {
 	}
 	prefix := h.handler.prefixOrDefault()
 	n := notice{
-		kind: checkLogin, place: h.node.place + positionOfHandler(h.handler.digest()),
+		kind: checkLogin, place: h.node.place + option.PositionOfHandler(h.handler.digest()),
 		message: fmt.Sprintf("nobody can log in: no request to %s%s reaches this wechat_auth", prefix, loginRoute),
 		fix:     "move wechat_auth out of the block or matcher, in front of it",
 	}
@@ -400,7 +401,7 @@ func (h *handlerSurvey) findUselessPatterns(s *survey) {
 			continue
 		}
 		n := notice{
-			kind: checkCoverage, place: h.node.place + positionOfHandler(h.handler.digest()),
+			kind: checkCoverage, place: h.node.place + option.PositionOfHandler(h.handler.digest()),
 			message: fmt.Sprintf("the pattern %s of public or optional never matches a request here", text),
 			fix:     "remove it, or write the path as clients send it",
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
@@ -92,7 +93,7 @@ func checkParameterName(kind, name string) error {
 func one(values []string) (string, error) {
 	for _, value := range values[1:] {
 		if value != values[0] {
-			return "", errTwoCredentials
+			return "", answer.ErrTwoCredentials
 		}
 	}
 	return values[0], nil
@@ -325,7 +326,7 @@ func (c cookieCarrier) credential(r *http.Request) (string, error) {
 		}
 	}
 	if count > 1 {
-		return "", errTwoCredentials
+		return "", answer.ErrTwoCredentials
 	}
 	return text, nil
 }

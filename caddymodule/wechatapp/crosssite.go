@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/browser"
 )
 
@@ -53,7 +54,7 @@ func checkOrigin(origin string) error {
 func (c *siteCheck) check(r *http.Request, websocket bool) error {
 	origins := r.Header["Origin"]
 	if len(origins) > 1 || len(r.Header["Sec-Fetch-Site"]) > 1 {
-		return errCrossSite
+		return answer.ErrCrossSite
 	}
 	scheme, host := siteOf(r)
 	judged := &http.Request{Method: r.Method, Host: host, Header: http.Header{"Sec-Fetch-Site": r.Header["Sec-Fetch-Site"]}}
@@ -66,19 +67,19 @@ func (c *siteCheck) check(r *http.Request, websocket bool) error {
 		judged.Header["Origin"] = []string{origin}
 	}
 	if c.protection.Check(judged) != nil {
-		return errCrossSite
+		return answer.ErrCrossSite
 	}
 	switch {
 	case origin == "" || slices.Contains(c.trusted, origin) || isSafe(judged.Method):
 		return nil
 	case websocket && origin != scheme+"://"+host:
-		return errCrossSite
+		return answer.ErrCrossSite
 	case origin == "null":
 		// A page with `Referrer-Policy: no-referrer` posts its own forms like this. The
 		// library has believed Sec-Fetch-Site.
 		return nil
 	case !strings.HasPrefix(origin, scheme+"://"):
-		return errCrossSite // the library compares hosts only
+		return answer.ErrCrossSite // the library compares hosts only
 	}
 	return nil
 }

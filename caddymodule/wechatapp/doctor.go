@@ -14,6 +14,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
@@ -245,17 +246,17 @@ func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
 			continue
 		}
 		f.Subject = id
-		secret, err := settingAppSecret.resolve(m.Secret)
+		secret, err := option.AppSecret.Resolve(m.Secret)
 		switch {
-		case errors.Is(err, errSwapped), errors.Is(err, errNotExpanded):
-			f.Message = fmt.Sprintf("the AppSecret %v%s", err, position("app", m.AppID))
+		case errors.Is(err, option.ErrSwapped), errors.Is(err, option.ErrNotExpanded):
+			f.Message = fmt.Sprintf("the AppSecret %v%s", err, option.Position("app", m.AppID))
 		case err != nil:
-			f.Message = fmt.Sprintf("the AppSecret is missing: %v%s", err, position("app", m.AppID))
+			f.Message = fmt.Sprintf("the AppSecret is missing: %v%s", err, option.Position("app", m.AppID))
 			f.Action = "set the variable in the environment of the service, or fix the file; run this command with the same environment and as the same user"
-		case settingAppSecret.writtenOut(m.Secret):
+		case option.AppSecret.WrittenOut(m.Secret):
 			f.Status, f.Message = doctor.Warn, "the AppSecret is written out in the configuration, and so in every copy of it"
 			f.Action = "use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again"
-		case oddAppSecret(secret):
+		case option.OddAppSecret(secret):
 			f.Status, f.Message = doctor.Warn, "the AppSecret is not 32 hex digits, as WeChat makes them"
 			f.Action = "look whether it was copied whole, and whether it is this app's"
 		default:
@@ -268,7 +269,7 @@ func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
 	}
 	for _, setting := range a.otherSecretsWrittenOut() {
 		findings = append(findings, doctor.Finding{
-			Check: checkSecret, Subject: setting.name, Status: doctor.Warn,
+			Check: checkSecret, Subject: setting.Name, Status: doctor.Warn,
 			Message: "it is written out in the configuration, and so in every copy of it", Action: "use a placeholder such as {env.NAME} or {file./path}",
 		})
 	}
@@ -276,7 +277,7 @@ func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
 }
 
 // otherSecretsWrittenOut are the settings besides the apps' own.
-func (a *App) otherSecretsWrittenOut() (found []*secretSetting) {
+func (a *App) otherSecretsWrittenOut() (found []*option.SecretSetting) {
 	var store struct {
 		Password string `json:"password"`
 		Secret   string `json:"secret"`
@@ -286,11 +287,11 @@ func (a *App) otherSecretsWrittenOut() (found []*secretSetting) {
 	if a.OnLogin != nil {
 		hook = a.OnLogin.Secret
 	}
-	texts := map[*secretSetting][]string{
-		settingSigningKey: a.SigningKeys, settingAPIProxy: {a.APIProxy}, settingRedisPass: {store.Password}, settingRedisSecret: {store.Secret}, settingHookSecret: {hook},
+	texts := map[*option.SecretSetting][]string{
+		option.SigningKey: a.SigningKeys, option.APIProxy: {a.APIProxy}, option.RedisPassword: {store.Password}, option.RedisSecret: {store.Secret}, option.HookSecret: {hook},
 	}
-	for _, setting := range secretSettings {
-		if slices.ContainsFunc(texts[setting], setting.writtenOut) {
+	for _, setting := range option.SecretSettings {
+		if slices.ContainsFunc(texts[setting], setting.WrittenOut) {
 			found = append(found, setting)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -160,10 +161,10 @@ func (v *visit) unreached(status int, body string) (f doctor.Finding, final bool
 	}
 	_ = json.Unmarshal([]byte(body), &refusal) // another handler's answer need not be JSON
 	switch refusal.Error {
-	case CodeLoginRequired, CodeSessionExpired, CodeSessionEnded:
+	case answer.CodeLoginRequired, answer.CodeSessionExpired, answer.CodeSessionEnded:
 		return v.finding(doctor.Fail, "the gateway does not accept a session that it has just begun ("+refusal.Error+")",
 			"see that nothing in front of wechat_auth removes or changes the token, and that the clock runs evenly"), true
-	case CodeStoreUnavailable:
+	case answer.CodeStoreUnavailable:
 		return v.finding(doctor.Fail, "the session cannot be looked up", storeAction), true
 	}
 	return v.finding(doctor.Skip, fmt.Sprintf("not tested, because the site answers with status %d before its app is asked", status), ""), false

@@ -11,6 +11,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
@@ -129,7 +130,7 @@ func (e *siteExamination) tryRoute(ctx context.Context, site *loopSite, host, pa
 		return "goes to the app"
 	case json.Unmarshal(body, &refusal) != nil || resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnauthorized:
 		return "gets status " + resp.Status + " before wechat_auth sees it"
-	case refusal.Error != refusalFor(gateway.ErrInvalidRequest).code && refusal.Error != refusalFor(errNoToken).code:
+	case refusal.Error != answer.For(gateway.ErrInvalidRequest).Code && refusal.Error != answer.For(answer.ErrNoToken).Code:
 		return "is refused: " + refusal.Error
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
@@ -114,8 +115,8 @@ const defaultPrefix = "/wechat"
 // Provision fills in defaults and builds what requests need.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
-	h.configured = digestOf(h)
-	setDefault(&h.Prefix, defaultPrefix)
+	h.configured = option.Digest(h)
+	option.SetDefault(&h.Prefix, defaultPrefix)
 	if err := checkPrefix(h.Prefix); err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (h *Handler) digest() string {
 	if h.configured != "" {
 		return h.configured
 	}
-	return digestOf(h)
+	return option.Digest(h)
 }
 
 // provisionHeaders prepares what the app gets.
@@ -195,19 +196,19 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 	if len(h.Apps) == 0 {
 		if len(h.app.order) > 1 {
 			return nil, fmt.Errorf("wechat_auth: app: %d apps are configured, name the ones of this site: %s",
-				len(h.app.order), strings.Join(h.app.order, " ")+positionOfHandler(h.digest()))
+				len(h.app.order), strings.Join(h.app.order, " ")+option.PositionOfHandler(h.digest()))
 		}
 		return gateway.Apps(h.app.order), nil
 	}
 	var apps gateway.Apps
 	for _, text := range h.Apps {
-		id, err := resolveAppID("wechat_auth app", text)
+		id, err := option.ResolveAppID("wechat_auth app", text)
 		if err != nil {
 			return nil, err
 		}
 		if _, known := h.app.accounts[id]; !known {
 			return nil, fmt.Errorf("wechat_auth: app %q is not in the global option wechat, which has: %s%s",
-				id, strings.Join(h.app.order, " "), position("wechat_auth app", text))
+				id, strings.Join(h.app.order, " "), option.Position("wechat_auth app", text))
 		}
 		if apps.Has(id) {
 			return nil, fmt.Errorf("wechat_auth: app %q is listed twice", id)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
@@ -81,11 +82,11 @@ func (s *Headers) preset() (identity.Preset, error) {
 			return nil, fmt.Errorf("headers: %s: %q cannot be a header's value here", name, value)
 		}
 	}
-	if s.Reuse != "" && checkAppID(s.Reuse) != nil {
-		return nil, fmt.Errorf("headers: reuse: the AppID %w", checkAppID(s.Reuse))
+	if s.Reuse != "" && option.CheckAppID(s.Reuse) != nil {
+		return nil, fmt.Errorf("headers: reuse: the AppID %w", option.CheckAppID(s.Reuse))
 	}
 	preset := &identity.CloudHosting{EnvID: s.EnvID, Source: s.Source, Owner: s.Reuse, Service: s.Service, Region: s.Region}
-	setDefault(&preset.Source, identity.DefaultSource)
+	option.SetDefault(&preset.Source, identity.DefaultSource)
 	return preset, nil
 }
 
@@ -110,23 +111,23 @@ func plainValue(text string) bool {
 //		region  <name>
 //	}
 func (s *Headers) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if err := parseString(d, &s.Preset); err != nil {
+	if err := option.String(d, &s.Preset); err != nil {
 		return err
 	}
 	if s.Preset != presetDefault && s.Preset != presetCloudHosting {
 		return d.Errf("headers: unknown preset %q; there are default and cloud_hosting", s.Preset)
 	}
 	options := map[string]*string{"env_id": &s.EnvID, "source": &s.Source, "reuse": &s.Reuse, "service": &s.Service, "region": &s.Region}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		into := options[d.Val()]
 		if into == nil {
-			return unknownOption(d, "headers", slices.Collect(maps.Keys(options))...)
+			return option.Unknown(d, "headers", slices.Collect(maps.Keys(options))...)
 		}
-		if err := parseString(d, into); err != nil {
+		if err := option.String(d, into); err != nil {
 			return err
 		}
 		if _, err := s.preset(); err != nil {

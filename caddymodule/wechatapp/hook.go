@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/loginhook"
 )
@@ -54,15 +55,15 @@ func (a *App) openHook() (gateway.Hook, error) {
 	if err != nil {
 		return gateway.Hook{}, fmt.Errorf("on_login: %w", err)
 	}
-	settingHookSecret.warnIfWrittenOut(a.logger, a.OnLogin.Secret)
+	option.HookSecret.WarnIfWrittenOut(a.logger, a.OnLogin.Secret)
 	a.hook = hook
 	return gateway.Hook{LoginHook: hook, AllowOnFailure: a.OnLogin.OnFailure == onFailureAllow}, nil
 }
 
 func (h *LoginHook) open() (*loginhook.Hook, error) {
-	setDefault(&h.Timeout, caddy.Duration(loginhook.DefaultTimeout))
-	setDefault(&h.OnFailure, onFailureDeny)
-	if err := hookTimeoutBounds.check("timeout", time.Duration(h.Timeout)); err != nil {
+	option.SetDefault(&h.Timeout, caddy.Duration(loginhook.DefaultTimeout))
+	option.SetDefault(&h.OnFailure, onFailureDeny)
+	if err := option.HookTimeoutBounds.Check("timeout", time.Duration(h.Timeout)); err != nil {
 		return nil, err
 	}
 	if h.OnFailure != onFailureDeny && h.OnFailure != onFailureAllow {
@@ -71,9 +72,9 @@ func (h *LoginHook) open() (*loginhook.Hook, error) {
 	if err := loginhook.CheckURL(h.URL); err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
-	plain, err := settingHookSecret.resolve(h.Secret)
+	plain, err := option.HookSecret.Resolve(h.Secret)
 	if err != nil {
-		return nil, fmt.Errorf("secret: %w%s", err, position(settingHookSecret.name, h.Secret))
+		return nil, fmt.Errorf("secret: %w%s", err, option.Position(option.HookSecret.Name, h.Secret))
 	}
 	return loginhook.New(loginhook.Options{URL: h.URL, Secret: plain, Timeout: time.Duration(h.Timeout)})
 }
@@ -86,29 +87,29 @@ func (h *LoginHook) open() (*loginhook.Hook, error) {
 //		on_failure deny | allow
 //	}
 func (h *LoginHook) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if err := parseString(d, &h.URL); err != nil {
+	if err := option.String(d, &h.URL); err != nil {
 		return err
 	}
 	if err := loginhook.CheckURL(h.URL); err != nil {
 		return d.Errf("on_login: %v", err)
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		var err error
 		switch d.Val() {
 		case "secret":
-			err = parseSecret(d, settingHookSecret, &h.Secret)
+			err = option.Secret(d, option.HookSecret, &h.Secret)
 		case "timeout":
-			err = parseDuration(d, &h.Timeout, hookTimeoutBounds)
+			err = option.Duration(d, &h.Timeout, option.HookTimeoutBounds)
 		case "on_failure":
-			if err = parseString(d, &h.OnFailure); err == nil && h.OnFailure != onFailureDeny && h.OnFailure != onFailureAllow {
+			if err = option.String(d, &h.OnFailure); err == nil && h.OnFailure != onFailureDeny && h.OnFailure != onFailureAllow {
 				err = d.Errf("on_login: on_failure must be %s or %s, not %q", onFailureDeny, onFailureAllow, h.OnFailure)
 			}
 		default:
-			err = unknownOption(d, "on_login", "secret", "timeout", "on_failure")
+			err = option.Unknown(d, "on_login", "secret", "timeout", "on_failure")
 		}
 		if err != nil {
 			return err

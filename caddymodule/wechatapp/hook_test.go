@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -118,14 +119,14 @@ func TestK5HookKeepsUsersOut(t *testing.T) {
 		code   string
 		words  string
 	}{
-		"no":                 {403, `{"message":"请先联系管理员 <b>"}`, "", 403, CodeNotAllowed, "请先联系管理员"},
-		"no without words":   {403, "", "", 403, CodeNotAllowed, "application"},
-		"no, whatever":       {403, "{}", "on_failure allow", 403, CodeNotAllowed, "application"},
-		"error":              {500, "", "", 502, CodeLoginHookFailed, "application"},
-		"redirect":           {302, "", "", 502, CodeLoginHookFailed, "application"},
-		"nonsense":           {200, "<html>", "", 502, CodeLoginHookFailed, "application"},
-		"huge":               {200, big, "", 502, CodeLoginHookFailed, "application"},
-		"bad name":           {200, `{"user_id":"a b"}`, "", 502, CodeLoginHookFailed, "application"},
+		"no":                 {403, `{"message":"请先联系管理员 <b>"}`, "", 403, answer.CodeNotAllowed, "请先联系管理员"},
+		"no without words":   {403, "", "", 403, answer.CodeNotAllowed, "application"},
+		"no, whatever":       {403, "{}", "on_failure allow", 403, answer.CodeNotAllowed, "application"},
+		"error":              {500, "", "", 502, answer.CodeLoginHookFailed, "application"},
+		"redirect":           {302, "", "", 502, answer.CodeLoginHookFailed, "application"},
+		"nonsense":           {200, "<html>", "", 502, answer.CodeLoginHookFailed, "application"},
+		"huge":               {200, big, "", 502, answer.CodeLoginHookFailed, "application"},
+		"bad name":           {200, `{"user_id":"a b"}`, "", 502, answer.CodeLoginHookFailed, "application"},
 		"error, and allow":   {500, "", "on_failure allow", 200, "", ""},
 		"another, and allow": {200, `{"user_id":7}`, "on_failure allow", 200, "", ""},
 	} {
@@ -147,7 +148,7 @@ func TestK5HookKeepsUsersOut(t *testing.T) {
 			if asked := len(hook.calls()) - before; asked != 1 {
 				t.Errorf("the hook was asked %d times", asked)
 			}
-			if resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, CodeCodeUsed) {
+			if resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, answer.CodeCodeUsed) {
 				t.Errorf("the code again: %d %s", resp.StatusCode, body)
 			}
 		})

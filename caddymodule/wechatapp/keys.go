@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 )
@@ -18,14 +19,14 @@ func (a *App) openKeys() (*keyring.Ring, error) {
 	}
 	keys := make([]key.Key, len(a.SigningKeys))
 	for i, text := range a.SigningKeys {
-		plain, err := settingSigningKey.resolve(text)
+		plain, err := option.SigningKey.Resolve(text)
 		if err == nil {
 			keys[i], err = key.Parse(plain.Reveal())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("signing_key: number %d: %w%s", i+1, err, position("signing_key", text))
+			return nil, fmt.Errorf("signing_key: number %d: %w%s", i+1, err, option.Position("signing_key", text))
 		}
-		settingSigningKey.warnIfWrittenOut(a.logger, text)
+		option.SigningKey.WarnIfWrittenOut(a.logger, text)
 	}
 	ring, err := key.NewSet(keys...)
 	if err != nil {

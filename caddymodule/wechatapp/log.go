@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -43,7 +44,7 @@ type lastProblem struct {
 }
 
 func newProblem(err error, at time.Time) lastProblem {
-	problem := lastProblem{At: at.UTC(), Error: refusalFor(err).code}
+	problem := lastProblem{At: at.UTC(), Error: answer.For(err).Code}
 	if api, ok := errors.AsType[*wechat.APIError](err); ok {
 		problem.Errcode, problem.RID = api.Code, api.RID
 	}
@@ -104,17 +105,17 @@ func (j *journal) loggedIn(grant gateway.Grant, took time.Duration) {
 // loginRefused records a login that failed. The grant names the user of one whom
 // the operator denies. The address of the request is written down where somebody may
 // have to block it, and not otherwise.
-func (j *journal) loginRefused(r *http.Request, appID string, grant gateway.Grant, refusal refusal, err error, took time.Duration) {
+func (j *journal) loginRefused(r *http.Request, appID string, grant gateway.Grant, refusal answer.Refusal, err error, took time.Duration) {
 	app := j.apps[appID]
 	if app == nil {
 		appID = "" // whatever the client made up stays out of everything
 	}
-	j.observer.metrics.logins.WithLabelValues(appID, refusal.code).Inc()
-	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", refusal.code), zap.Duration("duration", took), zap.Error(err)}
-	if refusal.code == CodeRateLimited {
+	j.observer.metrics.logins.WithLabelValues(appID, refusal.Code).Inc()
+	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", refusal.Code), zap.Duration("duration", took), zap.Error(err)}
+	if refusal.Code == answer.CodeRateLimited {
 		fields = append(fields, zap.String("client_ip", clientIP(r)))
 	}
-	data := map[string]any{"app": appID, "outcome": refusal.code}
+	data := map[string]any{"app": appID, "outcome": refusal.Code}
 	if grant.UserHash != "" {
 		fields = append(fields, zap.String("user_hash", grant.UserHash))
 		data["user_hash"] = grant.UserHash
@@ -124,11 +125,11 @@ func (j *journal) loginRefused(r *http.Request, appID string, grant gateway.Gran
 		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
 		data["errcode"], data["rid"] = api.Code, api.RID
 	}
-	if refusal.status >= 500 && !errors.Is(err, gateway.ErrPaused) && !errors.Is(err, gateway.ErrStoreUnavailable) {
+	if refusal.Status >= 500 && !errors.Is(err, gateway.ErrPaused) && !errors.Is(err, gateway.ErrStoreUnavailable) {
 		j.note(appID, func(app *appJournal) { app.problem = &problem })
 	}
 	level := zapcore.InfoLevel
-	if refusal.code == internalError.code || errors.Is(err, gateway.ErrStoreUnavailable) {
+	if refusal.Code == answer.InternalError.Code || errors.Is(err, gateway.ErrStoreUnavailable) {
 		level = zapcore.ErrorLevel // neither the client nor WeChat is the reason
 	}
 	j.refusals.Log(level, "login refused", fields...)
@@ -179,16 +180,16 @@ func (j *journal) note(appID string, write func(*appJournal)) {
 
 // refused logs a request that was refused. user is who the token speaks for,
 // if that is known.
-func (j *journal) refused(refusal refusal, err error, user identity.User, hash func(identity.User) string) {
+func (j *journal) refused(refusal answer.Refusal, err error, user identity.User, hash func(identity.User) string) {
 	level := zapcore.InfoLevel
-	if refusal.status >= 500 {
+	if refusal.Status >= 500 {
 		level = zapcore.ErrorLevel
 	}
 	c := j.refusals.Check(level, "request refused")
 	if c == nil {
 		return
 	}
-	fields := []zap.Field{zap.String("app", user.AppID), zap.String("outcome", refusal.code), zap.Int("status", refusal.status), zap.Error(err)}
+	fields := []zap.Field{zap.String("app", user.AppID), zap.String("outcome", refusal.Code), zap.Int("status", refusal.Status), zap.Error(err)}
 	if user.OpenID != "" {
 		fields = append(fields, zap.String("user_hash", hash(user)))
 	}

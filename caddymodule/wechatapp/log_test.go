@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
@@ -124,7 +125,7 @@ func TestZerosAreBounded(t *testing.T) {
 		return n
 	}
 	few, many, more := series(2)-series(1), series(1001)-series(1000), series(manyApps)-series(manyApps-1)
-	if few != 1+len(loginCodes)+4 || few != more || many != 1+len(alertedCodes)+4 {
+	if few != 1+len(answer.LoginCodes)+4 || few != more || many != 1+len(answer.AlertedCodes)+4 {
 		t.Errorf("series of one more app: %d of 2, %d of %d, %d of 1001", few, more, manyApps, many)
 	}
 }
@@ -132,13 +133,13 @@ func TestZerosAreBounded(t *testing.T) {
 // Whatever a login is answered with has its counter from the start.
 func TestLoginCodesAreComplete(t *testing.T) {
 	g := newGateway(t, withAdmin)
-	for _, answer := range []wechattest.Answer{
+	for _, reply := range []wechattest.Answer{
 		wechattest.Errcode(40029), wechattest.Errcode(40163), wechattest.Errcode(40226), wechattest.Errcode(45011), wechattest.Errcode(40125),
 		wechattest.Errcode(12345), wechattest.Errcode(-1),
 		{Body: "<html>"},
 	} {
-		g.wechat.Next(answer)
-		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); !slices.Contains(loginCodes, errorCode(body)) {
+		g.wechat.Next(reply)
+		if _, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`); !slices.Contains(answer.LoginCodes, errorCode(body)) {
 			t.Errorf("%s is not among the codes of logins", body)
 		}
 	}

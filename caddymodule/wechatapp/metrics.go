@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
@@ -96,14 +97,14 @@ const manyApps = 100
 // begin makes counters begin at 0: an increase from nothing to 1 is none to
 // Prometheus, and an alert on it misses the first event.
 func (m *metrics) begin(apps []string) {
-	m.requests.WithLabelValues(outcomeRefused + internalError.code)
-	for _, r := range refusals {
-		m.requests.WithLabelValues(outcomeRefused + r.code)
+	m.requests.WithLabelValues(outcomeRefused + answer.InternalError.Code)
+	for _, r := range answer.Refusals {
+		m.requests.WithLabelValues(outcomeRefused + r.Code)
 	}
-	m.logins.WithLabelValues("", CodeInvalidRequest) // of clients that name no app
-	codes := loginCodes
+	m.logins.WithLabelValues("", answer.CodeInvalidRequest) // of clients that name no app
+	codes := answer.LoginCodes
 	if len(apps) > manyApps {
-		codes = alertedCodes
+		codes = answer.AlertedCodes
 	}
 	for _, app := range apps {
 		m.logins.WithLabelValues(app, outcomeOK)

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
@@ -76,11 +77,11 @@ func (o *observer) LoginLimited(appID string) { o.metrics.rateLimited.WithLabelV
 func (o *observer) HookAsked(appID string, took time.Duration, err error) {
 	outcome := outcomeOK
 	if err != nil {
-		outcome = refusalFor(err).code
+		outcome = answer.For(err).Code
 	}
 	o.metrics.hookCalls.WithLabelValues(appID, outcome).Inc()
 	o.metrics.hookTime.Observe(took.Seconds())
-	if err != nil && outcome != CodeNotAllowed {
+	if err != nil && outcome != answer.CodeNotAllowed {
 		o.logger.Error("the login hook could not be asked", zap.String("app", appID), zap.Duration("duration", took), zap.Error(err))
 	}
 }
@@ -126,7 +127,7 @@ func startSpan(ctx context.Context, endpoint, appID string) (context.Context, fu
 			span.SetAttributes(attribute.Int("wechat.errcode", api.Code), attribute.String("wechat.rid", api.RID))
 		}
 		if err != nil {
-			span.SetStatus(codes.Error, refusalFor(err).code)
+			span.SetStatus(codes.Error, answer.For(err).Code)
 		}
 		span.End()
 	}

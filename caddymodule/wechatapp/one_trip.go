@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/authparam"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -85,7 +86,7 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 		if req.AppID == "" && len(h.loginApps) == 1 {
 			req.AppID = h.loginApps[0]
 		}
-		refusal := refusalFor(err)
+		refusal := answer.For(err)
 		h.app.journal.loginRefused(r, req.AppID, grant, refusal, err, time.Since(start))
 		h.refuseCode(w, c, refusal)
 		return admission{answered: true}
@@ -94,7 +95,7 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 	// A login that is repeated by its nonce may be of a session that is over.
 	pass, err := h.authenticate(r, brought{text: grant.Token})
 	if err != nil {
-		refusal := refusalFor(err)
+		refusal := answer.For(err)
 		h.refuseCode(w, c, refusal)
 		h.app.journal.refused(refusal, err, pass.User, h.userHash)
 		return admission{answered: true}
@@ -104,13 +105,13 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 }
 
 // refuseCode answers as login does: whoever sends a code reads JSON.
-func (h *Handler) refuseCode(w http.ResponseWriter, c *classified, refusal refusal) {
+func (h *Handler) refuseCode(w http.ResponseWriter, c *classified, refusal answer.Refusal) {
 	login := ""
-	if refusal.status == http.StatusUnauthorized && h.browsers.logsIn() {
+	if refusal.Status == http.StatusUnauthorized && h.browsers.logsIn() {
 		login = h.link(c, "/authorize", nil)
 	}
 	h.count(refusal)
-	writeLoginRefusal(w, refusal, login)
+	answer.WriteWithLogin(w, refusal, login)
 }
 
 // readCode reads the login of a request that may carry one.
@@ -120,7 +121,7 @@ func (h *Handler) readCode(r *http.Request, sent *sentCode) (req gateway.LoginRe
 	}
 	switch {
 	case inEarlyData(r):
-		return req, errTooEarly
+		return req, answer.ErrTooEarly
 	case len(sent.params) > 1:
 		return req, errTripTwice
 	case sent.upgrades:
@@ -168,7 +169,7 @@ func (h *Handler) onlyCode(r *http.Request) error {
 	if _, err = h.gateway.AdmitCookie(r.Context(), inCookie, h.apps); err == nil {
 		return errTripTwice
 	}
-	if refusalFor(err).status == http.StatusUnauthorized {
+	if answer.For(err).Status == http.StatusUnauthorized {
 		return nil // left over in a client that keeps cookies
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
@@ -93,23 +94,23 @@ func TestK13OneTripTokensAreTheGateways(t *testing.T) {
 		token := g.wantTrip(t, path, resp)
 		_, code = g.codeHeader(userA)
 		for what, lines := range map[string][]string{"with a code": {code}, "with a token": {bearerHeader(token)}} {
-			answer := g.rawGet("GET", path, lines...)
+			reply := g.rawGet("GET", path, lines...)
 			want := 0
 			if what == "with a code" {
 				want = 1
 			}
-			lower := strings.ToLower(answer)
+			lower := strings.ToLower(reply)
 			for _, name := range []string{"\r\nauthorization:", "\r\nx-wechat-expires-in:"} {
 				if got := strings.Count(lower, name); got != want {
-					t.Errorf("%s %s: %q %d times: %s", path, what, name, got, answer)
+					t.Errorf("%s %s: %q %d times: %s", path, what, name, got, reply)
 				}
 			}
-			if strings.Contains(answer, "planted") || strings.Contains(lower, "x_wechat") || strings.Contains(lower, "trailer: authorization") {
-				t.Errorf("%s %s: %s", path, what, answer)
+			if strings.Contains(reply, "planted") || strings.Contains(lower, "x_wechat") || strings.Contains(lower, "trailer: authorization") {
+				t.Errorf("%s %s: %s", path, what, reply)
 			}
 			early, _, hinted := strings.Cut(lower, "\r\n\r\nhttp/1.1 ")
 			if hinted != strings.Contains(path, "hints") || hinted && strings.Contains(early, "authorization") {
-				t.Errorf("%s %s: %s", path, what, answer)
+				t.Errorf("%s %s: %s", path, what, reply)
 			}
 		}
 	}
@@ -179,12 +180,12 @@ func TestOneTripIsALogin(t *testing.T) {
 	g.app.requests()
 	for what, line := range map[string]string{"no nonce": "Authorization: wechat-code code=" + code, "another nonce": "Authorization: WeChat-Code code=" + code + ", nonce=abcdefghij0123456789"} {
 		resp, body := g.do(http.MethodGet, "/optional", "", line)
-		wantRefusal(t, what, resp, body, http.StatusUnauthorized, CodeCodeUsed)
+		wantRefusal(t, what, resp, body, http.StatusUnauthorized, answer.CodeCodeUsed)
 	}
 	// A session that is over is not begun again by its nonce.
 	g.do(http.MethodPost, "/wechat/logout", "", bearerHeader(token))
 	resp, body = g.do(http.MethodGet, "/", "", header)
-	wantRefusal(t, "after a logout", resp, body, http.StatusUnauthorized, CodeSessionEnded)
+	wantRefusal(t, "after a logout", resp, body, http.StatusUnauthorized, answer.CodeSessionEnded)
 	g.wantUntouched(t, "refused")
 
 	release := g.wechat.Hold()
@@ -236,34 +237,34 @@ func TestOneTripRefusesWhatCannotCarryACode(t *testing.T) {
 		"a code of other letters": {`Authorization: WeChat-Code code="a b"`},
 	} {
 		for _, path := range []string{"/", "/optional"} {
-			answer := g.rawGet("POST", path, lines...)
+			reply := g.rawGet("POST", path, lines...)
 			if strings.HasPrefix(what, "a WebSocket") {
-				answer = g.rawGet("GET", path, lines...)
+				reply = g.rawGet("GET", path, lines...)
 			}
-			if statusOf(answer) != "400" || !strings.Contains(answer, CodeInvalidRequest) || strings.Contains(answer, "\r\nAuthorization:") || strings.Contains(answer, code) || strings.Contains(answer, " 100 ") {
-				t.Errorf("%s: %s", what, answer)
+			if statusOf(reply) != "400" || !strings.Contains(reply, answer.CodeInvalidRequest) || strings.Contains(reply, "\r\nAuthorization:") || strings.Contains(reply, code) || strings.Contains(reply, " 100 ") {
+				t.Errorf("%s: %s", what, reply)
 			}
 		}
 	}
 	resp, body := g.do(http.MethodPost, "/", strings.Repeat("a", 64<<10+1), header)
-	wantRefusal(t, "a big body", resp, body, http.StatusBadRequest, CodeInvalidRequest)
-	if answer := g.raw("POST / HTTP/1.1\r\nHost: " + g.addr + "\r\n" + header + "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\na\r\n0\r\n\r\n"); statusOf(answer) != "400" {
-		t.Errorf("a body of unknown length: %s", answer)
+	wantRefusal(t, "a big body", resp, body, http.StatusBadRequest, answer.CodeInvalidRequest)
+	if reply := g.raw("POST / HTTP/1.1\r\nHost: " + g.addr + "\r\n" + header + "\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\na\r\n0\r\n\r\n"); statusOf(reply) != "400" {
+		t.Errorf("a body of unknown length: %s", reply)
 	}
-	if answer := g.rawGet("GET", "/", header, "Early-Data: 1"); statusOf(answer) != "425" {
-		t.Errorf("early data: %s", answer)
+	if reply := g.rawGet("GET", "/", header, "Early-Data: 1"); statusOf(reply) != "425" {
+		t.Errorf("early data: %s", reply)
 	}
 	g.wantUntouched(t, "refused")
 	// On public it is nobody's, on gateway routes no token, and in neither case spent.
 	for _, line := range []string{header, header + ", code=" + code, "Authorization: WeChat-Code"} {
-		if answer := g.rawGet("GET", "/public", line); statusOf(answer) != "200" || strings.Contains(answer, "Bearer") {
-			t.Errorf("public: %s", answer)
+		if reply := g.rawGet("GET", "/public", line); statusOf(reply) != "200" || strings.Contains(reply, "Bearer") {
+			t.Errorf("public: %s", reply)
 		}
 		if seen := g.only(t).Header; seen["Authorization"] != nil || seen["X-Openid"] != nil {
 			t.Errorf("public: the app got %v", seen)
 		}
-		if answer := g.rawGet("GET", "/wechat/session", line); statusOf(answer) != "401" {
-			t.Errorf("session: %s", answer)
+		if reply := g.rawGet("GET", "/wechat/session", line); statusOf(reply) != "401" {
+			t.Errorf("session: %s", reply)
 		}
 	}
 	if got := g.wechat.Calls(); got != calls {
@@ -282,12 +283,12 @@ func TestOneTripFailsAsLoginDoes(t *testing.T) {
 	for _, test := range []struct {
 		errcode, status int
 		code            string
-	}{{40029, 401, CodeCodeRejected}, {40226, 403, CodeUserBlocked}, {40125, 502, CodeGatewayMisconfigured}} {
+	}{{40029, 401, answer.CodeCodeRejected}, {40226, 403, answer.CodeUserBlocked}, {40125, 502, answer.CodeGatewayMisconfigured}} {
 		g.wechat.Next(wechattest.Answer{Body: fmt.Sprintf(`{"errcode":%d,"errmsg":"no"}`, test.errcode)})
 		_, header := g.codeHeader(userA)
-		answer := g.rawGet("POST", "/optional", header)
-		if statusOf(answer) != fmt.Sprint(test.status) || !strings.Contains(answer, "X-Wechat-Gateway: "+test.code) {
-			t.Errorf("%d: %s", test.errcode, answer)
+		reply := g.rawGet("POST", "/optional", header)
+		if statusOf(reply) != fmt.Sprint(test.status) || !strings.Contains(reply, "X-Wechat-Gateway: "+test.code) {
+			t.Errorf("%d: %s", test.errcode, reply)
 		}
 	}
 	_, header := g.codeHeader(userA)
@@ -296,7 +297,7 @@ func TestOneTripFailsAsLoginDoes(t *testing.T) {
 	g.only(t)
 	_, header = g.codeHeader(userA)
 	resp, body := g.do(http.MethodGet, "/", "", header)
-	wantRefusal(t, "the fifth", resp, body, http.StatusTooManyRequests, CodeRateLimited)
+	wantRefusal(t, "the fifth", resp, body, http.StatusTooManyRequests, answer.CodeRateLimited)
 	g.wantUntouched(t, "refused")
 }
 
@@ -320,7 +321,7 @@ func TestOneTripWithOtherCarriers(t *testing.T) {
 		g := newGateway(t, withSite("wechat_auth {\none_trip\ntoken "+carrier+"\n}"))
 		_, header := g.codeHeader(userA)
 		resp, body := g.do(http.MethodGet, "/", "", header, line+"abc")
-		wantRefusal(t, carrier, resp, body, http.StatusBadRequest, CodeInvalidRequest)
+		wantRefusal(t, carrier, resp, body, http.StatusBadRequest, answer.CodeInvalidRequest)
 		resp, _ = g.do(http.MethodGet, "/", "", header, "Sec-Fetch-Site: cross-site")
 		token := resp.Header.Get("Authorization")
 		if resp.StatusCode != http.StatusOK || len(resp.Header.Values("Set-Cookie")) > 0 {

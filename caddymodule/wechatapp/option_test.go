@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,12 +15,8 @@ import (
 // The list in the message about an unknown option is the list of the options that
 // there are.
 func TestUnknownOptionsAreToldTheRightOnes(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := 0
-	for _, name := range files {
+	for _, name := range sources(t) {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +30,7 @@ func TestUnknownOptionsAreToldTheRightOnes(t *testing.T) {
 			ast.Inspect(function.Body, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.CallExpr:
-					if called, ok := n.Fun.(*ast.Ident); ok && called.Name == "unknownOption" && !n.Ellipsis.IsValid() {
+					if called, ok := n.Fun.(*ast.SelectorExpr); ok && called.Sel.Name == "Unknown" && !n.Ellipsis.IsValid() {
 						listed = append(listed, literals(n.Args[2:])...)
 					}
 				case *ast.CaseClause:
@@ -57,6 +54,21 @@ func TestUnknownOptionsAreToldTheRightOnes(t *testing.T) {
 	}
 }
 
+// sources are the files of all rooms.
+func sources(t *testing.T) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && strings.HasSuffix(path, ".go") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 func literals(expressions []ast.Expr) (texts []string) {
 	for _, expression := range expressions {
 		if literal, ok := expression.(*ast.BasicLit); ok && literal.Kind == token.STRING {
@@ -66,16 +78,4 @@ func literals(expressions []ast.Expr) (texts []string) {
 		}
 	}
 	return texts
-}
-
-func TestNearestOption(t *testing.T) {
-	options := []string{"app", "prefix", "public", "optional", "headers", "header", "assertion", "token", "forward_token"}
-	for given, want := range map[string]string{
-		"prefx": "prefix", "pubic": "public", "option": "optional", "heders": "headers", "tokens": "token", "forwardtoken": "forward_token", "apps": "app",
-		"nonsense": "", "reverse_proxy": "", "x": "",
-	} {
-		if got := nearestOf(given, options); got != want {
-			t.Errorf("%q: %q, want %q", given, got, want)
-		}
-	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
@@ -70,7 +71,7 @@ func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classifi
 	}
 	c.route = true
 	if err := h.callRoute(w, r, c, route, found); err != nil {
-		if errors.Is(err, errMethodNotAllowed) {
+		if errors.Is(err, answer.ErrMethodNotAllowed) {
 			w.Header().Set("Allow", route.method)
 		}
 		h.refuseTo(w, r, c, err, identity.User{})
@@ -80,11 +81,11 @@ func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classifi
 func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, c *classified, route route, found bool) error {
 	switch {
 	case !found:
-		return errNotFound
+		return answer.ErrNotFound
 	case r.Method != route.method:
-		return errMethodNotAllowed
+		return answer.ErrMethodNotAllowed
 	case route.method != http.MethodGet && inEarlyData(r):
-		return errTooEarly
+		return answer.ErrTooEarly
 	}
 	return route.serve(w, r, c)
 }
@@ -120,7 +121,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, _ *classified) e
 		req.AppID = h.loginApps[0]
 	}
 	if err != nil {
-		refusal := refusalFor(err)
+		refusal := answer.For(err)
 		h.app.journal.loginRefused(r, req.AppID, grant, refusal, err, time.Since(start))
 		h.answerRefusal(w, refusal)
 		return nil
@@ -137,7 +138,7 @@ func (h *Handler) renew(w http.ResponseWriter, r *http.Request, _ *classified) e
 		return err
 	}
 	if given.byCookie {
-		return errCookieRenewal
+		return answer.ErrCookieRenewal
 	}
 	grant, err := h.gateway.Renew(r.Context(), given.text, h.apps)
 	if err != nil {
@@ -150,7 +151,7 @@ func (h *Handler) renew(w http.ResponseWriter, r *http.Request, _ *classified) e
 
 func (h *Handler) writeGrant(w http.ResponseWriter, r *http.Request, grant gateway.Grant) {
 	h.carrier.hand(w, r, grant.Token, grant.ExpiresIn)
-	writeJSON(w, http.StatusOK, grantBody{grant.Token, "Bearer", int64(grant.ExpiresIn / time.Second)})
+	answer.WriteJSON(w, http.StatusOK, grantBody{grant.Token, "Bearer", int64(grant.ExpiresIn / time.Second)})
 }
 
 func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified) error {
@@ -163,7 +164,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified)
 		return err
 	}
 	h.app.observer.metrics.authenticated.Inc()
-	writeJSON(w, http.StatusOK, struct {
+	answer.WriteJSON(w, http.StatusOK, struct {
 		AppID            string `json:"appid"`
 		ExpiresIn        int64  `json:"expires_in"`
 		SessionExpiresIn int64  `json:"session_expires_in"`
@@ -176,7 +177,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified)
 func readLogin(w http.ResponseWriter, r *http.Request) (gateway.LoginRequest, error) {
 	var req gateway.LoginRequest
 	if !isJSON(r.Header) {
-		return req, errMediaType
+		return req, answer.ErrMediaType
 	}
 	data, err := readBody(w, r, maxLoginBody)
 	if err != nil {
@@ -184,7 +185,7 @@ func readLogin(w http.ResponseWriter, r *http.Request) (gateway.LoginRequest, er
 	}
 	members, err := strictjson.Object(data, maxLoginDepth)
 	if err != nil {
-		return req, errBody
+		return req, answer.ErrBody
 	}
 	for name, field := range map[string]*string{"code": &req.Code, "appid": &req.AppID, "nonce": &req.Nonce} {
 		if err := readMember(members, name, field); err != nil {
@@ -202,7 +203,7 @@ func readMember(members map[string]json.RawMessage, name string, into *string) e
 	}
 	value, ok := strictjson.String(raw)
 	if !ok || value == "" {
-		return errBody
+		return answer.ErrBody
 	}
 	*into = value
 	return nil
@@ -229,7 +230,7 @@ func isJSON(h http.Header) bool {
 // limits are.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
-		return nil, errBodyTooLarge
+		return nil, answer.ErrBodyTooLarge
 	}
 	control := http.NewResponseController(w)
 	limited := control.SetReadDeadline(time.Now().Add(bodyTime)) == nil
@@ -239,13 +240,13 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		_ = control.SetReadDeadline(time.Time{})
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, errBodyTooLarge
+		return nil, answer.ErrBodyTooLarge
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, errSlowBody
+		return nil, answer.ErrSlowBody
 	}
 	if err != nil {
-		return nil, errBody
+		return nil, answer.ErrBody
 	}
 	return data, nil
 }

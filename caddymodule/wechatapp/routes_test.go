@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 )
 
 // What is accepted as a login says the same to every JSON reader: one code, as
@@ -22,7 +24,7 @@ func FuzzLoginBody(f *testing.F) {
 		r.Header.Set("Content-Type", "application/json")
 		req, err := readLogin(httptest.NewRecorder(), r)
 		if err != nil {
-			if refusalFor(err).status >= http.StatusInternalServerError {
+			if answer.For(err).Status >= http.StatusInternalServerError {
 				t.Fatalf("%q is an error of ours: %v", body, err)
 			}
 			return

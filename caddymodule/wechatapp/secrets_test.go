@@ -1,14 +1,12 @@
 package wechatapp
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
 )
 
@@ -54,24 +52,24 @@ func TestSettingsThatHoldSecrets(t *testing.T) {
 	t.Setenv("WECHAT_TEST_PROXY", proxy)
 	t.Setenv("WECHAT_TEST_PROXY_PASSWORD", "0pen5esame")
 	t.Setenv("WECHAT_TEST_HOOK", hookSecret)
-	tested := make(map[*secretSetting]bool)
+	tested := make(map[*option.SecretSetting]bool)
 	for _, tc := range []struct {
-		setting    *secretSetting
+		setting    *option.SecretSetting
 		value      string
 		placed     []string
 		writtenOut string
 	}{
-		{settingAppSecret, testSecret, []string{"app " + testApp + " {env.WECHAT_TEST_SECRET}"}, "app " + testApp + " " + testSecret},
-		{settingSigningKey, testKey, []string{"signing_key {env.WECHAT_TEST_KEY}"}, "signing_key " + testKey},
-		{settingRedisPass, redistest.Password, []string{redis("{env.WECHAT_TEST_REDIS}", "{env.WECHAT_TEST_KEY}")}, redis(`"`+redistest.Password+`"`, "{env.WECHAT_TEST_KEY}")},
-		{settingRedisSecret, testKey, []string{redis("{env.WECHAT_TEST_REDIS}", "{env.WECHAT_TEST_KEY}")}, redis("{env.WECHAT_TEST_REDIS}", testKey)},
+		{option.AppSecret, testSecret, []string{"app " + testApp + " {env.WECHAT_TEST_SECRET}"}, "app " + testApp + " " + testSecret},
+		{option.SigningKey, testKey, []string{"signing_key {env.WECHAT_TEST_KEY}"}, "signing_key " + testKey},
+		{option.RedisPassword, redistest.Password, []string{redis("{env.WECHAT_TEST_REDIS}", "{env.WECHAT_TEST_KEY}")}, redis(`"`+redistest.Password+`"`, "{env.WECHAT_TEST_KEY}")},
+		{option.RedisSecret, testKey, []string{redis("{env.WECHAT_TEST_REDIS}", "{env.WECHAT_TEST_KEY}")}, redis("{env.WECHAT_TEST_REDIS}", testKey)},
 		{
-			settingAPIProxy, "0pen5esame",
+			option.APIProxy, "0pen5esame",
 			[]string{"api_proxy {env.WECHAT_TEST_PROXY}", "api_proxy http://user:{env.WECHAT_TEST_PROXY_PASSWORD}@127.0.0.1:1", "api_proxy http://127.0.0.1:1"},
 			"api_proxy " + proxy,
 		},
 		{
-			settingHookSecret, hookSecret,
+			option.HookSecret, hookSecret,
 			[]string{"on_login http://127.0.0.1:1 {\nsecret {env.WECHAT_TEST_HOOK}\n}"},
 			"on_login http://127.0.0.1:1 {\nsecret \"" + hookSecret + "\"\n}",
 		},
@@ -84,22 +82,24 @@ func TestSettingsThatHoldSecrets(t *testing.T) {
 			logged, read := withLog(t, "DEBUG")
 			newGateway(t, withGlobal(global), logged)
 			log := read()
-			warned := len(linesWith(log, "written out in the configuration", `"setting":"`+tc.setting.name+`"`))
+			warned := len(linesWith(log, "written out in the configuration", `"setting":"`+tc.setting.Name+`"`))
 			if want := strings.Count(global, tc.writtenOut); warned != want {
-				t.Errorf("%s: %d warnings, want %d, of:\n%s", tc.setting.name, warned, want, global)
+				t.Errorf("%s: %d warnings, want %d, of:\n%s", tc.setting.Name, warned, want, global)
 			}
 			if strings.Contains(log, tc.value) {
-				t.Errorf("%s is in the log", tc.setting.name)
+				t.Errorf("%s is in the log", tc.setting.Name)
 			}
 			// What was written out is not kept after it was parsed.
-			if strings.Contains(fmt.Sprint(positions.app, positions.settings, positions.handlers), tc.value) {
-				t.Errorf("%s stays in memory", tc.setting.name)
+			for _, name := range []string{tc.setting.Name, "app", "signing_key"} {
+				if option.Position(name, tc.value) != "" {
+					t.Errorf("%s stays in memory", tc.setting.Name)
+				}
 			}
 		}
 	}
-	for _, setting := range secretSettings {
+	for _, setting := range option.SecretSettings {
 		if !tested[setting] {
-			t.Errorf("%s is not tested", setting.name)
+			t.Errorf("%s is not tested", setting.Name)
 		}
 	}
 }
@@ -162,16 +162,6 @@ func TestOddSecretIsWarnedAbout(t *testing.T) {
 		newGateway(t, withGlobal(oneApp), logged)
 		if log := read(); strings.Contains(log, "not 32 hex digits") != odd || strings.Contains(log, text) {
 			t.Errorf("%d characters: odd should be %v:\n%s", len(text), odd, log)
-		}
-	}
-}
-
-func TestPositionsAreOfPlaceholders(t *testing.T) {
-	d := caddyfile.NewTestDispenser("x")
-	for text, kept := range map[string]bool{"{env.X}": true, testApp: true, testSecret: false, "http://u:{env.X}pw@h": false, "{env.X}tail": false, "": false} {
-		rememberPosition(d, "test", text)
-		if (position("test", text) != "") != kept {
-			t.Errorf("%q: kept should be %v", text, kept)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
@@ -72,7 +73,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	defer func() {
 		if p := recover(); p != nil {
 			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
-			h.answerRefusal(w, internalError)
+			h.answerRefusal(w, answer.InternalError)
 			a = admission{answered: true}
 		}
 	}()
@@ -80,7 +81,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	// be taken for another request (Traefik CVE-2026-71324), TRACE echoes the
 	// injected headers.
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !websocket {
-		h.refuse(w, errMethodNotAllowed, identity.User{})
+		h.refuse(w, answer.ErrMethodNotAllowed, identity.User{})
 		return admission{answered: true}
 	}
 	c := classify(r)
@@ -136,7 +137,7 @@ func (h *Handler) anonymous(r *http.Request) admission {
 
 // refuse answers for the gateway. user is who the token speaks for, if anybody.
 func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
-	refusal := refusalFor(err)
+	refusal := answer.For(err)
 	h.answerRefusal(w, refusal)
 	h.app.journal.refused(refusal, err, user, h.userHash)
 }
@@ -156,14 +157,14 @@ func (h *Handler) debugToken(r *http.Request, err error) {
 	})
 }
 
-func (h *Handler) answerRefusal(w http.ResponseWriter, refusal refusal) {
+func (h *Handler) answerRefusal(w http.ResponseWriter, refusal answer.Refusal) {
 	h.count(refusal)
-	writeRefusal(w, refusal)
+	answer.Write(w, refusal)
 }
 
 // count counts a refused request.
-func (h *Handler) count(refusal refusal) {
-	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.code).Inc()
+func (h *Handler) count(refusal answer.Refusal) {
+	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.Code).Inc()
 }
 
 func (h *Handler) userHash(user identity.User) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
@@ -52,13 +53,13 @@ func (h *Handler) sign(w http.ResponseWriter, r *http.Request, c *classified) er
 	h.app.observer.metrics.authenticated.Inc()
 	expiresIn := int64(lifetime / time.Second)
 	if batch {
-		writeJSON(w, http.StatusOK, struct {
+		answer.WriteJSON(w, http.StatusOK, struct {
 			URLs      []string `json:"urls"`
 			ExpiresIn int64    `json:"expires_in"`
 		}{urls, expiresIn})
 		return nil
 	}
-	writeJSON(w, http.StatusOK, struct {
+	answer.WriteJSON(w, http.StatusOK, struct {
 		URL       string `json:"url"`
 		ExpiresIn int64  `json:"expires_in"`
 	}{urls[0], expiresIn})
@@ -69,7 +70,7 @@ var errSignBody = fmt.Errorf("%w: the body must be one JSON object with either p
 
 func readSign(w http.ResponseWriter, r *http.Request) (req gateway.SignRequest, batch bool, err error) {
 	if !isJSON(r.Header) {
-		return req, false, errMediaType
+		return req, false, answer.ErrMediaType
 	}
 	data, err := readBody(w, r, maxSignBody)
 	if err != nil {
@@ -132,7 +133,7 @@ func (h *Handler) judgesSignature(r *http.Request, query string, websocket bool)
 
 // needsSignature reports whether a request has nothing else that counts.
 func needsSignature(err error) bool {
-	for _, nothing := range []error{errNoToken, gateway.ErrLoginRequired, gateway.ErrSessionExpired, gateway.ErrSessionEnded} {
+	for _, nothing := range []error{answer.ErrNoToken, gateway.ErrLoginRequired, gateway.ErrSessionExpired, gateway.ErrSessionEnded} {
 		if errors.Is(err, nothing) {
 			return true
 		}

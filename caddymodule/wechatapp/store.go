@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 )
@@ -105,8 +106,8 @@ func (p pooledMemory) Destruct() error { return p.Close() }
 // open opens the store, which is one for the whole process.
 func (m *MemoryStore) open(env storeEnv) error {
 	m.env = env
-	setDefault(&m.MaxSessions, memory.DefaultMaxSessions)
-	if err := maxSessionsBounds.check("max_sessions", m.MaxSessions); err != nil {
+	option.SetDefault(&m.MaxSessions, memory.DefaultMaxSessions)
+	if err := option.MaxSessionsBounds.Check("max_sessions", m.MaxSessions); err != nil {
 		return err
 	}
 	key := memoryKey()
@@ -162,18 +163,18 @@ func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		switch d.Val() {
 		case "max_sessions":
-			if err := parseNumber(d, &m.MaxSessions, maxSessionsBounds); err != nil {
+			if err := option.Number(d, &m.MaxSessions, option.MaxSessionsBounds); err != nil {
 				return err
 			}
 		default:
-			return unknownOption(d, "store memory", "max_sessions")
+			return option.Unknown(d, "store memory", "max_sessions")
 		}
 	}
 	return nil

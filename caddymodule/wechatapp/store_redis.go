@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/redis"
@@ -121,8 +122,8 @@ const (
 // open connects. Without grace, a Redis that cannot be reached stops the start.
 func (s *RedisStore) open(env storeEnv) error {
 	s.env = env
-	setDefault(&s.KeyPrefix, defaultRedisPrefix)
-	setDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
+	option.SetDefault(&s.KeyPrefix, defaultRedisPrefix)
+	option.SetDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -158,11 +159,11 @@ func (s *RedisStore) check() error {
 		return fmt.Errorf("redis: client_cache: must be auto or off, not %q", s.ClientCache)
 	}
 	err := cmp.Or(
-		redisDBBounds.check("redis: db", s.DB),
-		redisTimeoutBounds.check("redis: timeout", time.Duration(s.Timeout)),
+		option.RedisDBBounds.Check("redis: db", s.DB),
+		option.RedisTimeoutBounds.Check("redis: timeout", time.Duration(s.Timeout)),
 	)
 	if s.grace() != 0 {
-		err = cmp.Or(err, graceBounds.check("redis: on_failure: grace", s.grace()))
+		err = cmp.Or(err, option.GraceBounds.Check("redis: on_failure: grace", s.grace()))
 	}
 	return err
 }
@@ -184,23 +185,23 @@ func (s *RedisStore) options() (redis.Options, error) {
 		KeyPrefix: s.KeyPrefix, Timeout: time.Duration(s.Timeout), NoClientCache: s.ClientCache == clientCacheOff,
 	}
 	if s.Password != "" {
-		password, err := settingRedisPass.resolve(s.Password)
-		settingRedisPass.warnIfWrittenOut(s.env.logger, s.Password)
+		password, err := option.RedisPassword.Resolve(s.Password)
+		option.RedisPassword.WarnIfWrittenOut(s.env.logger, s.Password)
 		if err != nil {
-			return o, fmt.Errorf("redis: password: %w%s", err, position("password", s.Password))
+			return o, fmt.Errorf("redis: password: %w%s", err, option.Position("password", s.Password))
 		}
 		o.Password = password
 	}
 	derive := s.env.key
 	if s.Secret != "" {
-		text, err := settingRedisSecret.resolve(s.Secret)
-		settingRedisSecret.warnIfWrittenOut(s.env.logger, s.Secret)
+		text, err := option.RedisSecret.Resolve(s.Secret)
+		option.RedisSecret.WarnIfWrittenOut(s.env.logger, s.Secret)
 		var own key.Key
 		if err == nil {
 			own, err = key.Parse(text.Reveal())
 		}
 		if err != nil {
-			return o, fmt.Errorf("redis: secret: %w%s", err, position("secret", s.Secret))
+			return o, fmt.Errorf("redis: secret: %w%s", err, option.Position("secret", s.Secret))
 		}
 		derive = own.Derive
 	}
@@ -277,9 +278,9 @@ func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		if err := s.unmarshalOption(d, d.Val()); err != nil {
@@ -292,24 +293,24 @@ func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 	switch name {
 	case "username":
-		return parseString(d, &s.Username)
+		return option.String(d, &s.Username)
 	case "password":
-		return parseSecret(d, settingRedisPass, &s.Password)
+		return option.Secret(d, option.RedisPassword, &s.Password)
 	case "secret":
-		return parseSecret(d, settingRedisSecret, &s.Secret)
+		return option.Secret(d, option.RedisSecret, &s.Secret)
 	case "db":
-		return parseNumber(d, &s.DB, redisDBBounds)
+		return option.Number(d, &s.DB, option.RedisDBBounds)
 	case "tls":
 		s.TLS = new(RedisTLS)
 		return s.TLS.unmarshalCaddyfile(d)
 	case "sentinel":
-		return parseString(d, &s.Sentinel)
+		return option.String(d, &s.Sentinel)
 	case "key_prefix":
-		return parseString(d, &s.KeyPrefix)
+		return option.String(d, &s.KeyPrefix)
 	case "timeout":
-		return parseDuration(d, &s.Timeout, redisTimeoutBounds)
+		return option.Duration(d, &s.Timeout, option.RedisTimeoutBounds)
 	case "client_cache":
-		if err := parseString(d, &s.ClientCache); err != nil {
+		if err := option.String(d, &s.ClientCache); err != nil {
 			return err
 		}
 		if s.ClientCache != clientCacheAuto && s.ClientCache != clientCacheOff {
@@ -320,7 +321,7 @@ func (s *RedisStore) unmarshalOption(d *caddyfile.Dispenser, name string) error 
 		s.OnFailure = new(OnFailure)
 		return s.OnFailure.unmarshalCaddyfile(d)
 	}
-	return unknownOption(d, "store redis", "username", "password", "secret", "db", "tls", "sentinel", "key_prefix", "timeout",
+	return option.Unknown(d, "store redis", "username", "password", "secret", "db", "tls", "sentinel", "key_prefix", "timeout",
 		"client_cache", "on_failure")
 }
 
@@ -346,7 +347,7 @@ func (f *OnFailure) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err != nil {
 			return d.Errf("on_failure: %q is not a duration such as 5m", args[1])
 		}
-		if err := graceBounds.check("on_failure: grace", grace); err != nil {
+		if err := option.GraceBounds.Check("on_failure: grace", grace); err != nil {
 			return d.WrapErr(err)
 		}
 		f.Grace = caddy.Duration(grace)

@@ -19,6 +19,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/crosssite"
 	"github.com/caddy-wechat/gateway/internal/gateway"
@@ -156,7 +158,7 @@ func (a *API) resolveApps() ([]string, error) {
 	}
 	var ids []string
 	for _, text := range a.AppIDs {
-		id, err := resolveAppID("wechat_api", text)
+		id, err := option.ResolveAppID("wechat_api", text)
 		if err != nil {
 			return nil, err
 		}
@@ -183,35 +185,35 @@ func (a *API) checkKind(appID string) error {
 }
 
 // apiRefusals is the table for wechat_api, in front of the common one.
-var apiRefusals = []refusal{
-	{err: errCaller, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "This address may not call WeChat's API here."},
-	{err: crosssite.ErrPage, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "Programs may call here, web pages may not."},
-	{err: crosssite.ErrHost, status: http.StatusForbidden, code: CodeCallerNotAllowed, message: "The Host header is not one of this site; use its address or " + apiHost + "."},
-	{err: relay.ErrPath, status: http.StatusForbidden, code: CodePathNotAllowed, message: "This path may not be called here."},
-	{err: relay.ErrUnsupported, status: http.StatusNotImplemented, code: CodeNotImplemented, message: "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs."},
-	{err: relay.ErrUnknownApp, status: http.StatusBadRequest, code: CodeUnknownApp, message: "from_appid names an app that may not be used here."},
-	{err: relay.ErrBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body cannot be read."},
-	{err: relay.ErrSlowBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body did not arrive in time."},
-	{err: relay.ErrBusy, status: http.StatusServiceUnavailable, code: CodeGatewayBusy, message: "Too many bodies without a Content-Length are being sent; try again, or send one.", retryAfter: time.Second},
-	{err: relay.ErrTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body this large needs a Content-Length."},
-	{err: relay.ErrUserHeader, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "X-WeChat-OpenID must name one user, once and in no other spelling."},
-	{err: relay.ErrSignedTooLarge, status: http.StatusRequestEntityTooLarge, code: CodeBodyTooLarge, message: "A body that is signed for a user can have 1 MiB."},
-	{err: errUserBody, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "The body must be one JSON object with the members that this call has, all of them texts."},
-	{err: errSignedData, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "data must be 1 to 4096 bytes."},
-	{err: errTwoAppIDs, status: http.StatusBadRequest, code: CodeInvalidRequest, message: "appid and from_appid name different apps."},
-	{err: gateway.ErrNoSession, status: http.StatusNotFound, code: CodeNoSession, message: "The user has no session; he must log in first."},
-	{err: userdata.ErrStale, status: http.StatusConflict, code: CodeSessionKeyStale, message: "The data cannot be read with the user's session_key; log in again and ask for the data afterwards."},
-	{err: gateway.ErrRateLimited, status: http.StatusTooManyRequests, code: CodeRateLimited, message: "There are too many calls about this user; wait before the next one.", retryAfter: time.Second},
-	{err: relay.ErrTokenRefused, status: http.StatusBadGateway, code: CodeTokenRefused, message: "WeChat refuses the access_token that it has just handed out."},
+var apiRefusals = []answer.Refusal{
+	{Err: errCaller, Status: http.StatusForbidden, Code: answer.CodeCallerNotAllowed, Message: "This address may not call WeChat's API here."},
+	{Err: crosssite.ErrPage, Status: http.StatusForbidden, Code: answer.CodeCallerNotAllowed, Message: "Programs may call here, web pages may not."},
+	{Err: crosssite.ErrHost, Status: http.StatusForbidden, Code: answer.CodeCallerNotAllowed, Message: "The Host header is not one of this site; use its address or " + apiHost + "."},
+	{Err: relay.ErrPath, Status: http.StatusForbidden, Code: answer.CodePathNotAllowed, Message: "This path may not be called here."},
+	{Err: relay.ErrUnsupported, Status: http.StatusNotImplemented, Code: answer.CodeNotImplemented, Message: "WeChat Pay and object storage without credentials exist in Cloud Hosting only; use their own APIs."},
+	{Err: relay.ErrUnknownApp, Status: http.StatusBadRequest, Code: answer.CodeUnknownApp, Message: "from_appid names an app that may not be used here."},
+	{Err: relay.ErrBody, Status: http.StatusBadRequest, Code: answer.CodeInvalidRequest, Message: "The body cannot be read."},
+	{Err: relay.ErrSlowBody, Status: http.StatusBadRequest, Code: answer.CodeInvalidRequest, Message: "The body did not arrive in time."},
+	{Err: relay.ErrBusy, Status: http.StatusServiceUnavailable, Code: answer.CodeGatewayBusy, Message: "Too many bodies without a Content-Length are being sent; try again, or send one.", RetryAfter: time.Second},
+	{Err: relay.ErrTooLarge, Status: http.StatusRequestEntityTooLarge, Code: answer.CodeBodyTooLarge, Message: "A body this large needs a Content-Length."},
+	{Err: relay.ErrUserHeader, Status: http.StatusBadRequest, Code: answer.CodeInvalidRequest, Message: "X-WeChat-OpenID must name one user, once and in no other spelling."},
+	{Err: relay.ErrSignedTooLarge, Status: http.StatusRequestEntityTooLarge, Code: answer.CodeBodyTooLarge, Message: "A body that is signed for a user can have 1 MiB."},
+	{Err: errUserBody, Status: http.StatusBadRequest, Code: answer.CodeInvalidRequest, Message: "The body must be one JSON object with the members that this call has, all of them texts."},
+	{Err: errSignedData, Status: http.StatusBadRequest, Code: answer.CodeInvalidRequest, Message: "data must be 1 to 4096 bytes."},
+	{Err: errTwoAppIDs, Status: http.StatusBadRequest, Code: answer.CodeInvalidRequest, Message: "appid and from_appid name different apps."},
+	{Err: gateway.ErrNoSession, Status: http.StatusNotFound, Code: answer.CodeNoSession, Message: "The user has no session; he must log in first."},
+	{Err: userdata.ErrStale, Status: http.StatusConflict, Code: answer.CodeSessionKeyStale, Message: "The data cannot be read with the user's session_key; log in again and ask for the data afterwards."},
+	{Err: gateway.ErrRateLimited, Status: http.StatusTooManyRequests, Code: answer.CodeRateLimited, Message: "There are too many calls about this user; wait before the next one.", RetryAfter: time.Second},
+	{Err: relay.ErrTokenRefused, Status: http.StatusBadGateway, Code: answer.CodeTokenRefused, Message: "WeChat refuses the access_token that it has just handed out."},
 }
 
-func apiRefusal(err error) refusal {
+func apiRefusal(err error) answer.Refusal {
 	for _, r := range apiRefusals {
-		if errors.Is(err, r.err) {
+		if errors.Is(err, r.Err) {
 			return r
 		}
 	}
-	return refusalFor(err)
+	return answer.For(err)
 }
 
 // ServeHTTP forwards a call. It is the end of the chain, like reverse_proxy.
@@ -230,11 +232,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 		return nil
 	}
 	refusal := apiRefusal(err)
-	w.Header().Set(relay.ErrorHeader, refusal.code)
-	if refusal.status == http.StatusServiceUnavailable {
-		refusal.retryAfter = max(refusal.retryAfter, a.retryAfter(call.AppID))
+	w.Header().Set(relay.ErrorHeader, refusal.Code)
+	if refusal.Status == http.StatusServiceUnavailable {
+		refusal.RetryAfter = max(refusal.RetryAfter, a.retryAfter(call.AppID))
 	}
-	writeRefusal(w, refusal)
+	answer.Write(w, refusal)
 	return nil
 }
 
@@ -249,7 +251,7 @@ func (a *API) note(call relay.Call, err error) {
 	m := a.app.observer.metrics
 	outcome := outcomeOK
 	if err != nil {
-		outcome = apiRefusal(err).code
+		outcome = apiRefusal(err).Code
 	}
 	if call.Took > 0 {
 		m.wechatTime.WithLabelValues(call.Path, call.AppID).Observe(call.Took.Seconds())
@@ -328,17 +330,17 @@ func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	a.AppIDs = d.RemainingArgs()
 	for i, id := range a.AppIDs {
-		if err := checkAppIDText(id); err != nil {
+		if err := option.CheckAppIDText(id); err != nil {
 			return d.Errf("wechat_api: the AppID %v", err)
 		}
-		rememberPosition(d, "wechat_api", id)
+		option.RememberPosition(d, "wechat_api", id)
 		if slices.Contains(a.AppIDs[:i], id) {
 			return d.Errf("wechat_api: app %s is named twice", id)
 		}
 	}
-	once := make(onceOnly)
+	once := make(option.Once)
 	for d.NextBlock(0) {
-		if err := once.check(d); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		switch d.Val() {
@@ -357,7 +359,7 @@ func (a *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.WrapErr(err)
 			}
 		default:
-			return unknownOption(d, "wechat_api", "allow", "path")
+			return option.Unknown(d, "wechat_api", "allow", "path")
 		}
 	}
 	return nil

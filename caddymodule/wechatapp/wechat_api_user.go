@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/relay"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
@@ -48,7 +49,7 @@ func (a *API) decrypt(w http.ResponseWriter, r *http.Request, call *relay.Call) 
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string]json.RawMessage{"data": data})
+	answer.WriteJSON(w, http.StatusOK, map[string]json.RawMessage{"data": data})
 	return nil
 }
 
@@ -66,7 +67,7 @@ func (a *API) sign(w http.ResponseWriter, r *http.Request, call *relay.Call) err
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"signature": signature})
+	answer.WriteJSON(w, http.StatusOK, map[string]string{"signature": signature})
 	return nil
 }
 
@@ -76,10 +77,10 @@ func (a *API) readUserCall(w http.ResponseWriter, r *http.Request, call *relay.C
 	call.Path = r.URL.Path
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, errMethodNotAllowed
+		return nil, answer.ErrMethodNotAllowed
 	}
 	if !isJSON(r.Header) {
-		return nil, errMediaType
+		return nil, answer.ErrMediaType
 	}
 	body, giveBack, err := a.proxy.ReadShort(w, r, maxUserBody)
 	defer giveBack()

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
@@ -82,23 +83,23 @@ func TestK7Decrypt(t *testing.T) {
 	decrypt := func(openID, data, iv string) (int, string) {
 		t.Helper()
 		body, _ := json.Marshal(map[string]string{"openid": openID, "encrypted_data": data, "iv": iv})
-		resp, answer := g.post("/gateway/decrypt", string(body))
-		if resp.Header.Get("X-Openapi-Seqid") == "" || strings.Contains(answer, firstKey) || strings.Contains(answer, secondKey) {
-			t.Errorf("answer %v %s", resp.Header, answer)
+		resp, reply := g.post("/gateway/decrypt", string(body))
+		if resp.Header.Get("X-Openapi-Seqid") == "" || strings.Contains(reply, firstKey) || strings.Contains(reply, secondKey) {
+			t.Errorf("reply %v %s", resp.Header, reply)
 		}
-		return resp.StatusCode, answer
+		return resp.StatusCode, reply
 	}
 	data, iv := encryptFor(t, firstKey, watermarked(testApp, time.Now()))
-	if status, answer := decrypt(openIDA, data, iv); status != http.StatusNotFound || !strings.Contains(answer, CodeNoSession) {
-		t.Errorf("before the login: %d %s", status, answer)
+	if status, reply := decrypt(openIDA, data, iv); status != http.StatusNotFound || !strings.Contains(reply, answer.CodeNoSession) {
+		t.Errorf("before the login: %d %s", status, reply)
 	}
 	login(firstKey)
-	if status, answer := decrypt(openIDA, data, iv); status != http.StatusOK || !strings.Contains(answer, `{"data":{"stepInfoList":[1,2],`) {
-		t.Errorf("decrypted: %d %s", status, answer)
+	if status, reply := decrypt(openIDA, data, iv); status != http.StatusOK || !strings.Contains(reply, `{"data":{"stepInfoList":[1,2],`) {
+		t.Errorf("decrypted: %d %s", status, reply)
 	}
 	login(secondKey) // the key before still counts for a while
-	if status, answer := decrypt(openIDA, data, iv); status != http.StatusOK {
-		t.Errorf("with the key before: %d %s", status, answer)
+	if status, reply := decrypt(openIDA, data, iv); status != http.StatusOK {
+		t.Errorf("with the key before: %d %s", status, reply)
 	}
 	want := ""
 	foreign, foreignIV := encryptFor(t, secondKey, watermarked(otherApp, time.Now()))
@@ -108,12 +109,12 @@ func TestK7Decrypt(t *testing.T) {
 		"foreign": {foreign, foreignIV}, "old": {old, oldIV}, "another key": {other, otherIV}, "no base64": {"?", iv}, "no iv": {data, "AAAA"},
 		"cut": {data[:len(data)-4], iv}, "another iv": {other, iv},
 	} {
-		status, answer := decrypt(openIDA, c[0], c[1])
+		status, reply := decrypt(openIDA, c[0], c[1])
 		if want == "" {
-			want = answer
+			want = reply
 		}
-		if status != http.StatusConflict || !strings.Contains(answer, CodeSessionKeyStale) || answer != want {
-			t.Errorf("%s: %d %s", name, status, answer)
+		if status != http.StatusConflict || !strings.Contains(reply, answer.CodeSessionKeyStale) || reply != want {
+			t.Errorf("%s: %d %s", name, status, reply)
 		}
 	}
 	for name, body := range map[string]string{
@@ -123,12 +124,12 @@ func TestK7Decrypt(t *testing.T) {
 		"more":       `{"openid":"` + openIDA + `","encrypted_data":"x","iv":"y","session_key":"z"}`,
 		"no JSON":    `openid=` + openIDA,
 	} {
-		if resp, answer := g.post("/gateway/decrypt", body); resp.StatusCode != http.StatusBadRequest || !strings.Contains(answer, CodeInvalidRequest) {
-			t.Errorf("%s: %d %s", name, resp.StatusCode, answer)
+		if resp, reply := g.post("/gateway/decrypt", body); resp.StatusCode != http.StatusBadRequest || !strings.Contains(reply, answer.CodeInvalidRequest) {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, reply)
 		}
 	}
-	if resp, answer := g.post("/gateway/decrypt", `{"openid":"`+openIDA+`","appid":"`+otherApp+`","encrypted_data":"x","iv":"y"}`); resp.StatusCode != http.StatusBadRequest || !strings.Contains(answer, CodeUnknownApp) {
-		t.Errorf("another app: %d %s", resp.StatusCode, answer)
+	if resp, reply := g.post("/gateway/decrypt", `{"openid":"`+openIDA+`","appid":"`+otherApp+`","encrypted_data":"x","iv":"y"}`); resp.StatusCode != http.StatusBadRequest || !strings.Contains(reply, answer.CodeUnknownApp) {
+		t.Errorf("another app: %d %s", resp.StatusCode, reply)
 	}
 	if resp, _ := g.post("/gateway/decrypt", `{"openid":"`+strings.Repeat("x", 70<<10)+`"}`); resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a long body: %d", resp.StatusCode)
@@ -156,20 +157,20 @@ func TestK16Signature(t *testing.T) {
 	sign := func(data string) (int, string) {
 		t.Helper()
 		body, _ := json.Marshal(map[string]string{"openid": openIDA, "data": data})
-		resp, answer := g.post("/gateway/signature", string(body))
-		return resp.StatusCode, answer
+		resp, reply := g.post("/gateway/signature", string(body))
+		return resp.StatusCode, reply
 	}
 	const message = `{"offerId":"1","buyQuantity":1}`
-	if status, answer := sign(message); status != http.StatusOK || strings.TrimSpace(answer) != `{"signature":"`+hmacHex(firstKey, message)+`"}` {
-		t.Errorf("%d %s", status, answer)
+	if status, reply := sign(message); status != http.StatusOK || strings.TrimSpace(reply) != `{"signature":"`+hmacHex(firstKey, message)+`"}` {
+		t.Errorf("%d %s", status, reply)
 	}
 	for _, data := range []string{"", strings.Repeat("x", 4097)} {
-		if status, answer := sign(data); status != http.StatusBadRequest || !strings.Contains(answer, CodeInvalidRequest) {
-			t.Errorf("%d bytes: %d %s", len(data), status, answer)
+		if status, reply := sign(data); status != http.StatusBadRequest || !strings.Contains(reply, answer.CodeInvalidRequest) {
+			t.Errorf("%d bytes: %d %s", len(data), status, reply)
 		}
 	}
-	if resp, answer := g.post("/gateway/signature", `{"openid":"`+openIDB+`","data":"x"}`); resp.StatusCode != http.StatusNotFound || !strings.Contains(answer, CodeNoSession) {
-		t.Errorf("a user without a session: %d %s", resp.StatusCode, answer)
+	if resp, reply := g.post("/gateway/signature", `{"openid":"`+openIDB+`","data":"x"}`); resp.StatusCode != http.StatusNotFound || !strings.Contains(reply, answer.CodeNoSession) {
+		t.Errorf("a user without a session: %d %s", resp.StatusCode, reply)
 	}
 }
 
@@ -179,10 +180,10 @@ func TestK7CallsAreSignedForUsers(t *testing.T) {
 	g, api, login := userAPI(t)
 	login(firstKey)
 	const body = `{"foo": "bar"}`
-	resp, answer := g.post("/xpay/query_user_balance?openid=oFORGED&signature=x&sig_method=y&op%65nid=z&a=1", body, "X-WeChat-OpenID: "+openIDA)
+	resp, reply := g.post("/xpay/query_user_balance?openid=oFORGED&signature=x&sig_method=y&op%65nid=z&a=1", body, "X-WeChat-OpenID: "+openIDA)
 	seen := api.seen()
 	if resp.StatusCode != http.StatusOK || len(seen) != 1 {
-		t.Fatalf("%d %s, WeChat saw %+v", resp.StatusCode, answer, seen)
+		t.Fatalf("%d %s, WeChat saw %+v", resp.StatusCode, reply, seen)
 	}
 	query, err := url.ParseQuery(seen[0].Query)
 	if err != nil || len(query["openid"]) != 1 || query.Get("openid") != openIDA || query.Get("signature") != hmacHex(firstKey, body) ||
@@ -202,12 +203,12 @@ func TestK7CallsAreSignedForUsers(t *testing.T) {
 	api.answerWith(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"errcode":0,"errmsg":"ok","openid":%q,"session_key":%q}`, openIDA, secondKey)
 	})
-	resp, answer = g.do(http.MethodGet, "/wxa/resetusersessionkey", "", "X-WeChat-OpenID: "+openIDA)
-	if resp.StatusCode != http.StatusOK || strings.Contains(answer, "session_key") || strings.Contains(answer, secondKey) || !strings.Contains(answer, openIDA) {
-		t.Errorf("%d %s", resp.StatusCode, answer)
+	resp, reply = g.do(http.MethodGet, "/wxa/resetusersessionkey", "", "X-WeChat-OpenID: "+openIDA)
+	if resp.StatusCode != http.StatusOK || strings.Contains(reply, "session_key") || strings.Contains(reply, secondKey) || !strings.Contains(reply, openIDA) {
+		t.Errorf("%d %s", resp.StatusCode, reply)
 	}
-	if resp, answer = g.post("/gateway/signature", `{"openid":"`+openIDA+`","data":"x"}`); !strings.Contains(answer, hmacHex(secondKey, "x")) {
-		t.Errorf("the new key is not in use: %d %s", resp.StatusCode, answer)
+	if resp, reply = g.post("/gateway/signature", `{"openid":"`+openIDA+`","data":"x"}`); !strings.Contains(reply, hmacHex(secondKey, "x")) {
+		t.Errorf("the new key is not in use: %d %s", resp.StatusCode, reply)
 	}
 	for name, dressed := range map[string]string{
 		"escaped": `{"session\u005fkey":"` + firstKey + `"}`, "in capitals": `{"SESSION_KEY":"` + firstKey + `"}`,
@@ -215,9 +216,9 @@ func TestK7CallsAreSignedForUsers(t *testing.T) {
 		"no key": `{"session_key":"short"}`, "behind": `{"errcode":0} {"session_key":"` + firstKey + `"}`,
 	} {
 		api.answerWith(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, dressed) })
-		resp, answer := g.do(http.MethodGet, "/wxa/resetusersessionkey", "", "X-WeChat-OpenID: "+openIDA)
-		if strings.Contains(answer, firstKey) || strings.Contains(answer, secondKey) || name != "escaped" && resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("%s: %d %s", name, resp.StatusCode, answer)
+		resp, reply := g.do(http.MethodGet, "/wxa/resetusersessionkey", "", "X-WeChat-OpenID: "+openIDA)
+		if strings.Contains(reply, firstKey) || strings.Contains(reply, secondKey) || name != "escaped" && resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, reply)
 		}
 	}
 	api.answerWith(nil)
@@ -226,12 +227,12 @@ func TestK7CallsAreSignedForUsers(t *testing.T) {
 		"two": {"X-WeChat-OpenID: " + openIDA, "X-WeChat-OpenID: " + openIDA}, "an alias": {"X~WeChat!OpenID: " + openIDA},
 		"both": {"X-WeChat-OpenID: " + openIDA, "X!WeChat~OpenID: " + openIDB}, "empty": {"X-WeChat-OpenID: "}, "a list": {"X-WeChat-OpenID: " + openIDA + "," + openIDB},
 	} {
-		if resp, answer := g.post("/xpay/query_user_balance", body, headers...); resp.StatusCode != http.StatusBadRequest || len(api.seen()) != 0 {
-			t.Errorf("%s: %d %s", name, resp.StatusCode, answer)
+		if resp, reply := g.post("/xpay/query_user_balance", body, headers...); resp.StatusCode != http.StatusBadRequest || len(api.seen()) != 0 {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, reply)
 		}
 	}
-	if resp, answer := g.post("/xpay/query_user_balance", body, "X-WeChat-OpenID: "+openIDB); resp.StatusCode != http.StatusNotFound || len(api.seen()) != 0 {
-		t.Errorf("a user without a session: %d %s", resp.StatusCode, answer)
+	if resp, reply := g.post("/xpay/query_user_balance", body, "X-WeChat-OpenID: "+openIDB); resp.StatusCode != http.StatusNotFound || len(api.seen()) != 0 {
+		t.Errorf("a user without a session: %d %s", resp.StatusCode, reply)
 	}
 	if resp, _ := g.post("/xpay/query_user_balance", strings.Repeat("x", 1<<20+1), "X-WeChat-OpenID: "+openIDA); resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a long body: %d", resp.StatusCode)

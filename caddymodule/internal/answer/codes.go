@@ -1,4 +1,4 @@
-package wechatapp
+package answer
 
 import "slices"
 
@@ -47,11 +47,11 @@ const (
 	CodeSessionKeyStale  = "session_key_stale"
 )
 
-// loginCodes are what a login can end with, besides ok; alertedCodes are those of
+// LoginCodes are what a login can end with, besides ok; AlertedCodes are those of
 // them that alerts are about.
 var (
-	alertedCodes = []string{CodeGatewayMisconfigured, CodeCodeRejected, CodeRateLimited}
-	loginCodes   = slices.Concat(alertedCodes, []string{
+	AlertedCodes = []string{CodeGatewayMisconfigured, CodeCodeRejected, CodeRateLimited}
+	LoginCodes   = slices.Concat(AlertedCodes, []string{
 		CodeInvalidRequest, CodeCodeUsed, CodeUserBlocked, CodeCrossSite, CodeBodyTooLarge, CodeUnsupportedMediaType, CodeInternalError,
 		CodeWeChatError, CodeWeChatUnavailable, CodeWeChatTimeout, CodeStoreUnavailable, CodeClientClosed, CodeNotAllowed, CodeLoginHookFailed,
 	})

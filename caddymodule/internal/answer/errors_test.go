@@ -1,4 +1,4 @@
-package wechatapp
+package answer
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ func TestSentencesForClients(t *testing.T) {
 		if text != "" {
 			err = fmt.Errorf("%w: %s", gateway.ErrInvalidRequest, text)
 		}
-		if got := refusalFor(err).message; got != want && text != "" {
+		if got := For(err).Message; got != want && text != "" {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}
@@ -30,9 +30,9 @@ func TestSentencesForClients(t *testing.T) {
 
 // Every refusal says something and has a status.
 func TestRefusalsAreComplete(t *testing.T) {
-	for _, r := range append(refusals, apiRefusals...) {
-		got := refusalFor(r.err)
-		if r.err == nil || r.status < 400 || r.code == "" || got.message == "" {
+	for _, r := range Refusals {
+		got := For(r.Err)
+		if r.Err == nil || r.Status < 400 || r.Code == "" || got.Message == "" {
 			t.Errorf("%+v", r)
 		}
 	}

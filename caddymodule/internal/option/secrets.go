@@ -1,4 +1,4 @@
-package wechatapp
+package option
 
 import (
 	"errors"
@@ -16,31 +16,32 @@ import (
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
-// secretSetting is a setting that can hold a secret. All of them take placeholders
+// SecretSetting is a setting that can hold a secret. All of them take placeholders
 // and are warned about when they are written out, and none is in an error or a log.
-type secretSetting struct {
-	// name is what an operator knows it by.
-	name string
+type SecretSetting struct {
+	// Name is what an operator knows it by.
+	Name string
 	// check returns what is wrong with the shape of a value, and never the value.
 	check func(plain string) error
-	// writtenOut reports whether the text as configured has a secret in it.
-	writtenOut func(text string) bool
+	// WrittenOut reports whether the text as configured has a secret in it.
+	WrittenOut func(text string) bool
 }
 
 // The settings that can hold a secret.
 var (
-	settingAppSecret   = &secretSetting{name: "AppSecret", check: checkAppSecret, writtenOut: noPlaceholder}
-	settingSigningKey  = &secretSetting{name: "signing_key", check: checkKey, writtenOut: noPlaceholder}
-	settingRedisPass   = &secretSetting{name: "password", check: anySecret, writtenOut: noPlaceholder}
-	settingRedisSecret = &secretSetting{name: "secret", check: checkKey, writtenOut: noPlaceholder}
-	settingAPIProxy    = &secretSetting{name: "api_proxy", check: transport.CheckProxy, writtenOut: passwordInURL}
-	settingHookSecret  = &secretSetting{name: "on_login secret", check: checkHookSecret, writtenOut: noPlaceholder}
+	AppSecret     = &SecretSetting{Name: "AppSecret", check: checkAppSecret, WrittenOut: noPlaceholder}
+	SigningKey    = &SecretSetting{Name: "signing_key", check: checkKey, WrittenOut: noPlaceholder}
+	RedisPassword = &SecretSetting{Name: "password", check: anySecret, WrittenOut: noPlaceholder}
+	RedisSecret   = &SecretSetting{Name: "secret", check: checkKey, WrittenOut: noPlaceholder}
+	APIProxy      = &SecretSetting{Name: "api_proxy", check: transport.CheckProxy, WrittenOut: passwordInURL}
+	HookSecret    = &SecretSetting{Name: "on_login secret", check: checkHookSecret, WrittenOut: noPlaceholder}
 
-	secretSettings = []*secretSetting{settingAppSecret, settingSigningKey, settingRedisPass, settingRedisSecret, settingAPIProxy, settingHookSecret}
+	// SecretSettings are all of them.
+	SecretSettings = []*SecretSetting{AppSecret, SigningKey, RedisPassword, RedisSecret, APIProxy, HookSecret}
 )
 
-// resolve returns the value of the setting with its placeholders expanded.
-func (s *secretSetting) resolve(text string) (secret.String, error) {
+// Resolve returns the value of the setting with its placeholders expanded.
+func (s *SecretSetting) Resolve(text string) (secret.String, error) {
 	plain, err := resolve(text)
 	if err == nil {
 		err = s.check(plain)
@@ -51,18 +52,18 @@ func (s *secretSetting) resolve(text string) (secret.String, error) {
 	return secret.New(plain), nil
 }
 
-// checkText finds what is wrong with a text before its placeholders are known.
-func (s *secretSetting) checkText(text string) error {
+// CheckText finds what is wrong with a text before its placeholders are known.
+func (s *SecretSetting) CheckText(text string) error {
 	if isPlaceholder(text) {
 		return nil
 	}
 	return s.check(text)
 }
 
-// warnIfWrittenOut says that a secret is in every copy of the configuration.
-func (s *secretSetting) warnIfWrittenOut(logger *zap.Logger, text string, fields ...zap.Field) {
-	if s.writtenOut(text) {
-		logger.Warn("a secret is "+writtenOut, append(fields, zap.String("setting", s.name))...)
+// WarnIfWrittenOut says that a secret is in every copy of the configuration.
+func (s *SecretSetting) WarnIfWrittenOut(logger *zap.Logger, text string, fields ...zap.Field) {
+	if s.WrittenOut(text) {
+		logger.Warn("a secret is "+writtenOut, append(fields, zap.String("setting", s.Name))...)
 	}
 }
 
@@ -100,46 +101,48 @@ var (
 	appIDPattern     = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
 	appSecretPattern = regexp.MustCompile(`^[0-9A-Fa-f]{32}$`)
 
-	errSwapped     = errors.New("is an AppID, and not a secret: the AppID comes first, then the secret")
-	errNotExpanded = errors.New("begins with $, which nothing expands: write {env.NAME} for the variable NAME")
+	// ErrSwapped is about an AppID in the place of a secret.
+	ErrSwapped = errors.New("is an AppID, and not a secret: the AppID comes first, then the secret")
+	// ErrNotExpanded is about a placeholder of a shell.
+	ErrNotExpanded = errors.New("begins with $, which nothing expands: write {env.NAME} for the variable NAME")
 	errNotAppID    = errors.New("is not an AppID, which is wx and 16 hex digits in lower case")
 )
 
 // checkAppSecret refuses what is certainly no AppSecret. That one has 32 hex digits
-// is observed and not specified, so only [oddAppSecret] looks for them.
+// is observed and not specified, so only [OddAppSecret] looks for them.
 func checkAppSecret(plain string) error {
 	switch {
 	case appIDPattern.MatchString(strings.ToLower(plain)):
-		return errSwapped
+		return ErrSwapped
 	case strings.HasPrefix(plain, "$"):
-		return errNotExpanded
+		return ErrNotExpanded
 	}
 	return nil
 }
 
-// oddAppSecret reports whether WeChat has probably not made the AppSecret.
-func oddAppSecret(plain secret.String) bool { return !appSecretPattern.MatchString(plain.Reveal()) }
+// OddAppSecret reports whether WeChat has probably not made the AppSecret.
+func OddAppSecret(plain secret.String) bool { return !appSecretPattern.MatchString(plain.Reveal()) }
 
-// checkAppID looks at the shape of an AppID. The error does not have the text, which
+// CheckAppID looks at the shape of an AppID. The error does not have the text, which
 // may be a secret.
-func checkAppID(text string) error {
+func CheckAppID(text string) error {
 	switch {
 	case appIDPattern.MatchString(text):
 		return nil
 	case strings.HasPrefix(text, "$"):
-		return errNotExpanded
+		return ErrNotExpanded
 	case appSecretPattern.MatchString(text):
 		return fmt.Errorf("%w; this looks like an AppSecret, which comes second", errNotAppID)
 	}
 	return errNotAppID
 }
 
-// checkAppIDText is checkAppID for a text that may be a placeholder.
-func checkAppIDText(text string) error {
+// CheckAppIDText is [CheckAppID] for a text that may be a placeholder.
+func CheckAppIDText(text string) error {
 	if isPlaceholder(text) {
 		return nil
 	}
-	return checkAppID(text)
+	return CheckAppID(text)
 }
 
 func isPlaceholder(text string) bool { return strings.Contains(text, "{") }
@@ -169,29 +172,29 @@ func literalBraces(text string) bool {
 	return strings.HasPrefix(text, "{") && strings.Index(text, "}") == len(text)-1
 }
 
-// resolveAppID returns the AppID that a setting names.
-func resolveAppID(setting, text string) (string, error) {
+// ResolveAppID returns the AppID that a setting names.
+func ResolveAppID(setting, text string) (string, error) {
 	id, err := resolve(text)
 	if err == nil {
-		err = checkAppID(id)
+		err = CheckAppID(id)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: the AppID %w%s", setting, err, position(setting, text))
+		return "", fmt.Errorf("%s: the AppID %w%s", setting, err, Position(setting, text))
 	}
 	return id, nil
 }
 
-// parseSecret reads the only argument of an option that can hold a secret. Caddy's
+// Secret reads the only argument of an option that can hold a secret. Caddy's
 // own errors would repeat it.
-func parseSecret(d *caddyfile.Dispenser, setting *secretSetting, into *string) error {
+func Secret(d *caddyfile.Dispenser, setting *SecretSetting, into *string) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
-		return d.Errf("%s: needs one argument, in quotes if it has a space in it", setting.name)
+		return d.Errf("%s: needs one argument, in quotes if it has a space in it", setting.Name)
 	}
-	if err := setting.checkText(args[0]); err != nil {
-		return d.Errf("%s: %v", setting.name, err)
+	if err := setting.CheckText(args[0]); err != nil {
+		return d.Errf("%s: %v", setting.Name, err)
 	}
-	rememberPosition(d, setting.name, args[0])
+	RememberPosition(d, setting.Name, args[0])
 	*into = args[0]
 	return nil
 }

@@ -1,4 +1,4 @@
-package wechatapp
+package option
 
 import (
 	"crypto/sha256"
@@ -22,35 +22,35 @@ var positions struct {
 	handlers map[string][]string  // digest of a wechat_auth → file:line of each
 }
 
-// forgetPositions makes room for those of another Caddyfile.
-func forgetPositions() {
+// ForgetPositions makes room for those of another Caddyfile.
+func ForgetPositions() {
 	positions.Lock()
 	defer positions.Unlock()
 	positions.app, positions.settings, positions.handlers = "", make(map[[2]string]string), make(map[string][]string)
 }
 
-// rememberPositionsOf says to which global option the positions belong.
-func rememberPositionsOf(app any) {
-	text := digestOf(app)
+// RememberPositionsOf says to which global option the positions belong.
+func RememberPositionsOf(app any) {
+	text := Digest(app)
 	positions.Lock()
 	defer positions.Unlock()
 	positions.app = text
 }
 
-// keepPositionsOf forgets all positions unless they are of this configuration.
+// KeepPositionsOf forgets all positions unless they are of this configuration.
 // The app must be as it was read.
-func keepPositionsOf(app any) {
-	text := digestOf(app)
+func KeepPositionsOf(app any) {
+	text := Digest(app)
 	positions.Lock()
 	other := positions.app != text
 	positions.Unlock()
 	if other {
-		forgetPositions()
+		ForgetPositions()
 	}
 }
 
-// digestOf stands for a configuration, which may have secrets in it.
-func digestOf(value any) string {
+// Digest stands for a configuration, which may have secrets in it.
+func Digest(value any) string {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return ""
@@ -59,9 +59,9 @@ func digestOf(value any) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// rememberPosition remembers placeholders and AppIDs. Secrets that are written out
+// RememberPosition remembers placeholders and AppIDs. Secrets that are written out
 // are checked at once, and must not stay here for as long as the process lives.
-func rememberPosition(d *caddyfile.Dispenser, setting, text string) {
+func RememberPosition(d *caddyfile.Dispenser, setting, text string) {
 	if !literalBraces(text) && !appIDPattern.MatchString(text) {
 		return
 	}
@@ -70,11 +70,11 @@ func rememberPosition(d *caddyfile.Dispenser, setting, text string) {
 	if positions.settings == nil {
 		positions.settings = make(map[[2]string]string)
 	}
-	positions.settings[[2]string{setting, text}] = ", at " + here(d)
+	positions.settings[[2]string{setting, text}] = ", at " + Here(d)
 }
 
-// rememberHandler remembers where a wechat_auth stands.
-func rememberHandler(where, digest string) {
+// RememberHandler remembers where a wechat_auth stands.
+func RememberHandler(where, digest string) {
 	positions.Lock()
 	defer positions.Unlock()
 	if positions.handlers == nil {
@@ -83,30 +83,30 @@ func rememberHandler(where, digest string) {
 	positions.handlers[digest] = append(positions.handlers[digest], where)
 }
 
-// here is the place of the current token, with the way of its imports.
-func here(d *caddyfile.Dispenser) string {
+// Here is the place of the current token, with the way of its imports.
+func Here(d *caddyfile.Dispenser) string {
 	return strings.TrimPrefix(d.Err("").Error(), ", at ")
 }
 
-// position returns ", at file:line" of a setting if it is known.
-func position(setting, text string) string {
+// Position returns ", at file:line" of a setting if it is known.
+func Position(setting, text string) string {
 	positions.Lock()
 	defer positions.Unlock()
 	return positions.settings[[2]string{setting, text}]
 }
 
-// positionsOfHandler returns file:line of each wechat_auth with the same options, which
+// PositionsOfHandler returns file:line of each wechat_auth with the same options, which
 // a digest stands for.
-func positionsOfHandler(digest string) []string {
+func PositionsOfHandler(digest string) []string {
 	positions.Lock()
 	defer positions.Unlock()
 	return positions.handlers[digest]
 }
 
-// positionOfHandler returns ", at file:line" of a wechat_auth if no other one can
+// PositionOfHandler returns ", at file:line" of a wechat_auth if no other one can
 // be meant.
-func positionOfHandler(digest string) string {
-	if places := positionsOfHandler(digest); len(places) == 1 {
+func PositionOfHandler(digest string) string {
+	if places := PositionsOfHandler(digest); len(places) == 1 {
 		return ", at " + places[0]
 	}
 	return ""

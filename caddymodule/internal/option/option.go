@@ -1,4 +1,4 @@
-package wechatapp
+package option
 
 import (
 	"regexp"
@@ -12,9 +12,9 @@ import (
 // may not.
 var optionPattern = regexp.MustCompile(`^[a-z][a-z_-]{0,30}$`)
 
-// unknownOption is the error for an option that a block does not have; options are
+// Unknown is the error for an option that a block does not have; options are
 // those that it has.
-func unknownOption(d *caddyfile.Dispenser, block string, options ...string) error {
+func Unknown(d *caddyfile.Dispenser, block string, options ...string) error {
 	given := d.Val()
 	slices.Sort(options)
 	list := strings.Join(options, ", ")

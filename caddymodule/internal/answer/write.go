@@ -1,4 +1,4 @@
-package wechatapp
+package answer
 
 import (
 	"encoding/json"
@@ -10,32 +10,32 @@ import (
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
-// writeRefusal writes the JSON of a refusal.
-func writeRefusal(w http.ResponseWriter, r refusal) { writeLoginRefusal(w, r, "") }
+// Write writes the JSON of a refusal.
+func Write(w http.ResponseWriter, r Refusal) { WriteWithLogin(w, r, "") }
 
-// writeLoginRefusal also says where browsers log in, if they do.
-func writeLoginRefusal(w http.ResponseWriter, r refusal, login string) {
-	setRefusalHeaders(w.Header(), r)
-	writeJSON(w, r.status, struct {
+// WriteWithLogin also says where browsers log in, if they do.
+func WriteWithLogin(w http.ResponseWriter, r Refusal, login string) {
+	SetHeaders(w.Header(), r)
+	WriteJSON(w, r.Status, struct {
 		Error   string `json:"error"`
 		Message string `json:"message"`
 		Login   string `json:"login,omitempty"`
-	}{r.code, r.message, login})
+	}{r.Code, r.Message, login})
 }
 
-// setRefusalHeaders sets what belongs to a refusal in whatever form.
-func setRefusalHeaders(header http.Header, r refusal) {
-	header.Set(identity.VerdictHeader, r.code)
-	switch r.status {
+// SetHeaders sets what belongs to a refusal in whatever form.
+func SetHeaders(header http.Header, r Refusal) {
+	header.Set(identity.VerdictHeader, r.Code)
+	switch r.Status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(r.retryAfter, time.Second).Seconds()))))
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(r.RetryAfter, time.Second).Seconds()))))
 	}
 }
 
-// writeJSON writes an answer of the gateway itself; a nil body is none.
-func writeJSON(w http.ResponseWriter, status int, body any) {
+// WriteJSON writes an answer of the gateway itself; a nil body is none.
+func WriteJSON(w http.ResponseWriter, status int, body any) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
