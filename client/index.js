@@ -158,18 +158,18 @@ function invoke(platform, name, options, limit, watch) {
     const timer = later(limit, () => cancel({ errMsg: name + ':fail timeout' }))
     const success = (res) => settle(resolve, res || {})
     const fail = (err) => settle(reject, asError(name, err))
-    try {
-      take(platform[name](Object.assign({}, options, { success, fail })))
-    } catch (err) {
-      fail(err)
-    }
-    if (!task || typeof task.then !== 'function') return
-    task.then((value) => {
+    const heed = (value) => {
       if (!value || typeof value !== 'object') return // an interceptor's own; the callbacks come
       if (typeof value.abort === 'function') {
         if (!over) take(value) // uni-app's asynchronous interceptors give the task late
       } else if ('statusCode' in value || 'code' in value) success(value)
-    }, fail)
+    }
+    try {
+      take(platform[name](Object.assign({}, options, { success, fail })))
+      if (task && typeof task.then === 'function') task.then(heed, fail)
+    } catch (err) {
+      fail(err)
+    }
   })
   return { promise, cancel }
 }
@@ -233,11 +233,12 @@ class Queue {
     this.waiting = []
   }
 
-  enter(start) {
-    this.waiting.push(start)
+  enter(start, failed) {
+    const one = { start, failed }
+    this.waiting.push(one)
     this.next()
     return () => {
-      this.waiting = this.waiting.filter((other) => other !== start)
+      this.waiting = this.waiting.filter((other) => other !== one)
     }
   }
 
@@ -251,7 +252,13 @@ class Queue {
         this.next()
       }
       this.free--
-      this.waiting.shift()(leave)
+      const { start, failed } = this.waiting.shift()
+      try {
+        start(leave)
+      } catch (err) {
+        leave()
+        failed(err)
+      }
     }
   }
 }
@@ -326,6 +333,7 @@ class Session {
     if (saved.epoch > this.epoch) {
       this.epoch = saved.epoch
       this.login = null
+      this.trip = null
       this.onLogout(false)
     }
   }
@@ -482,8 +490,13 @@ class Session {
     return this.logIn()
   }
 
-  ready() {
+  isAt(epoch) {
     this.sync()
+    return epoch === this.epoch
+  }
+
+  ready(epoch) {
+    if (!this.isAt(epoch)) return Promise.reject(loggedOut())
     if (this.current && Date.now() < this.current.expiresAt) {
       this.renew(this.current)
       return Promise.resolve(this.current)
@@ -516,8 +529,7 @@ class Session {
   }
 
   replace(used, code, epoch, may) {
-    this.sync()
-    if (epoch !== this.epoch || this.loggedOut) return Promise.resolve(null)
+    if (!this.isAt(epoch) || this.loggedOut) return Promise.resolve(null)
     const ended = code === 'session_ended' && this.current && this.current.id === used.id
     if (this.current && this.current.token !== used.token && !ended) {
       if (!may.newer) may.login = false
@@ -549,6 +561,7 @@ class Session {
     const token = this.current && this.current.token
     this.epoch++
     this.login = null
+    this.trip = null // what comes of it is ended
     this.current = null
     this.loggedOut = true
     this.save()
@@ -642,7 +655,10 @@ class Attempt {
     const on = this.task && this.task['on' + event]
     if (this.heard[event] || typeof on !== 'function') return
     this.heard[event] = true
-    on.call(this.task, (res) => this.take(event, res))
+    try {
+      on.call(this.task, (res) => this.take(event, res))
+    } catch (e) {
+    }
   }
 
   take(event, res) {
@@ -939,14 +955,14 @@ class Call {
   }
 
   session() {
-    return this.guest ? null : this.client.session.ready()
+    return this.guest ? null : this.client.session.ready(this.epoch)
   }
 
   check(session) {
     if (!session || this.over || this.kind !== 'uploadFile' || !this.listeners.has('ProgressUpdate')) return session
     const probe = new Call(this.client, 'request', { url: this.client.prefix + '/session' })
     this.cancel = (err) => probe.stop(err)
-    const go = () => (this.over ? null : this.session()) // a check that gets lost is no reason not to try
+    const go = () => (this.over || !this.client.session.isAt(this.epoch) ? session : this.session())
     return probe.promise.then(go, go)
   }
 
@@ -959,9 +975,10 @@ class Call {
     if (seconds !== undefined) {
       this.may.wait = false
       this.attempt.drop()
-      return this.pause(seconds)
-        .then(() => this.session())
-        .then((other) => this.send(other))
+      return this.pause(seconds).then(() => {
+        if (!this.guest && !this.client.session.isAt(this.epoch)) return answer
+        return Promise.resolve(this.session()).then((other) => this.send(other))
+      })
     }
     if (!session || !this.may.login || !answer.refusesToken()) return answer
     return this.client.session.replace(session, answer.code, this.epoch, this.may).then((other) => {
@@ -1003,14 +1020,19 @@ class Call {
         this.cancel = sent.cancel
         sent.promise.then(leave, leave)
         sent.promise.then((res) => this.read(res, session)).then(resolve, reject)
-      })
+      }, reject)
       if (!begun) this.cancel = withdraw
     })
   }
 
   header(session) {
     const header = withToken(this.settings.header, session)
-    return this.client.jar ? this.client.jar.addTo(header, this.settings.url) : header
+    const jar = this.jar()
+    return jar ? jar.addTo(header, this.settings.url) : header
+  }
+
+  jar() {
+    return this.client.jar && this.client.session.isAt(this.epoch) ? this.client.jar : null
   }
 
   read(res, session) {
@@ -1024,7 +1046,8 @@ class Call {
 
   note(answer) {
     if (this.over) return answer
-    if (answer.code === undefined && this.client.jar) this.client.jar.take(answer, this.settings.url)
+    const jar = answer.code === undefined ? this.jar() : null
+    if (jar) jar.take(answer, this.settings.url)
     if (this.kind === 'downloadFile') {
       this.refusedFile = answer.code === undefined ? null : answer.res.filePath || this.settings.filePath
       if (answer.code !== undefined) removeFile(this.client.platform, answer.res.tempFilePath)
@@ -1077,16 +1100,18 @@ function sizeOf(data) {
 function tell(promise, success, fail, complete) {
   if (!success && !fail && !complete) return false
   promise.then(
-    (res) => {
-      if (success) success(res)
-      if (complete) complete(res)
-    },
-    (err) => {
-      if (fail) fail(err)
-      if (complete) complete(err)
-    }
+    (res) => callBack(success, complete, res),
+    (err) => callBack(fail, complete, err)
   )
   return true
+}
+
+function callBack(first, complete, value) {
+  try {
+    if (first) first(value)
+  } finally {
+    if (complete) complete(value)
+  }
 }
 
 const OTHERS = ['path', 'config', 'service', 'verbose', 'followRedirect', 'success', 'fail', 'complete']
@@ -1119,43 +1144,69 @@ function openSocket(client, given) {
   const settings = Object.assign({}, given)
   const { success, fail, complete, guest } = settings
   const limit = timeLimit(settings)
-  const timeout = () => ({ errMsg: 'connectSocket:fail timeout' })
+  const session = client.session
+  session.sync()
+  const epoch = session.epoch
   let over = false
-  const failed = (err) => {
-    if (!over && fail) fail(err)
-    if (!over && complete) complete(err)
-    over = true
-    return err
+  let told = false
+  const tell = (callback, value) => {
+    if (told) return
+    told = true
+    callBack(callback, complete, value)
   }
-  delete settings.guest
+  const timeout = () => {
+    over = true
+    return { errMsg: 'connectSocket:fail timeout' }
+  }
+  const check = (ready) => {
+    if (!ready) return null
+    const probe = { url: client.prefix + '/session' }
+    if (limit) probe.timeout = limit
+    return new Call(client, 'request', probe).promise.then((res) => {
+      if (Number(res.statusCode) !== 200) throw refusal('connectSocket', new Answer(res))
+      if (!session.isAt(epoch)) throw failure('connectSocket:fail logged out')
+      return session.current
+    })
+  }
+  const connect = (ready) => {
+    if (over) throw timeout()
+    const header = withToken(settings.header, ready)
+    const jar = session.isAt(epoch) ? client.jar : null
+    const options = Object.assign({}, settings, {
+      url: settings.url.replace(/^http/i, 'ws'),
+      header: jar ? jar.addTo(header, settings.url) : header
+    })
+    const task = new Promise((resolve, reject) => {
+      options.success = (res) => tell(success, res)
+      options.fail = (err) => {
+        reject(err)
+        tell(fail, err)
+      }
+      resolve(client.platform.connectSocket(options))
+    })
+    task.then(
+      (late) => over && closeSocket(late),
+      () => {}
+    )
+    return within(task, client.timeout, timeout)
+  }
+  ;['success', 'fail', 'complete', 'guest'].forEach((key) => delete settings[key])
   const opened = new Promise((resolve) => {
     settings.url = target(client.base, String(settings.url).replace(/^ws(s?:)/i, 'http$1'))
-    resolve(guest ? null : client.session.ready())
+    resolve(guest ? null : session.ready(epoch))
   })
-    .then((session) => {
-      if (!session) return null
-      const check = { url: client.prefix + '/session' }
-      if (limit) check.timeout = limit
-      return new Call(client, 'request', check).promise.then((res) => {
-        if (Number(res.statusCode) !== 200) throw refusal('connectSocket', new Answer(res))
-        return client.session.current
-      })
-    })
-    .catch((err) => {
-      throw failed(err)
-    })
-    .then((session) => {
-      if (over) throw timeout()
-      const header = withToken(settings.header, session)
-      const options = Object.assign({}, settings, {
-        url: settings.url.replace(/^http/i, 'ws'),
-        header: client.jar ? client.jar.addTo(header, settings.url) : header,
-        success: success || (() => {}) // uni-app returns the task only if there is a callback
-      })
-      return within(Promise.resolve(client.platform.connectSocket(options)), client.timeout, timeout)
-    })
-  if (!limit) return opened
-  return within(opened, limit, () => failed(timeout()))
+    .then(check)
+    .then(connect)
+  const bounded = limit ? within(opened, limit, timeout) : opened
+  bounded.catch((err) => tell(fail, err))
+  return bounded
+}
+
+function closeSocket(task) {
+  try {
+    task.close({})
+  } catch (e) {
+  }
 }
 
 const MAX_PATHS = 50 // in one request for signatures

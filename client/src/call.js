@@ -105,7 +105,7 @@ export class Call {
   }
 
   session() {
-    return this.guest ? null : this.client.session.ready()
+    return this.guest ? null : this.client.session.ready(this.epoch)
   }
 
   // check tries the token on the gateway before an upload whose progress is
@@ -114,7 +114,8 @@ export class Call {
     if (!session || this.over || this.kind !== 'uploadFile' || !this.listeners.has('ProgressUpdate')) return session
     const probe = new Call(this.client, 'request', { url: this.client.prefix + '/session' })
     this.cancel = (err) => probe.stop(err)
-    const go = () => (this.over ? null : this.session()) // a check that gets lost is no reason not to try
+    // A check that gets lost is no reason not to try.
+    const go = () => (this.over || !this.client.session.isAt(this.epoch) ? session : this.session())
     return probe.promise.then(go, go)
   }
 
@@ -128,9 +129,10 @@ export class Call {
     if (seconds !== undefined) {
       this.may.wait = false
       this.attempt.drop()
-      return this.pause(seconds)
-        .then(() => this.session())
-        .then((other) => this.send(other))
+      return this.pause(seconds).then(() => {
+        if (!this.guest && !this.client.session.isAt(this.epoch)) return answer
+        return Promise.resolve(this.session()).then((other) => this.send(other))
+      })
     }
     if (!session || !this.may.login || !answer.refusesToken()) return answer
     return this.client.session.replace(session, answer.code, this.epoch, this.may).then((other) => {
@@ -175,14 +177,20 @@ export class Call {
         this.cancel = sent.cancel
         sent.promise.then(leave, leave)
         sent.promise.then((res) => this.read(res, session)).then(resolve, reject)
-      })
+      }, reject)
       if (!begun) this.cancel = withdraw
     })
   }
 
   header(session) {
     const header = withToken(this.settings.header, session)
-    return this.client.jar ? this.client.jar.addTo(header, this.settings.url) : header
+    const jar = this.jar()
+    return jar ? jar.addTo(header, this.settings.url) : header
+  }
+
+  // jar has the cookies of this call's user; none after a logout.
+  jar() {
+    return this.client.jar && this.client.session.isAt(this.epoch) ? this.client.jar : null
   }
 
   // read finds out whose answer it is. Where no header is shown at all, the
@@ -198,7 +206,8 @@ export class Call {
 
   note(answer) {
     if (this.over) return answer
-    if (answer.code === undefined && this.client.jar) this.client.jar.take(answer, this.settings.url)
+    const jar = answer.code === undefined ? this.jar() : null
+    if (jar) jar.take(answer, this.settings.url)
     if (this.kind === 'downloadFile') {
       this.refusedFile = answer.code === undefined ? null : answer.res.filePath || this.settings.filePath
       if (answer.code !== undefined) removeFile(this.client.platform, answer.res.tempFilePath)
@@ -257,14 +266,17 @@ function sizeOf(data) {
 export function tell(promise, success, fail, complete) {
   if (!success && !fail && !complete) return false
   promise.then(
-    (res) => {
-      if (success) success(res)
-      if (complete) complete(res)
-    },
-    (err) => {
-      if (fail) fail(err)
-      if (complete) complete(err)
-    }
+    (res) => callBack(success, complete, res),
+    (err) => callBack(fail, complete, err)
   )
   return true
+}
+
+// callBack calls complete also if the one before throws, as wx does.
+export function callBack(first, complete, value) {
+  try {
+    if (first) first(value)
+  } finally {
+    if (complete) complete(value)
+  }
 }

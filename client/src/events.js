@@ -72,7 +72,11 @@ export class Attempt {
     const on = this.task && this.task['on' + event]
     if (this.heard[event] || typeof on !== 'function') return
     this.heard[event] = true
-    on.call(this.task, (res) => this.take(event, res))
+    try {
+      on.call(this.task, (res) => this.take(event, res))
+    } catch (e) {
+      // It tells nothing. The call has been sent all the same.
+    }
   }
 
   take(event, res) {

@@ -61,18 +61,18 @@ export function invoke(platform, name, options, limit, watch) {
     const timer = later(limit, () => cancel({ errMsg: name + ':fail timeout' }))
     const success = (res) => settle(resolve, res || {})
     const fail = (err) => settle(reject, asError(name, err))
-    try {
-      take(platform[name](Object.assign({}, options, { success, fail })))
-    } catch (err) {
-      fail(err)
-    }
-    if (!task || typeof task.then !== 'function') return
-    task.then((value) => {
+    const heed = (value) => {
       if (!value || typeof value !== 'object') return // an interceptor's own; the callbacks come
       if (typeof value.abort === 'function') {
         if (!over) take(value) // uni-app's asynchronous interceptors give the task late
       } else if ('statusCode' in value || 'code' in value) success(value)
-    }, fail)
+    }
+    try {
+      take(platform[name](Object.assign({}, options, { success, fail })))
+      if (task && typeof task.then === 'function') task.then(heed, fail)
+    } catch (err) {
+      fail(err)
+    }
   })
   return { promise, cancel }
 }

@@ -6,12 +6,14 @@ export class Queue {
   }
 
   // enter runs start when there is a free place, with the function that gives
-  // it back. What it returns takes start out of the queue again.
-  enter(start) {
-    this.waiting.push(start)
+  // it back; failed is told what start throws. What enter returns takes start
+  // out of the queue again.
+  enter(start, failed) {
+    const one = { start, failed }
+    this.waiting.push(one)
     this.next()
     return () => {
-      this.waiting = this.waiting.filter((other) => other !== start)
+      this.waiting = this.waiting.filter((other) => other !== one)
     }
   }
 
@@ -25,7 +27,13 @@ export class Queue {
         this.next()
       }
       this.free--
-      this.waiting.shift()(leave)
+      const { start, failed } = this.waiting.shift()
+      try {
+        start(leave)
+      } catch (err) {
+        leave()
+        failed(err)
+      }
     }
   }
 }

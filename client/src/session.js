@@ -50,6 +50,7 @@ export class Session {
     if (saved.epoch > this.epoch) {
       this.epoch = saved.epoch
       this.login = null
+      this.trip = null
       this.onLogout(false)
     }
   }
@@ -228,9 +229,16 @@ export class Session {
 
   // ---- for requests
 
-  // ready gives the session to send a request with: null for none.
-  ready() {
+  // isAt says whether nobody has logged out since the epoch. Whoever is logged in
+  // after a logout may be somebody else.
+  isAt(epoch) {
     this.sync()
+    return epoch === this.epoch
+  }
+
+  // ready gives the session to send a request of the epoch with: null for none.
+  ready(epoch) {
+    if (!this.isAt(epoch)) return Promise.reject(loggedOut())
     if (this.current && Date.now() < this.current.expiresAt) {
       this.renew(this.current)
       return Promise.resolve(this.current)
@@ -266,8 +274,7 @@ export class Session {
   // replace finds another session than the one that was refused with code; null
   // if the refusal is to reach the caller.
   replace(used, code, epoch, may) {
-    this.sync()
-    if (epoch !== this.epoch || this.loggedOut) return Promise.resolve(null)
+    if (!this.isAt(epoch) || this.loggedOut) return Promise.resolve(null)
     const ended = code === 'session_ended' && this.current && this.current.id === used.id
     if (this.current && this.current.token !== used.token && !ended) {
       // Somebody else was here already.
@@ -305,6 +312,7 @@ export class Session {
     const token = this.current && this.current.token
     this.epoch++
     this.login = null
+    this.trip = null // what comes of it is ended
     this.current = null
     this.loggedOut = true
     this.save()

@@ -1,5 +1,5 @@
-import { refusal, Answer } from './answer.js'
-import { Call, target, timeLimit, withToken } from './call.js'
+import { Answer, failure, refusal } from './answer.js'
+import { Call, callBack, target, timeLimit, withToken } from './call.js'
 import { within } from './platform.js'
 
 // openSocket tries the token on the gateway before the socket is opened with
@@ -8,42 +8,71 @@ export function openSocket(client, given) {
   const settings = Object.assign({}, given)
   const { success, fail, complete, guest } = settings
   const limit = timeLimit(settings)
-  const timeout = () => ({ errMsg: 'connectSocket:fail timeout' })
+  const session = client.session
+  session.sync()
+  const epoch = session.epoch
   let over = false
-  // failed is for what goes wrong before the platform tells it by itself.
-  const failed = (err) => {
-    if (!over && fail) fail(err)
-    if (!over && complete) complete(err)
-    over = true
-    return err
+  let told = false
+  // tell calls the caller's callbacks once, whoever else tells more.
+  const tell = (callback, value) => {
+    if (told) return
+    told = true
+    callBack(callback, complete, value)
   }
-  delete settings.guest
+  const timeout = () => {
+    over = true
+    return { errMsg: 'connectSocket:fail timeout' }
+  }
+  // check tries the token.
+  const check = (ready) => {
+    if (!ready) return null
+    const probe = { url: client.prefix + '/session' }
+    if (limit) probe.timeout = limit
+    return new Call(client, 'request', probe).promise.then((res) => {
+      if (Number(res.statusCode) !== 200) throw refusal('connectSocket', new Answer(res))
+      if (!session.isAt(epoch)) throw failure('connectSocket:fail logged out')
+      return session.current
+    })
+  }
+  const connect = (ready) => {
+    if (over) throw timeout()
+    const header = withToken(settings.header, ready)
+    const jar = session.isAt(epoch) ? client.jar : null
+    const options = Object.assign({}, settings, {
+      url: settings.url.replace(/^http/i, 'ws'),
+      header: jar ? jar.addTo(header, settings.url) : header
+    })
+    const task = new Promise((resolve, reject) => {
+      // uni-app returns the task only if there is a callback.
+      options.success = (res) => tell(success, res)
+      options.fail = (err) => {
+        reject(err)
+        tell(fail, err)
+      }
+      resolve(client.platform.connectSocket(options))
+    })
+    task.then(
+      (late) => over && closeSocket(late),
+      () => {}
+    )
+    return within(task, client.timeout, timeout)
+  }
+  ;['success', 'fail', 'complete', 'guest'].forEach((key) => delete settings[key])
   const opened = new Promise((resolve) => {
     settings.url = target(client.base, String(settings.url).replace(/^ws(s?:)/i, 'http$1'))
-    resolve(guest ? null : client.session.ready())
+    resolve(guest ? null : session.ready(epoch))
   })
-    .then((session) => {
-      if (!session) return null
-      const check = { url: client.prefix + '/session' }
-      if (limit) check.timeout = limit
-      return new Call(client, 'request', check).promise.then((res) => {
-        if (Number(res.statusCode) !== 200) throw refusal('connectSocket', new Answer(res))
-        return client.session.current
-      })
-    })
-    .catch((err) => {
-      throw failed(err)
-    })
-    .then((session) => {
-      if (over) throw timeout()
-      const header = withToken(settings.header, session)
-      const options = Object.assign({}, settings, {
-        url: settings.url.replace(/^http/i, 'ws'),
-        header: client.jar ? client.jar.addTo(header, settings.url) : header,
-        success: success || (() => {}) // uni-app returns the task only if there is a callback
-      })
-      return within(Promise.resolve(client.platform.connectSocket(options)), client.timeout, timeout)
-    })
-  if (!limit) return opened
-  return within(opened, limit, () => failed(timeout()))
+    .then(check)
+    .then(connect)
+  const bounded = limit ? within(opened, limit, timeout) : opened
+  bounded.catch((err) => tell(fail, err))
+  return bounded
+}
+
+function closeSocket(task) {
+  try {
+    task.close({})
+  } catch (e) {
+    // there is none
+  }
 }
