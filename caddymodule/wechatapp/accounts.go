@@ -38,7 +38,7 @@ type Account struct {
 func (a *App) resolveApps() error {
 	a.accounts = make(map[string]provider.Account, len(a.Apps))
 	for _, m := range a.Apps {
-		id, err := m.appID()
+		id, err := m.ResolveID()
 		if err != nil {
 			return err
 		}
@@ -56,14 +56,14 @@ func (a *App) resolveApps() error {
 		if err := m.check(); err != nil {
 			return fmt.Errorf("app %s: %w%s", id, err, option.Position("app", m.AppID))
 		}
-		a.accounts[id] = provider.Account{ID: id, Secret: secret, Kind: m.kind(), AskUnionID: m.UnionID == unionIDOfFollowers}
+		a.accounts[id] = provider.Account{ID: id, Secret: secret, Kind: m.KindOrDefault(), AskUnionID: m.UnionID == unionIDOfFollowers}
 		a.order = append(a.order, id)
 	}
 	return nil
 }
 
-// kind is the configured one or the default.
-func (m *Account) kind() provider.Kind { return cmp.Or(m.Kind, provider.MiniProgram) }
+// KindOrDefault is the configured one or the default.
+func (m *Account) KindOrDefault() provider.Kind { return cmp.Or(m.Kind, provider.MiniProgram) }
 
 // unionIDOfFollowers is the one value of unionid.
 const unionIDOfFollowers = "followers"
@@ -83,4 +83,5 @@ func (m *Account) check() error {
 	return nil
 }
 
-func (m *Account) appID() (string, error) { return option.ResolveAppID("app", m.AppID) }
+// ResolveID returns the AppID with its placeholder expanded.
+func (m *Account) ResolveID() (string, error) { return option.ResolveAppID("app", m.AppID) }

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
@@ -93,20 +91,16 @@ func TestFollowersHaveAUnionID(t *testing.T) {
 		g.wechat.AddApp(pagesApp, testSecret)
 		g.wechat.AddFollower(openIDA, unionIDA)
 	})
-	module, err := caddy.ActiveContext().App("wechat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := module.(*App)
+	app := activeApp(t)
 	for openID, want := range map[string]string{openIDA: unionIDA, openIDB: ""} {
 		for range 2 {
 			code := freshCode()
 			g.wechat.AddCode(code, wechattest.User{AppID: pagesApp, OpenID: openID, Scope: "snsapi_base"})
 			login := gateway.BrowserLogin{AppID: pagesApp, Scope: "snsapi_base", State: code, Code: code, Lifetime: time.Hour}
-			if _, err := app.gateway.LoginBrowser(t.Context(), login); err != nil {
+			if _, err := app.Gateway().LoginBrowser(t.Context(), login); err != nil {
 				t.Fatal(err)
 			}
-			if record, err := app.store.sessions().User(t.Context(), pagesApp, openID); err != nil || record.UnionID != want {
+			if record, err := app.Store().Sessions().User(t.Context(), pagesApp, openID); err != nil || record.UnionID != want {
 				t.Errorf("%s: %+v, %v", openID, record, err)
 			}
 		}

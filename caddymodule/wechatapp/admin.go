@@ -88,7 +88,7 @@ func (a *Admin) serve(w http.ResponseWriter, r *http.Request) error {
 	case a.app == nil:
 		return adminError(http.StatusNotFound, errors.New("the configuration has no global option wechat"))
 	}
-	a.app.begun()
+	a.app.EnsureStarted()
 	if r.Method != http.MethodGet { // a change that has begun finishes, whoever leaves
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAdminTime)
 		defer cancel()
@@ -182,7 +182,7 @@ type adminKey struct {
 }
 
 func (a *Admin) keys() (keys []adminKey) {
-	for _, k := range a.app.keys.Keys() {
+	for _, k := range a.app.Keys().Keys() {
 		key := adminKey{ID: k.ID, Signs: k.Signing}
 		if !k.Made.IsZero() {
 			key.Made = &k.Made
@@ -198,26 +198,26 @@ type adminApp struct {
 	Users    *int   `json:"users,omitempty"`
 	Breaker  string `json:"breaker"`
 	// BreakerUntil is when the next call of WeChat is tried.
-	BreakerUntil *time.Time   `json:"breaker_until,omitempty"`
-	LastLogin    *time.Time   `json:"last_login,omitempty"`
-	LastProblem  *lastProblem `json:"last_problem,omitempty"`
+	BreakerUntil *time.Time `json:"breaker_until,omitempty"`
+	LastLogin    *time.Time `json:"last_login,omitempty"`
+	LastProblem  *Problem   `json:"last_problem,omitempty"`
 }
 
 func (a *Admin) status(w http.ResponseWriter, r *http.Request) error {
-	state := a.app.health.check(r.Context())
-	apps := make([]adminApp, 0, len(a.app.order))
-	for _, id := range a.app.order {
+	state := a.app.Health(r.Context())
+	apps := make([]adminApp, 0, len(a.app.AppIDs()))
+	for _, id := range a.app.AppIDs() {
 		app := adminApp{AppID: id}
-		if count, err := a.app.store.sessions().Count(r.Context(), id); err == nil {
+		if count, err := a.app.Store().Sessions().Count(r.Context(), id); err == nil {
 			app.Sessions, app.Users = &count.Sessions, &count.Users
 		}
-		breaker := a.app.gateway.Breaker(id)
+		breaker := a.app.Gateway().Breaker(id)
 		if app.Breaker = breaker.State; !breaker.Until.IsZero() {
 			app.BreakerUntil = &breaker.Until
 		}
-		app.LastLogin, app.LastProblem = a.app.journal.last(id)
+		app.LastLogin, app.LastProblem = a.app.Record().Last(id)
 		if app.LastProblem == nil && breaker.Cause != nil { // of a configuration before this one
-			problem := newProblem(breaker.Cause, breaker.Failed)
+			problem := NewProblem(breaker.Cause, breaker.Failed)
 			app.LastProblem = &problem
 		}
 		apps = append(apps, app)
@@ -227,7 +227,7 @@ func (a *Admin) status(w http.ResponseWriter, r *http.Request) error {
 		Apps      []adminApp `json:"apps"`
 		StoreType string     `json:"store_type"`
 		Keys      []adminKey `json:"keys"`
-	}{newReadyBody(state), apps, a.app.store.CaddyModule().ID.Name(), a.keys()})
+	}{newReadyBody(state), apps, a.app.Store().CaddyModule().ID.Name(), a.keys()})
 }
 
 type readyBody struct {
@@ -238,19 +238,19 @@ type readyBody struct {
 	Storage string `json:"storage"`
 }
 
-func newReadyBody(s healthState) readyBody {
+func newReadyBody(s Health) readyBody {
 	text := func(err error) string {
 		if err != nil {
 			return err.Error()
 		}
 		return "ok"
 	}
-	return readyBody{s.ready(), text(s.store), text(s.keys), text(s.storage)}
+	return readyBody{s.Ready(), text(s.Store), text(s.Keys), text(s.Storage)}
 }
 
 func (a *Admin) ready(w http.ResponseWriter, r *http.Request) error {
-	state, status := a.app.health.check(r.Context()), http.StatusOK
-	if !state.ready() {
+	state, status := a.app.Health(r.Context()), http.StatusOK
+	if !state.Ready() {
 		status = http.StatusServiceUnavailable
 	}
 	return answerAdmin(w, status, newReadyBody(state))
@@ -261,7 +261,7 @@ func (a *Admin) end(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ended, err := a.app.gateway.End(r.Context(), body.Target)
+	ended, err := a.app.Gateway().End(r.Context(), body.Target)
 	if err != nil {
 		return coreError(err)
 	}
@@ -271,11 +271,7 @@ func (a *Admin) end(w http.ResponseWriter, r *http.Request) error {
 
 // ended tells log and events.
 func (a *Admin) ended(t gateway.Target, ended int) {
-	hash := a.app.gateway.UserHash(t)
-	a.app.logger.Info("sessions ended by an operator", zap.String("app", t.AppID), zap.String("user_hash", hash), zap.Int("ended", ended))
-	if ended > 0 {
-		a.app.observer.emit(eventSessionEnded, map[string]any{"app": t.AppID, "user_hash": hash, "ended": ended})
-	}
+	a.app.Record().SessionsEnded(t.AppID, a.app.Gateway().UserHash(t), ended)
 }
 
 func (a *Admin) deny(w http.ResponseWriter, r *http.Request) error {
@@ -287,12 +283,11 @@ func (a *Admin) deny(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	ended, err := a.app.gateway.Deny(r.Context(), body.Target, until)
+	ended, err := a.app.Gateway().Deny(r.Context(), body.Target, until)
 	if err != nil {
 		return coreError(err)
 	}
-	a.app.logger.Info("user denied by an operator", zap.String("app", body.AppID),
-		zap.String("user_hash", a.app.gateway.UserHash(body.Target)), zap.Time("until", until))
+	a.app.Record().Operated("user denied by an operator", body.AppID, a.app.Gateway().UserHash(body.Target), zap.Time("until", until))
 	if ended > 0 {
 		a.ended(body.Target, ended)
 	}
@@ -324,16 +319,15 @@ func (a *Admin) allow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.app.gateway.Allow(r.Context(), body.Target); err != nil {
+	if err := a.app.Gateway().Allow(r.Context(), body.Target); err != nil {
 		return coreError(err)
 	}
-	a.app.logger.Info("user allowed by an operator", zap.String("app", body.AppID),
-		zap.String("user_hash", a.app.gateway.UserHash(body.Target)))
+	a.app.Record().Operated("user allowed by an operator", body.AppID, a.app.Gateway().UserHash(body.Target))
 	return answerAdmin(w, http.StatusOK, map[string]bool{"allowed": true})
 }
 
 func (a *Admin) dropKey(w http.ResponseWriter, r *http.Request, kid string) error {
-	err := a.app.dropKey(r.Context(), kid)
+	err := a.app.DropKey(r.Context(), kid)
 	switch {
 	case errors.Is(err, keyring.ErrUnknownKey):
 		return adminError(http.StatusNotFound, err)
@@ -372,14 +366,14 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var explained explanationBody
-	e := a.app.gateway.Explain(r.Context(), body.Token)
+	e := a.app.Gateway().Explain(r.Context(), body.Token)
 	explained.Verdict, explained.KeyID, explained.Signs = e.Verdict, e.Claims.KeyID, e.Signs
 	if e.Err != nil {
 		explained.Answer = answer.For(e.Err).Code
 	}
 	if u := e.Claims.User; u.OpenID != "" {
 		explained.Claims = &explainedClaims{u.AppID, u.OpenID, u.UnionID, u.SessionID, e.Claims.IssuedAt.UTC(), e.Claims.Expires.UTC()}
-		explained.UserHash = a.app.gateway.UserHash(gateway.Target{AppID: u.AppID, OpenID: u.OpenID})
+		explained.UserHash = a.app.Gateway().UserHash(gateway.Target{AppID: u.AppID, OpenID: u.OpenID})
 	}
 	return answerAdmin(w, http.StatusOK, explained)
 }

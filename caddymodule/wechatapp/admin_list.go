@@ -53,13 +53,13 @@ func (a *Admin) list(w http.ResponseWriter, r *http.Request) error {
 	case body.OpenID != "" && body.UserHash != "", (body.OpenID != "" || body.UserHash != "") && paging:
 		return adminError(http.StatusBadRequest, errors.New("name the user by openid or by user_hash, or page through all with after and limit"))
 	case body.OpenID != "":
-		record, err := a.app.gateway.Sessions(r.Context(), body.Target)
+		record, err := a.app.Gateway().Sessions(r.Context(), body.Target)
 		if err != nil {
 			return coreError(err)
 		}
-		return answerAdmin(w, http.StatusOK, newListedUser(a.app.gateway.UserHash(body.Target), record))
+		return answerAdmin(w, http.StatusOK, newListedUser(a.app.Gateway().UserHash(body.Target), record))
 	case body.UserHash != "":
-		record, err := a.app.gateway.Find(r.Context(), body.AppID, body.UserHash)
+		record, err := a.app.Gateway().Find(r.Context(), body.AppID, body.UserHash)
 		if err != nil {
 			return coreError(err)
 		}
@@ -76,7 +76,7 @@ func (a *Admin) listPage(w http.ResponseWriter, r *http.Request, body adminBody)
 			return adminError(http.StatusBadRequest, fmt.Errorf("limit must be a number from 1 to %d", gateway.MaxPage))
 		}
 	}
-	page, next, err := a.app.gateway.List(r.Context(), body.AppID, body.After, int(limit))
+	page, next, err := a.app.Gateway().List(r.Context(), body.AppID, body.After, int(limit))
 	if err != nil {
 		return coreError(err)
 	}

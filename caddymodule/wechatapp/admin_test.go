@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
@@ -156,7 +157,7 @@ func TestOperatorDropsASigningKey(t *testing.T) {
 			g := newGateway(t, withAdmin, withGlobal(global))
 			token := g.login(userA)
 			g.wantToken(token, "", 200)
-			var status struct{ Keys []adminKey }
+			var status struct{ Keys []statusKey }
 			g.must(http.MethodGet, "/wechat/status", "", &status)
 			if !status.Keys[0].Signs || (status.Keys[0].Made == nil) != (global != "") {
 				t.Fatalf("keys %+v", status.Keys)
@@ -227,9 +228,9 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 			AppID           string
 			Sessions, Users int
 			Breaker         string
-			BreakerUntil    time.Time    `json:"breaker_until"`
-			LastLogin       time.Time    `json:"last_login"`
-			LastProblem     *lastProblem `json:"last_problem"`
+			BreakerUntil    time.Time      `json:"breaker_until"`
+			LastLogin       time.Time      `json:"last_login"`
+			LastProblem     *statusProblem `json:"last_problem"`
 		}
 	}
 	g.must(http.MethodGet, "/wechat/status", "", &status)
@@ -270,7 +271,7 @@ func TestOperationsReachOtherProcesses(t *testing.T) {
 	elsewhere := *g
 	elsewhere.admin = "off"
 	other := elsewhere.spawn(t.TempDir())
-	var status struct{ Keys []adminKey }
+	var status struct{ Keys []statusKey }
 	g.must(http.MethodGet, "/wechat/status", "", &status)
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	for _, tc := range []struct{ method, path, body, code string }{
@@ -294,7 +295,6 @@ func TestOperationsReachOtherProcesses(t *testing.T) {
 	}
 }
 
-// run runs a command as the command line does.
 // between returns what stands between two texts the first time.
 func between(text, before, after string) string {
 	_, rest, _ := strings.Cut(text, before)
@@ -302,12 +302,30 @@ func between(text, before, after string) string {
 	return found
 }
 
-func run(cmd *cobra.Command, input string, args ...string) (string, error) {
+// statusKey and statusProblem are what the status says.
+type statusKey struct {
+	ID    string     `json:"kid"`
+	Signs bool       `json:"signs"`
+	Made  *time.Time `json:"made"`
+}
+
+type statusProblem struct {
+	At      time.Time `json:"at"`
+	Error   string    `json:"error"`
+	Errcode int       `json:"errcode"`
+	RID     string    `json:"rid"`
+}
+
+// run runs a command of `caddy wechat` with a standard input.
+func run(t *testing.T, command, input string, args ...string) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "wechat"}
+	caddycmd.Commands()["wechat"].CobraFunc(cmd)
 	cmd.SetIn(strings.NewReader(input))
 	cmd.SetOut(&out)
 	cmd.SetErr(io.Discard)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{command}, args...))
 	err := cmd.Execute()
 	return out.String(), err
 }
@@ -316,61 +334,61 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	g := newGateway(t, withAdmin)
 	token := g.login(userA)
 	address := "--address=" + g.admin
-	out, err := run(tokenCommand(), token+"\n", address)
+	out, err := run(t, "token", token+"\n", address)
 	if err != nil || !strings.Contains(out, "live") || !strings.Contains(out, openIDA) || !strings.Contains(out, "signs new tokens") {
 		t.Errorf("token: %v\n%s", err, out)
 	}
-	out, err = run(sessionsCommand(), openIDA, "list", "--app", testApp, address)
+	out, err = run(t, "sessions", openIDA, "list", "--app", testApp, address)
 	if err != nil || !strings.Contains(out, "session_id") {
 		t.Errorf("list: %v\n%s", err, out)
 	}
-	if out, err = run(sessionsCommand(), "", "list", "--app", testApp, address); err != nil || strings.Count(out, "user_hash") != 1 || strings.Contains(out, openIDA) {
+	if out, err = run(t, "sessions", "", "list", "--app", testApp, address); err != nil || strings.Count(out, "user_hash") != 1 || strings.Contains(out, openIDA) {
 		t.Errorf("list of all: %v\n%s", err, out)
 	}
 	hash := between(out, `"user_hash": "`, `"`)
-	if out, err = run(sessionsCommand(), "", "list", "--app", testApp, "--user-hash", hash, address); err != nil || !strings.Contains(out, "session_id") {
+	if out, err = run(t, "sessions", "", "list", "--app", testApp, "--user-hash", hash, address); err != nil || !strings.Contains(out, "session_id") {
 		t.Errorf("list by hash: %v\n%s", err, out)
 	}
-	if _, err = run(sessionsCommand(), "", "list", "--app", testApp, "--limit", "0", address); err == nil {
+	if _, err = run(t, "sessions", "", "list", "--app", testApp, "--limit", "0", address); err == nil {
 		t.Error("a page of nobody")
 	}
-	if out, err = run(sessionsCommand(), openIDB, "end", "--app", testApp, address); err == nil || !strings.Contains(out, `"ended": 0`) {
+	if out, err = run(t, "sessions", openIDB, "end", "--app", testApp, address); err == nil || !strings.Contains(out, `"ended": 0`) {
 		t.Errorf("end of an openid that nobody has: %v\n%s", err, out)
 	}
-	if out, err = run(sessionsCommand(), openIDA, "deny", "--app", testApp, "--for", "1h", address); err != nil || !strings.Contains(out, "denied_until") {
+	if out, err = run(t, "sessions", openIDA, "deny", "--app", testApp, "--for", "1h", address); err != nil || !strings.Contains(out, "denied_until") {
 		t.Errorf("deny: %v\n%s", err, out)
 	}
-	if out, err = run(tokenCommand(), token, address, "--json"); err == nil || !strings.Contains(out, `"verdict": "ended"`) || !strings.Contains(out, `"answer": "session_ended"`) {
+	if out, err = run(t, "token", token, address, "--json"); err == nil || !strings.Contains(out, `"verdict": "ended"`) || !strings.Contains(out, `"answer": "session_ended"`) {
 		t.Errorf("token of a denied user: %v\n%s", err, out)
 	}
-	if out, err = run(sessionsCommand(), openIDA, "allow", "--app", testApp, address); err != nil {
+	if out, err = run(t, "sessions", openIDA, "allow", "--app", testApp, address); err != nil {
 		t.Errorf("allow: %v\n%s", err, out)
 	}
 	g.login(userA)
-	if out, err = run(sessionsCommand(), "", "end", "--everybody", "--app", testApp, address); err != nil || !strings.Contains(out, `"ended": 1`) {
+	if out, err = run(t, "sessions", "", "end", "--everybody", "--app", testApp, address); err != nil || !strings.Contains(out, `"ended": 1`) {
 		t.Errorf("end: %v\n%s", err, out)
 	}
-	if out, err = run(statusCommand(), "", address); err != nil || !strings.Contains(out, `"ready": true`) {
+	if out, err = run(t, "status", "", address); err != nil || !strings.Contains(out, `"ready": true`) {
 		t.Errorf("status: %v\n%s", err, out)
 	}
-	var status struct{ Keys []adminKey }
+	var status struct{ Keys []statusKey }
 	g.must(http.MethodGet, "/wechat/status", "", &status)
-	if out, err = run(dropKeyCommand(), "", status.Keys[0].ID, address); err != nil || strings.Contains(out, status.Keys[0].ID) {
+	if out, err = run(t, "drop-key", "", status.Keys[0].ID, address); err != nil || strings.Contains(out, status.Keys[0].ID) {
 		t.Errorf("drop-key: %v\n%s", err, out)
 	}
-	if out, err = run(tokenCommand(), token, address); err == nil || !strings.Contains(out, "unknown_key") {
+	if out, err = run(t, "token", token, address); err == nil || !strings.Contains(out, "unknown_key") {
 		t.Errorf("token of a dropped key: %v\n%s", err, out)
 	}
 	for name, cmd := range map[string]func() (string, error){
-		"no openid":  func() (string, error) { return run(sessionsCommand(), "", "end", "--app", testApp, address) },
-		"no app":     func() (string, error) { return run(sessionsCommand(), openIDA, "list", address) },
-		"no time":    func() (string, error) { return run(sessionsCommand(), openIDA, "deny", "--app", testApp, address) },
-		"no token":   func() (string, error) { return run(tokenCommand(), " ", address) },
-		"no key":     func() (string, error) { return run(dropKeyCommand(), "", "../status", address) },
-		"an openid":  func() (string, error) { return run(sessionsCommand(), "", "list", openIDA, "--app", testApp, address) },
-		"nobody":     func() (string, error) { return run(statusCommand(), "", "--address", freeAddr(t)) },
-		"strange":    func() (string, error) { return run(sessionsCommand(), "o o", "list", "--app", testApp, address) },
-		"whole file": func() (string, error) { return run(tokenCommand(), strings.Repeat("x", maxInput+1), address) },
+		"no openid":  func() (string, error) { return run(t, "sessions", "", "end", "--app", testApp, address) },
+		"no app":     func() (string, error) { return run(t, "sessions", openIDA, "list", address) },
+		"no time":    func() (string, error) { return run(t, "sessions", openIDA, "deny", "--app", testApp, address) },
+		"no token":   func() (string, error) { return run(t, "token", " ", address) },
+		"no key":     func() (string, error) { return run(t, "drop-key", "", "../status", address) },
+		"an openid":  func() (string, error) { return run(t, "sessions", "", "list", openIDA, "--app", testApp, address) },
+		"nobody":     func() (string, error) { return run(t, "status", "", "--address", freeAddr(t)) },
+		"strange":    func() (string, error) { return run(t, "sessions", "o o", "list", "--app", testApp, address) },
+		"whole file": func() (string, error) { return run(t, "token", strings.Repeat("x", 8<<10+1), address) },
 	} {
 		if out, err := cmd(); err == nil {
 			t.Errorf("%s: no error\n%s", name, out)
@@ -401,7 +419,7 @@ func TestCommandsDoNotRepeatTheirArguments(t *testing.T) {
 		{"sessions", "deny", "--for=" + pasted + "\""},
 	} {
 		status, out, errout := wechatCommand(t, args...)
-		if status != exitUsage || errout == "" {
+		if status != 2 || errout == "" {
 			t.Errorf("%v: status %d, said %q", args, status, errout)
 		}
 		if strings.Contains(out+errout, pasted[:12]) {

@@ -19,14 +19,13 @@ func (a *Admin) setUserID(w http.ResponseWriter, r *http.Request) error {
 	if body.UserID == nil {
 		return adminError(http.StatusBadRequest, errors.New("user_id is missing; an empty one removes the user's"))
 	}
-	err = a.app.gateway.SetUserID(r.Context(), body.Target, *body.UserID)
+	err = a.app.Gateway().SetUserID(r.Context(), body.Target, *body.UserID)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return adminError(http.StatusNotFound, errors.New("the user has no live session; the login hook names users when they log in"))
 	case err != nil:
 		return coreError(err)
 	}
-	a.app.logger.Info("user id set by an operator", zap.String("app", body.AppID),
-		zap.String("user_hash", a.app.gateway.UserHash(body.Target)), zap.Bool("removed", *body.UserID == ""))
+	a.app.Record().Operated("user id set by an operator", body.AppID, a.app.Gateway().UserHash(body.Target), zap.Bool("removed", *body.UserID == ""))
 	return answerAdmin(w, http.StatusOK, map[string]string{"user_id": *body.UserID})
 }

@@ -94,7 +94,7 @@ type App struct {
 	order     []string
 	client    *wechat.Client
 	providers providers
-	store     storeModule
+	store     Store
 	keys      *keyring.Ring
 	gateway   *gateway.Gateway
 	state     *pooledState // set while Cleanup has the pooled state to release
@@ -103,18 +103,17 @@ type App struct {
 	assertions *assertionKeys
 	owners     map[string]*credential.Owner
 
-	observer *observer
-	journal  *journal
-	health   *health
-	storage  *storageWatch // nil if the storage is not needed
-	begun    func()        // begin, once
+	record  *Record
+	health  *health
+	storage *storageWatch // nil if the storage is not needed
+	begun   func()        // begin, once
 	// keysError is why the keys of storage could not be taken into use.
 	keysError error
 	stop      context.CancelFunc
 	dropped   []string
 
 	browserSites *browserSites
-	placed       func() error // placeSites, once
+	prepared     func() error // what [OnStart] has registered, once
 }
 
 // CaddyModule returns the Caddy module information.
@@ -164,17 +163,14 @@ const (
 	defaultWindow        = time.Minute
 )
 
-// appOf returns the app that a site's modules need.
-func appOf(ctx caddy.Context) (*App, error) {
-	module, err := ctx.App("wechat")
-	if err != nil {
-		return nil, fmt.Errorf("global option wechat: %w", err)
-	}
-	return module.(*App), nil
-}
-
 // Provision fills in defaults, resolves secrets and opens keys and store.
 func (a *App) Provision(ctx caddy.Context) error {
+	err := a.provision(ctx)
+	inspectionOf(ctx).provisioned(a, err)
+	return err
+}
+
+func (a *App) provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.begun = sync.OnceFunc(a.begin)
 	a.logger = ctx.Logger()
@@ -186,33 +182,30 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.resolveApps(); err != nil {
 		return err
 	}
-	client, err := a.newClient()
+	client, err := a.NewClient()
 	if err != nil {
 		return err
 	}
 	a.client = client
 	option.APIProxy.WarnIfWrittenOut(a.logger, a.APIProxy)
-	inspected := inspectionOf(ctx)
-	inspected.note(a)
 	if a.keys, err = a.openKeys(); err != nil {
-		return inspected.noteKeys(err)
+		return &KeysError{err}
 	}
 	if err := a.openStore(ctx); err != nil {
-		return inspected.noteStore(err)
+		return &StoreError{err}
 	}
 	if a.state, err = acquireState(); err != nil {
 		return err
 	}
-	if a.observer, err = newObserver(ctx, a.order); err != nil {
+	if a.record, err = newRecord(ctx, a.order); err != nil {
 		return err
 	}
 	a.assertions = new(assertionKeys)
 	a.browserSites = new(browserSites)
-	a.placed = sync.OnceValue(func() error { return a.placeSites(ctx) })
-	a.journal = newJournal(a.observer, a.logger, a.order)
+	a.prepared = sync.OnceValue(func() error { return runHooks(beforeStart, ctx) })
 	a.health = &health{app: a}
 	a.storage = a.newStorageWatch()
-	a.providers = newProviders(a.client, a.AuthorizeBase, a.accounts, a.observer.metrics)
+	a.providers = newProviders(a.client, a.AuthorizeBase, a.accounts, a.record.metrics)
 	hook, err := a.openHook()
 	if err != nil {
 		return err
@@ -225,13 +218,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 		MaxLifetime:     time.Duration(a.Session.MaxLifetime),
 		MaxPerUser:      a.Session.MaxPerUser,
 		LoginLimit:      a.LoginLimit.limit(),
-		Grace:           a.store.grace(),
+		Grace:           a.store.Grace(),
 		Provider:        a.providers,
-		UnionIDs:        followers{a.client, a.tokenOwners(), time.Duration(a.APITimeout), a.observer.metrics},
-		Store:           a.store.sessions(),
+		UnionIDs:        followers{a.client, a.tokenOwners(), time.Duration(a.APITimeout), a.record.metrics},
+		Store:           a.store.Sessions(),
 		Keys:            a.keys.Current,
 		State:           a.state.State,
-		Observer:        a.observer,
+		Observer:        a.record,
 	})
 	if err := ctx.GetMetricsRegistry().Register(newGauges(a)); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
@@ -239,7 +232,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.logger.Core().Enabled(zapcore.DebugLevel) {
 		a.logger.Warn("debug logs of Caddy's reverse_proxy show the identity headers in clear; filter them or log at INFO in production")
 	}
-	return a.surveyRoutes(ctx)
+	return runHooks(afterProvision, ctx)
 }
 
 func (a *App) setDefaults() {
@@ -313,8 +306,8 @@ func (l *LoginLimit) check() error {
 	return nil
 }
 
-// newClient returns a client of WeChat as the settings have it.
-func (a *App) newClient() (*wechat.Client, error) {
+// NewClient returns a client of WeChat as the settings have it.
+func (a *App) NewClient() (*wechat.Client, error) {
 	options := transport.Options{Bases: a.API, Timeout: time.Duration(a.APITimeout)}
 	if a.APIProxy != "" {
 		proxy, err := option.APIProxy.Resolve(a.APIProxy)
@@ -335,7 +328,7 @@ func (l *LoginLimit) limit() gateway.Limit {
 
 // Start begins what goes on in the background.
 func (a *App) Start() error {
-	if err := a.placed(); err != nil {
+	if err := a.prepared(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -344,8 +337,13 @@ func (a *App) Start() error {
 		cancel()
 		return fmt.Errorf("signing keys: %w", a.keysError)
 	}
+	endRunning, err := beginRunning()
+	if err != nil {
+		cancel()
+		return err
+	}
 	undo := a.gateway.JudgeStreams()
-	a.stop = func() { undo(); cancel() }
+	a.stop = func() { undo(); cancel(); endRunning() }
 	a.keys.SetTokenLifetime(a.longestToken()) // every site is provisioned by now
 	go a.refreshKeys(ctx)
 	if a.storage != nil {
@@ -358,38 +356,15 @@ func (a *App) Start() error {
 // starts its apps in no particular order, so the first request may come before
 // Start, and must not find nobody logged in; it calls a.begun, too.
 func (a *App) begin() {
-	_ = a.placed() // Start returns the error
+	_ = a.prepared() // Start returns the error
 	if inspectionOf(a.ctx) != nil {
 		return // nothing is taken out of storage just to be looked at
 	}
 	a.beginKeys()
 	a.keepUserHashKey()
-	a.store.start()
+	a.store.Start()
 	a.followDrops(a.ctx)
 }
-
-// beginKeys stores the keys that loading has made: a configuration that is only
-// looked at, as by `caddy validate`, leaves storage as it was.
-func (a *App) beginKeys() {
-	ctx, cancel := context.WithTimeout(a.ctx, storageTime)
-	defer cancel()
-	a.keysError = a.keys.Begin(ctx)
-	if own := a.assertions.ring; own != nil {
-		a.keysError = errors.Join(a.keysError, own.Begin(ctx))
-	}
-}
-
-func (a *App) keepUserHashKey() {
-	ctx, cancel := context.WithTimeout(a.ctx, storageTime)
-	defer cancel()
-	if err := a.keys.KeepUserHashKey(ctx, a.ctx.Storage()); err != nil {
-		a.logger.Warn("users get other hashes in logs when signing_key changes", zap.Error(err))
-	}
-}
-
-// ResetBreakers makes the gateway ask WeChat again at once, in all apps. It is for
-// a simulated WeChat in the same process, which knows that it is well.
-func (a *App) ResetBreakers() { a.gateway.ResetBreakers() }
 
 // Stop ends what Start began. Sessions stay: the next configuration takes them
 // over.
@@ -424,7 +399,7 @@ func (a *App) refreshKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			a.store.tend()
+			a.store.Tend()
 			a.refreshNow(ctx)
 		case <-drops.C:
 			a.followDrops(ctx)
@@ -432,52 +407,9 @@ func (a *App) refreshKeys(ctx context.Context) {
 	}
 }
 
-func (a *App) refreshNow(ctx context.Context) {
-	err := a.keys.Refresh(ctx)
-	if own := a.assertions.ring; own != nil {
-		err = errors.Join(err, own.Refresh(ctx))
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	a.health.keysRefreshed(err)
-	if err != nil {
-		a.logger.Error("signing keys cannot be refreshed; the known ones stay in use", zap.Error(err))
-	}
-}
-
 // dropInterval is how often a node looks for keys that operators dropped on
 // another one; the store has them in memory.
 const dropInterval = 250 * time.Millisecond
-
-// followDrops makes tokens of keys that operators dropped not count here.
-func (a *App) followDrops(ctx context.Context) {
-	dropped := a.store.sessions().DroppedKeys()
-	if slices.Equal(dropped, a.dropped) {
-		return
-	}
-	a.dropped = dropped
-	if err := a.keys.Exclude(dropped); err != nil && len(a.SigningKeys) > 0 {
-		a.logger.Error("every signing_key of this configuration was dropped by an operator; add a new one", zap.Error(err))
-	}
-	a.refreshNow(ctx) // the node that dropped one may have made another
-	a.logger.Info("signing keys dropped by an operator do not count", zap.Strings("kids", dropped))
-}
-
-// dropKey makes tokens of a signing key not count any more, on every node.
-func (a *App) dropKey(ctx context.Context, id string) error {
-	err := a.keys.Drop(ctx, id)
-	if own := a.assertions.ring; errors.Is(err, keyring.ErrUnknownKey) && own != nil {
-		return own.Drop(ctx, id) // the other nodes follow within a minute
-	}
-	if err != nil {
-		return err
-	}
-	if err := a.store.sessions().DropKey(ctx, id); err != nil {
-		return fmt.Errorf("telling the other nodes: %w", err)
-	}
-	return a.keys.Exclude(a.store.sessions().DroppedKeys())
-}
 
 // Interface guards
 var (

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,8 +13,6 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/assertion"
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/key"
-	"github.com/caddy-wechat/gateway/internal/keyring"
 )
 
 // Assertion is a signed statement about the user, for apps that verify instead of
@@ -43,8 +39,6 @@ const (
 	// jwksTime is how long apps may keep the public keys. A new key is published
 	// longer than this before it signs (keyring).
 	jwksTime = 5 * time.Minute
-	// assertionLinger is how long a key stays published after it signed last.
-	assertionLinger = time.Hour
 )
 
 func (a *Assertion) provision() error {
@@ -108,78 +102,9 @@ func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// assertionKeys are the keys of assertions: a ring of their own in Caddy's
-// storage or, with `signing_key`, one derived from each key there, so that nodes
-// without shared storage agree.
-type assertionKeys struct {
-	open sync.Once
-	ring *keyring.Ring
-	err  error
-	// derived is set with signing_key: the token keys to derive from.
-	derived func() *key.Set
-	current atomic.Pointer[builtRing]
-}
-
-// builtRing remembers what it was built from: building derives curve points.
-type builtRing struct {
-	from *key.Set
-	ring *assertion.Keys
-}
-
-// openAssertionKeys opens the keys when the first site wants them.
-func (a *App) openAssertionKeys() error {
-	k := a.assertions
-	k.open.Do(func() {
-		if len(a.SigningKeys) > 0 {
-			k.derived = a.keys.Current
-		} else {
-			k.ring, k.err = a.openStored(keyring.AssertionKey, time.Duration(a.KeyRotation), assertionLinger)
-		}
-		if k.err == nil {
-			_, k.err = k.load()
-		}
-	})
-	if k.err != nil {
-		return fmt.Errorf("assertion: %w", k.err)
-	}
-	return nil
-}
-
-func (k *assertionKeys) source() *key.Set {
-	if k.derived != nil {
-		return k.derived()
-	}
-	return k.ring.Current()
-}
-
-// load returns the ring of the moment.
-func (k *assertionKeys) load() (*assertion.Keys, error) {
-	from := k.source()
-	if known := k.current.Load(); known != nil && known.from == from {
-		return known.ring, nil
-	}
-	var keys []assertion.Key
-	for _, one := range from.Keys() {
-		if k.derived != nil {
-			derived, err := key.New(one.Derive("assertion"))
-			if err != nil {
-				return nil, err
-			}
-			one = derived
-		}
-		keys = append(keys, assertion.Key{ID: one.ID(), Seed: one.Secret()})
-	}
-	ring, err := assertion.NewKeys(keys...)
-	if err != nil {
-		return nil, err
-	}
-	k.current.Store(&builtRing{from, ring})
-	return ring, nil
-}
-
 // assert sets the header.
 func (h *Handler) assert(r *http.Request, user identity.User) error {
-	ring, err := h.app.assertions.load()
+	ring, err := h.app.AssertionKeys()
 	if err != nil {
 		return err
 	}
@@ -189,7 +114,7 @@ func (h *Handler) assert(r *http.Request, user identity.User) error {
 
 // jwks serves the public keys.
 func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request, _ *classified) error {
-	ring, err := h.app.assertions.load()
+	ring, err := h.app.AssertionKeys()
 	if err != nil {
 		return err
 	}
@@ -198,7 +123,7 @@ func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request, _ *classified) er
 	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksTime/time.Second)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Length", strconv.Itoa(len(ring.JWKS())))
-	h.app.observer.metrics.anonymous.Inc()
+	h.record.Passed(Anonymous)
 	_, _ = w.Write(ring.JWKS()) // a client that left is no error of ours
 	return nil
 }

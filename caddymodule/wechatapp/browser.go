@@ -67,7 +67,7 @@ type browsers struct {
 	accounts map[string]provider.Account
 	warned   *sync.Once // of an origin that WeChat refuses
 	// base is what stands before the paths that the handler sees, if placed; see
-	// App.placeSites.
+	// placeSites.
 	base   string
 	placed bool
 }
@@ -136,12 +136,12 @@ func (h *Handler) provisionBrowser() (err error) {
 	b.warned = new(sync.Once)
 	b.accounts = make(map[string]provider.Account)
 	for _, id := range h.apps {
-		account := h.app.accounts[id]
-		if _, redirects := h.app.providers.redirecter(account.Kind); redirects {
+		account := h.account(id)
+		if _, redirects := h.app.Redirecter(account.Kind); redirects {
 			b.accounts[id] = account
 		}
 	}
-	h.app.allowBrowserLifetime(b.lifetime)
+	h.app.AllowBrowserLifetime(b.lifetime)
 	if name := h.carrier.vary(); name != "" {
 		h.vary = append(h.vary, name)
 	}
@@ -155,7 +155,7 @@ func (h *Handler) provisionBrowser() (err error) {
 func (h *Handler) accountFor(setting, named string, kind provider.Kind) (string, error) {
 	var found gateway.Apps
 	for _, id := range h.apps {
-		if h.app.accounts[id].Kind == kind {
+		if h.account(id).Kind == kind {
 			found = append(found, id)
 		}
 	}
@@ -175,7 +175,7 @@ func (h *Handler) accountFor(setting, named string, kind provider.Kind) (string,
 	case !h.apps.Has(id):
 		return "", fmt.Errorf("browser: %s: app %q is not one of this site", setting, id)
 	case !found.Has(id):
-		return "", fmt.Errorf("browser: %s: app %s is of kind %s, it must be %s", setting, id, h.app.accounts[id].Kind, kind)
+		return "", fmt.Errorf("browser: %s: app %s is of kind %s, it must be %s", setting, id, h.account(id).Kind, kind)
 	}
 	return id, nil
 }

@@ -29,7 +29,7 @@ func (h *Handler) refuseTo(w http.ResponseWriter, r *http.Request, c *classified
 		h.count(refusal)
 		answer.WriteWithLogin(w, refusal, login)
 	}
-	h.app.journal.refused(refusal, err, user, h.userHash)
+	h.record.LogRefused(refusal, err, user, h.userHash)
 }
 
 // answersPerson answers a page load or a form; false if the request is neither, or
@@ -94,7 +94,7 @@ func (h *Handler) held(r *http.Request) []browser.Held {
 	if err != nil {
 		return nil
 	}
-	return h.browsers.cookies.States(h.app.keys.Current(), origin, r.Header)
+	return h.browsers.cookies.States(h.app.Keys().Current(), origin, r.Header)
 }
 
 func hasCookie(cookies []browser.Pair, name string) bool {

@@ -12,7 +12,7 @@ import (
 // one host whose browsers would take each other's cookie for their own: with other
 // apps or another prefix, the one would end or replace the login of the other.
 // Cookies do not know ports.
-func (a *App) placeSites(ctx caddy.Context) error {
+func placeSites(ctx caddy.Context) error {
 	found := newSurvey(layoutOf(ctx)).handlers
 	for i, one := range found {
 		one.handler.browsers.base, one.handler.browsers.placed = one.base()

@@ -81,8 +81,8 @@ func (h *Handler) endSessions(r *http.Request, carried string, ours []browser.Pa
 }
 
 func (h *Handler) loggedOut(user identity.User) {
-	h.app.observer.metrics.authenticated.Inc()
-	h.app.observer.emit(eventLogout, map[string]any{"app": user.AppID, "user_hash": h.userHash(user)})
+	h.record.Passed(Authenticated)
+	h.record.LoggedOut(user.AppID, h.userHash(user))
 }
 
 // clearCookies takes all cookies away, and leaves a mark: until the user asks for a
@@ -143,7 +143,7 @@ func (h *Handler) showLoggedOut(w http.ResponseWriter, r *http.Request, c *class
 	if h.browsers.logsIn() {
 		p.Continue = h.authorizeLink(r, c, browser.Home)
 	}
-	h.app.observer.metrics.anonymous.Inc()
+	h.record.Passed(Anonymous)
 	h.showPage(w, r, http.StatusOK, answer.For(answer.ErrLoggedOut).Code, p)
 	return nil
 }

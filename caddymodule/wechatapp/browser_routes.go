@@ -90,7 +90,7 @@ func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classi
 	callback := h.callbackURL(origin, c, asked)
 	account := h.browsers.accounts[appID]
 	state := browser.NewState(appID, scopeFor(account.Kind, asked.scope), asked.to, time.Now())
-	cookie, err := h.browsers.cookies.SealState(h.app.keys.Current(), origin, state)
+	cookie, err := h.browsers.cookies.SealState(h.app.Keys().Current(), origin, state)
 	if err != nil {
 		return err
 	}
@@ -99,13 +99,16 @@ func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classi
 	}
 	http.SetCookie(w, cookie)
 	h.warnRedirect(origin)
-	redirecter, ok := h.app.providers.redirecter(account.Kind)
+	redirecter, ok := h.app.Redirecter(account.Kind)
 	if !ok {
-		return errNoProvider
+		return errNoRedirect
 	}
 	redirect(w, http.StatusFound, redirecter.AuthorizeURL(account, state.Scope, state.ID, callback))
 	return nil
 }
+
+// errNoRedirect cannot happen: a site has no such accounts among those for browsers.
+var errNoRedirect = errors.New("account whose logins do not begin in a browser")
 
 // fits reports whether an account can log in a kind of browser.
 func fits(kind provider.Kind, client browser.Client) bool {
@@ -238,33 +241,33 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 	switch {
 	case err == nil:
 	case errors.Is(err, provider.ErrSnapshotUser):
-		h.app.journal.loginRefused(r, state.AppID, grant, answer.For(err), err, time.Since(start))
+		h.record.LoginRefused(clientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
 		http.SetCookie(w, browser.Set(state.Name, "", 0, secure))
 		http.SetCookie(w, browser.Set(b.cookies.Snapshot(secure), "1", browser.UsedLifetime, secure))
 		redirect(w, http.StatusSeeOther, asked.to)
 		return nil
 	case startsAgain(err):
 		if !errors.Is(err, gateway.ErrStateUsed) {
-			h.app.journal.loginRefused(r, state.AppID, grant, answer.For(err), err, time.Since(start))
+			h.record.LoginRefused(clientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
 		}
 		return h.startAgain(w, r, c, asked)
 	default:
 		refusal := answer.For(err)
-		h.app.journal.loginRefused(r, state.AppID, grant, refusal, err, time.Since(start))
+		h.record.LoginRefused(clientIP(r), state.AppID, grant, refusal, err, time.Since(start))
 		p := h.pageOf(c, refusal)
 		p.Continue = h.authorizeLink(r, c, asked.to)
 		h.writePage(w, r, refusal, p)
 		return nil
 	}
-	used, err := b.cookies.SealState(h.app.keys.Current(), origin, state.UsedAt(time.Now()))
+	used, err := b.cookies.SealState(h.app.Keys().Current(), origin, state.UsedAt(time.Now()))
 	if err != nil {
 		return err
 	}
 	h.endOld(r, grant)
 	if !grant.Repeated {
-		h.app.journal.loggedIn(grant, time.Since(start))
+		h.record.LoggedIn(grant, time.Since(start))
 	}
-	h.app.observer.metrics.anonymous.Inc()
+	h.record.Passed(Anonymous)
 	if !state.UsedUp() { // what is left of its minute is not more after a repeat
 		http.SetCookie(w, used)
 	}
@@ -299,7 +302,7 @@ func (h *Handler) endOld(r *http.Request, grant gateway.Grant) {
 	if err != nil {
 		return // not one of ours, or nobody can tell; it is not in the cookie any more
 	}
-	h.app.observer.emit(eventSessionEnded, map[string]any{"app": user.AppID, "user_hash": h.userHash(user)})
+	h.record.SessionReplaced(user.AppID, h.userHash(user))
 }
 
 // startAgain is for a callback whose state is not this browser's, or is over: who is

@@ -29,6 +29,10 @@ const (
 	partOfLimit  = 4
 )
 
+func init() {
+	WhileRunning(func() (end func()) { return tuneCollector().stop })
+}
+
 // collector keeps the percentage fitting to what is alive.
 type collector struct {
 	before  int

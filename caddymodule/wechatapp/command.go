@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -141,12 +140,9 @@ func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 // in logs and tickets.
 var errArguments = errors.New("takes no such argument; tokens and openids are read from standard input")
 
-// kidPattern fits no token, whose parts are joined by dots.
-var kidPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // oneKey is for a command whose argument is the kid of a key.
 func oneKey(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 || !kidPattern.MatchString(args[0]) {
+	if len(args) != 1 || !IsKeyID(args[0]) {
 		return exitWith(cmd, exitUsage, fmt.Errorf("%s takes the kid of one key; `caddy wechat status` lists them", cmd.CommandPath()))
 	}
 	return nil

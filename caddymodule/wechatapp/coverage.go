@@ -441,7 +441,8 @@ func sharesApps(a, b *Handler) bool {
 // surveyRoutes warns of what is wrong with the routes of the configuration, and
 // returns an error for what cannot work. It is part of Provision, so that `caddy
 // validate` tells it, too.
-func (a *App) surveyRoutes(ctx caddy.Context) error {
+func surveyRoutes(ctx caddy.Context) error {
+	logger := ctx.Logger()
 	s := newSurvey(layoutOf(ctx))
 	var fatal []error
 	for _, n := range s.notices {
@@ -453,7 +454,7 @@ func (a *App) surveyRoutes(ctx caddy.Context) error {
 		if len(n.upstreams) > 0 {
 			fields = append(fields, zap.Strings("upstreams", n.upstreams))
 		}
-		a.logger.Warn(n.message, fields...)
+		logger.Warn(n.message, fields...)
 	}
 	return errors.Join(fatal...)
 }

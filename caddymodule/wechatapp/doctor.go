@@ -189,9 +189,9 @@ func skipped(message string, checks ...string) []doctor.Finding {
 func (e *examination) checkConfig(context.Context) []doctor.Finding {
 	f := doctor.OKf(checkConfig, "", "the configuration loads")
 	switch {
-	case e.storeError != nil:
+	case e.storeError() != nil:
 		f = doctor.Failf(checkConfig, "", "see the line about the store", "the configuration does not load because of the session store")
-	case e.keysError != nil:
+	case e.keysError() != nil:
 		f = doctor.Failf(checkConfig, "", "see the line about the keys", "the configuration does not load because of the signing keys")
 	case e.err != nil:
 		f = doctor.Failf(checkConfig, "", "correct what the message names", "the configuration does not load: %v", e.err)
@@ -214,32 +214,31 @@ func wechatSettings(config []byte) (*App, error) {
 	if !configured {
 		return nil, errNoWeChat
 	}
-	a := new(App)
-	if err := caddy.StrictUnmarshalJSON(raw, a); err != nil {
+	settings, err := ReadSettings(raw)
+	if err != nil {
 		return nil, errors.New("not tested, because the settings of wechat cannot be read")
 	}
-	a.setDefaults()
-	return a, nil
+	return settings, nil
 }
 
 // checkSecrets looks at every secret.
 func (e *examination) checkSecrets(context.Context) (findings []doctor.Finding) {
-	e.accounts, findings = e.settings.checkSecrets()
+	e.accounts, findings = checkSecrets(e.settings)
 	return findings
 }
 
 // checkSecrets returns the apps whose secret is there, and a finding about each.
-func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
+func checkSecrets(settings *App) ([]provider.Account, []doctor.Finding) {
 	var apps []provider.Account
 	var findings []doctor.Finding
-	for _, m := range a.Apps {
+	for _, m := range settings.Apps {
 		f := doctor.Finding{Check: checkSecret, Status: doctor.Fail, Action: "give the AppID and the secret as in: app wx1234567890abcdef {env.WECHAT_SECRET}"}
 		if m == nil {
 			f.Message = "null is not an app"
 			findings = append(findings, f)
 			continue
 		}
-		id, err := m.appID()
+		id, err := m.ResolveID()
 		if err != nil {
 			f.Message = err.Error()
 			findings = append(findings, f)
@@ -264,10 +263,10 @@ func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
 		}
 		findings = append(findings, f)
 		if err == nil {
-			apps = append(apps, provider.Account{ID: id, Secret: secret, Kind: m.kind()})
+			apps = append(apps, provider.Account{ID: id, Secret: secret, Kind: m.KindOrDefault()})
 		}
 	}
-	for _, setting := range a.otherSecretsWrittenOut() {
+	for _, setting := range otherSecretsWrittenOut(settings) {
 		findings = append(findings, doctor.Finding{
 			Check: checkSecret, Subject: setting.Name, Status: doctor.Warn,
 			Message: "it is written out in the configuration, and so in every copy of it", Action: "use a placeholder such as {env.NAME} or {file./path}",
@@ -277,18 +276,18 @@ func (a *App) checkSecrets() ([]provider.Account, []doctor.Finding) {
 }
 
 // otherSecretsWrittenOut are the settings besides the apps' own.
-func (a *App) otherSecretsWrittenOut() (found []*option.SecretSetting) {
+func otherSecretsWrittenOut(settings *App) (found []*option.SecretSetting) {
 	var store struct {
 		Password string `json:"password"`
 		Secret   string `json:"secret"`
 	}
-	_ = json.Unmarshal(a.StoreRaw, &store) // another store has others, or none
+	_ = json.Unmarshal(settings.StoreRaw, &store) // another store has others, or none
 	hook := ""
-	if a.OnLogin != nil {
-		hook = a.OnLogin.Secret
+	if settings.OnLogin != nil {
+		hook = settings.OnLogin.Secret
 	}
 	texts := map[*option.SecretSetting][]string{
-		option.SigningKey: a.SigningKeys, option.APIProxy: {a.APIProxy}, option.RedisPassword: {store.Password}, option.RedisSecret: {store.Secret}, option.HookSecret: {hook},
+		option.SigningKey: settings.SigningKeys, option.APIProxy: {settings.APIProxy}, option.RedisPassword: {store.Password}, option.RedisSecret: {store.Secret}, option.HookSecret: {hook},
 	}
 	for _, setting := range option.SecretSettings {
 		if slices.ContainsFunc(texts[setting], setting.WrittenOut) {
@@ -304,14 +303,14 @@ func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
 	if e.offline {
 		return skipped("not tested, because of --offline", checks...)
 	}
-	client, err := e.settings.newClient()
+	client, err := e.settings.NewClient()
 	if err != nil {
 		return skipped("not tested: "+err.Error(), checks...)
 	}
 	defer client.Close()
 	var findings []doctor.Finding
 	for _, app := range e.accounts {
-		if !kinds[app.Kind].accessToken {
+		if !HasAccessToken(app.Kind) {
 			f := skipped(fmt.Sprintf("not tested: an AppSecret of kind %s shows only at a login whether it is right", app.Kind), doctor.CheckCredentials)
 			f[0].Subject = app.ID
 			findings = append(findings, f...)

@@ -99,14 +99,14 @@ func (v *visit) logIn(ctx context.Context) error {
 	v.user = identity.User{AppID: h.apps[0], OpenID: "doctor-" + rand.Text(), UnionID: "doctor-" + rand.Text(), SessionID: rand.Text()[:session.MaxIDBytes]}
 	now := time.Now().Truncate(time.Second)
 	ends := now.Add(min(visitTime, time.Duration(h.app.Session.TokenLifetime)))
-	_, err := h.app.store.sessions().Put(ctx, session.Login{
+	_, err := h.app.Store().Sessions().Put(ctx, session.Login{
 		Ref:     session.Ref{AppID: v.user.AppID, OpenID: v.user.OpenID, SessionID: v.user.SessionID},
 		UnionID: v.user.UnionID, SessionKey: secret.New(rand.Text()), Ends: ends,
 	}, h.app.Session.MaxPerUser)
 	if err != nil {
 		return err
 	}
-	v.token, err = token.Mint(h.app.keys.Current(), token.Claims{User: v.user, IssuedAt: now, Expires: ends})
+	v.token, err = token.Mint(h.app.Keys().Current(), token.Claims{User: v.user, IssuedAt: now, Expires: ends})
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (v *visit) logOut(ctx context.Context) error {
 	// Also when the time for the test is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
-	_, err := v.by.app.store.sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)
+	_, err := v.by.app.Store().Sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)
 	return err
 }
 

@@ -158,7 +158,7 @@ func (e *examination) checkRunning(ctx context.Context) []doctor.Finding {
 	}
 	var findings []doctor.Finding
 	for _, app := range status.Apps {
-		if !slices.ContainsFunc(e.settings.Apps, func(m *Account) bool { id, err := m.appID(); return err == nil && id == app.AppID }) {
+		if !slices.ContainsFunc(e.settings.Apps, func(m *Account) bool { id, err := m.ResolveID(); return err == nil && id == app.AppID }) {
 			continue
 		}
 		if app.Breaker == gateway.BreakerClosed {

@@ -1,42 +1,27 @@
 package wechatapp
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
-
-	"github.com/caddyserver/certmagic"
 
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 )
 
-// prober is a store that can find out whether it can be written to.
-type prober interface {
-	probe(ctx context.Context, storage certmagic.Storage) error
-}
-
 // checkStore finds out whether sessions can be kept.
 func (e *examination) checkStore(ctx context.Context) []doctor.Finding {
 	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
 	switch {
-	case e.storeError != nil:
-		return one(doctor.Failf(checkStore, "", storeAction, "%v", e.storeError))
-	case e.app == nil || e.app.store == nil:
+	case e.storeError() != nil:
+		return one(doctor.Failf(checkStore, "", storeAction, "%v", e.storeError()))
+	case e.wechat.App == nil || e.wechat.App.Store() == nil:
 		return one(doctor.Skipf(checkStore, "", "not tested, because the configuration does not load"))
 	}
-	name := e.app.store.CaddyModule().ID.Name()
-	p, ok := e.app.store.(prober)
-	if !ok {
-		return one(doctor.Skipf(checkStore, name, "this store has no test"))
-	}
-	if err := p.probe(ctx, e.storage); err != nil {
+	name := e.wechat.App.Store().CaddyModule().ID.Name()
+	if err := e.wechat.App.Store().Probe(ctx); err != nil {
 		return one(doctor.Failf(checkStore, name, storeAction, "%v", err))
 	}
 	return one(doctor.OKf(checkStore, name, "it can be reached and written to"))
@@ -44,82 +29,24 @@ func (e *examination) checkStore(ctx context.Context) []doctor.Finding {
 
 const storeAction = "see that the server or folder exists, that this machine and user may write to it, and that user and password are right"
 
-// probe connects and writes.
-func (s *RedisStore) probe(ctx context.Context, _ certmagic.Storage) error {
-	if err := s.store.Connect(ctx); err != nil {
-		return fmt.Errorf("cannot be used: %w", err)
-	}
-	return nil
-}
-
-const probeKey = "wechat/doctor.probe"
-
-// probe writes to Caddy's storage, where sessions are kept over a restart, and
-// takes it away again.
-func (m *MemoryStore) probe(ctx context.Context, storage certmagic.Storage) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTime)
-	defer cancel()
-	if files, ok := storage.(*certmagic.FileStorage); ok {
-		folder := filepath.Dir(files.Filename(probeKey))
-		defer removeEmpty(folder, nearest(folder))
-	}
-	value := []byte(rand.Text())
-	if err := storage.Store(ctx, probeKey, value); err != nil {
-		return fmt.Errorf("writing to Caddy's storage: %w", err)
-	}
-	defer func() {
-		if deleteErr := storage.Delete(ctx, probeKey); deleteErr != nil && err == nil {
-			err = fmt.Errorf("deleting from Caddy's storage: %w", deleteErr)
-		}
-	}()
-	switch read, err := storage.Load(ctx, probeKey); {
-	case err != nil:
-		return fmt.Errorf("reading from Caddy's storage: %w", err)
-	case !bytes.Equal(read, value):
-		return errors.New("reading from Caddy's storage: it is not what was written")
-	}
-	return nil
-}
-
-// nearest is the folder itself or the closest one above it that exists.
-func nearest(folder string) string {
-	for {
-		if _, err := os.Stat(folder); err == nil || filepath.Dir(folder) == folder {
-			return folder
-		}
-		folder = filepath.Dir(folder)
-	}
-}
-
-// removeEmpty removes the folders that the probe made, up to the one that was
-// there before.
-func removeEmpty(folder, existing string) {
-	for folder != existing && len(folder) > len(existing) {
-		if os.Remove(folder) != nil {
-			return
-		}
-		folder = filepath.Dir(folder)
-	}
-}
-
 // checkKeys says which keys there are.
 func (e *examination) checkKeys(ctx context.Context) []doctor.Finding {
 	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
 	configured := len(e.settings.SigningKeys) > 0
 	switch {
-	case e.keysError != nil:
-		return one(doctor.Failf(checkKeys, "", "correct what the message names", "%v", e.keysError))
-	case configured && (e.app == nil || e.app.keys == nil):
+	case e.keysError() != nil:
+		return one(doctor.Failf(checkKeys, "", "correct what the message names", "%v", e.keysError()))
+	case configured && (e.wechat.App == nil || e.wechat.App.Keys() == nil):
 		return one(doctor.Skipf(checkKeys, "", "not tested, because the configuration does not load"))
 	case configured:
-		ring := e.app.keys.Current()
+		ring := e.wechat.App.Keys().Current()
 		return one(doctor.OKf(checkKeys, "", "%s by signing_key; %s signs", count(len(ring.IDs()), "key"), ring.Signer().ID()))
 	case e.storage == nil:
 		return one(doctor.Skipf(checkKeys, "", "not tested, because Caddy's storage cannot be opened"))
 	}
 	keys, err := keyring.Describe(ctx, e.storage)
 	findings := describeKeys(keys, err, time.Duration(e.settings.KeyRotation), time.Now())
-	if name, mode, err := permissions(e.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
+	if name, mode, err := Permissions(e.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
 		findings = append(findings, doctor.Warnf(checkKeys, name, "chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes",
 			"its mode is %04o, so its group can read the signing keys", mode))
 	}

@@ -12,11 +12,14 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
 func init() {
 	caddy.RegisterModule(Handler{})
+	OnProvision(surveyRoutes)
+	OnStart(placeSites)
 }
 
 // Handler lets users of WeChat Mini Programs log in to a site and tells the app
@@ -90,6 +93,7 @@ type Handler struct {
 
 	app       *App
 	gateway   *gateway.Gateway
+	record    *Record
 	apps      gateway.Apps
 	loginApps gateway.Apps // those of which clients post codes
 	guard     *identity.Guard
@@ -120,15 +124,15 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err := checkPrefix(h.Prefix); err != nil {
 		return err
 	}
-	if h.app, err = appOf(ctx); err != nil {
+	if h.app, err = Of(ctx); err != nil {
 		return err
 	}
-	h.gateway = h.app.gateway
+	h.gateway, h.record = h.app.Gateway(), h.app.Record()
 	if h.apps, err = h.resolveApps(); err != nil {
 		return err
 	}
 	for _, id := range h.apps {
-		if h.app.providers.postsCodes(h.app.accounts[id].Kind) {
+		if _, redirects := h.app.Redirecter(h.account(id).Kind); !redirects { // its clients post their codes
 			h.loginApps = append(h.loginApps, id)
 		}
 	}
@@ -174,7 +178,7 @@ func (h *Handler) provisionHeaders() (err error) {
 		return err
 	}
 	if h.Assertion != nil {
-		if err := h.app.openAssertionKeys(); err != nil {
+		if err := h.app.OpenAssertionKeys(); err != nil {
 			return err
 		}
 	}
@@ -194,11 +198,11 @@ func (h *Handler) provisionHeaders() (err error) {
 // resolveApps finds the apps of this site among the configured ones.
 func (h *Handler) resolveApps() (gateway.Apps, error) {
 	if len(h.Apps) == 0 {
-		if len(h.app.order) > 1 {
+		if len(h.app.AppIDs()) > 1 {
 			return nil, fmt.Errorf("wechat_auth: app: %d apps are configured, name the ones of this site: %s",
-				len(h.app.order), strings.Join(h.app.order, " ")+option.PositionOfHandler(h.digest()))
+				len(h.app.AppIDs()), strings.Join(h.app.AppIDs(), " ")+option.PositionOfHandler(h.digest()))
 		}
-		return gateway.Apps(h.app.order), nil
+		return gateway.Apps(h.app.AppIDs()), nil
 	}
 	var apps gateway.Apps
 	for _, text := range h.Apps {
@@ -206,9 +210,9 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := h.app.accounts[id]; !known {
+		if _, known := h.app.Account(id); !known {
 			return nil, fmt.Errorf("wechat_auth: app %q is not in the global option wechat, which has: %s%s",
-				id, strings.Join(h.app.order, " "), option.Position("wechat_auth app", text))
+				id, strings.Join(h.app.AppIDs(), " "), option.Position("wechat_auth app", text))
 		}
 		if apps.Has(id) {
 			return nil, fmt.Errorf("wechat_auth: app %q is listed twice", id)
@@ -216,6 +220,12 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 		apps = append(apps, id)
 	}
 	return apps, nil
+}
+
+// account returns one of the accounts of this site.
+func (h *Handler) account(appID string) provider.Account {
+	account, _ := h.app.Account(appID) // resolveApps has found it
+	return account
 }
 
 // checkPrefix accepts canonical paths with at least one segment: the prefix is

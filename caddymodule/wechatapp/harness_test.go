@@ -1,7 +1,6 @@
 package wechatapp
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-wechat/gateway/caddymodule/simulator"
@@ -133,6 +131,16 @@ func (g *gatewayTest) start() {
 	})
 }
 
+// activeApp is the app of the configuration that runs.
+func activeApp(t *testing.T) *App {
+	t.Helper()
+	module, err := caddy.ActiveContext().App("wechat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module.(*App)
+}
+
 // load adapts and runs a Caddyfile in this process.
 func load(caddyfile string) error {
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
@@ -208,9 +216,16 @@ func (g *gatewayTest) login(user wechattest.User) string {
 	return grantOf(g.t, body).Token
 }
 
-func grantOf(t *testing.T, body string) grantBody {
+// tokenGrant is the answer of login and renew.
+type tokenGrant struct {
+	Token     string `json:"token"`
+	TokenType string `json:"token_type"`
+	ExpiresIn int64  `json:"expires_in"`
+}
+
+func grantOf(t *testing.T, body string) tokenGrant {
 	t.Helper()
-	var grant grantBody
+	var grant tokenGrant
 	if err := json.Unmarshal([]byte(body), &grant); err != nil {
 		t.Fatal(err)
 	}
@@ -324,11 +339,4 @@ func (rec *recorder) answerWith(handle http.HandlerFunc) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.handle = handle
-}
-
-// withTrustedProxy is a request as Caddy's server hands it on, from a trusted proxy or
-// not.
-func withTrustedProxy(r *http.Request, trusted bool) *http.Request {
-	vars := map[string]any{caddyhttp.TrustedProxyVarKey: trusted}
-	return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
 }

@@ -22,15 +22,15 @@ type health struct {
 
 	mu      sync.Mutex
 	checked time.Time
-	state   healthState
+	state   Health
 	keysErr error
 }
 
-// healthState is nil where all is well.
-type healthState struct{ store, keys, storage error }
+// Health is what keeps the gateway from serving; nil where all is well.
+type Health struct{ Store, Keys, Storage error }
 
-// ready is about requests, which need no storage while the gateway runs.
-func (s healthState) ready() bool { return s.store == nil && s.keys == nil }
+// Ready is about requests, which need no storage while the gateway runs.
+func (s Health) Ready() bool { return s.Store == nil && s.Keys == nil }
 
 const (
 	healthAge  = time.Second
@@ -38,17 +38,17 @@ const (
 )
 
 // check finds out whether requests can be served.
-func (h *health) check(ctx context.Context) (state healthState) {
+func (h *health) check(ctx context.Context) (state Health) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	defer func() { state.storage = h.app.storage.state() }() // it is known already
+	defer func() { state.Storage = h.app.storage.state() }() // it is known already
 	if time.Since(h.checked) < healthAge {
 		return h.state
 	}
 	// Not the context of whoever asks: a client that leaves is no failure.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTime)
 	defer cancel()
-	h.state = healthState{store: h.app.store.sessions().Check(ctx), keys: h.keysErr}
+	h.state = Health{Store: h.app.Store().Sessions().Check(ctx), Keys: h.keysErr}
 	h.checked = time.Now()
 	return h.state
 }
@@ -84,13 +84,13 @@ func (MatchReady) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (m *MatchReady) Provision(ctx caddy.Context) (err error) {
-	m.app, err = appOf(ctx)
+	m.app, err = Of(ctx)
 	return err
 }
 
 // MatchWithError reports whether the gateway is ready.
 func (m *MatchReady) MatchWithError(r *http.Request) (bool, error) {
-	return m.app.health.check(r.Context()).ready(), nil
+	return m.app.Health(r.Context()).Ready(), nil
 }
 
 // UnmarshalCaddyfile sets up the matcher, which takes no arguments.

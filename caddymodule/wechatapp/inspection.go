@@ -13,29 +13,19 @@ import (
 
 // inspection is a configuration that is loaded to be looked at: nothing of it
 // starts, no listener, log file or admin endpoint is opened, and no key is
-// written to storage. It remembers where loading stopped. A nil inspection is
-// none: its methods do what is done otherwise.
+// written to storage. It remembers where loading stopped.
 type inspection struct {
 	ctx     caddy.Context
 	cancel  context.CancelFunc
 	storage certmagic.Storage // nil if it cannot be had
 
-	app        *App  // as far as it came
-	err        error // of loading
-	keysError  error // of opening the keys
-	storeError error // of opening the store
+	wechat Inspection
+	err    error // of loading
 }
-
-type inspectionKey struct{}
 
 // errOtherUser stops an inspection before modules write to storage what its
 // owner cannot read, such as the authority of `tls internal`.
 var errOtherUser = errors.New("the folder of Caddy's storage belongs to another user; run this command as that user")
-
-func inspectionOf(ctx context.Context) *inspection {
-	i, _ := ctx.Value(inspectionKey{}).(*inspection)
-	return i
-}
 
 // inspect loads the apps of a configuration. Why it does not load, if so, is
 // in err.
@@ -61,10 +51,10 @@ func (i *inspection) load(ctx context.Context, config []byte) error {
 	if err != nil {
 		return err
 	}
-	base.Context = context.WithValue(ctx, inspectionKey{}, i)
+	base.Context = i.wechat.Context(ctx)
 	i.ctx, i.cancel = caddy.NewContext(base)
 	i.storage = i.ctx.Storage()
-	if files, ok := i.storage.(*certmagic.FileStorage); ok && ownedByOther(nearest(files.Path)) {
+	if files, ok := i.storage.(*certmagic.FileStorage); ok && ownedByOther(NearestFolder(files.Path)) {
 		return errOtherUser
 	}
 	cfg.AppsRaw = maps.Clone(apps)
@@ -86,22 +76,17 @@ func silence() *caddy.Logging {
 // close releases what was loaded.
 func (i *inspection) close() { i.cancel() }
 
-func (i *inspection) note(a *App) {
-	if i != nil {
-		i.app = a
+// keysError is why the keys cannot be opened, storeError why the store cannot.
+func (i *inspection) keysError() error {
+	if failed, ok := errors.AsType[*KeysError](i.wechat.Err); ok {
+		return failed
 	}
+	return nil
 }
 
-func (i *inspection) noteKeys(err error) error {
-	if i != nil {
-		i.keysError = err
+func (i *inspection) storeError() error {
+	if failed, ok := errors.AsType[*StoreError](i.wechat.Err); ok {
+		return failed
 	}
-	return err
-}
-
-func (i *inspection) noteStore(err error) error {
-	if i != nil {
-		i.storeError = err
-	}
-	return err
+	return nil
 }

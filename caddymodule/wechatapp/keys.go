@@ -1,8 +1,11 @@
 package wechatapp
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -56,3 +59,71 @@ func (a *App) openStored(key string, rotation, lifetime time.Duration) (*keyring
 	}
 	return ring, nil
 }
+
+// beginKeys stores the keys that loading has made: a configuration that is only
+// looked at, as by `caddy validate`, leaves storage as it was.
+func (a *App) beginKeys() {
+	ctx, cancel := context.WithTimeout(a.ctx, StorageTime)
+	defer cancel()
+	a.keysError = a.keys.Begin(ctx)
+	if own := a.assertions.ring; own != nil {
+		a.keysError = errors.Join(a.keysError, own.Begin(ctx))
+	}
+}
+
+func (a *App) keepUserHashKey() {
+	ctx, cancel := context.WithTimeout(a.ctx, StorageTime)
+	defer cancel()
+	if err := a.keys.KeepUserHashKey(ctx, a.ctx.Storage()); err != nil {
+		a.logger.Warn("users get other hashes in logs when signing_key changes", zap.Error(err))
+	}
+}
+
+func (a *App) refreshNow(ctx context.Context) {
+	err := a.keys.Refresh(ctx)
+	if own := a.assertions.ring; own != nil {
+		err = errors.Join(err, own.Refresh(ctx))
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	a.health.keysRefreshed(err)
+	if err != nil {
+		a.logger.Error("signing keys cannot be refreshed; the known ones stay in use", zap.Error(err))
+	}
+}
+
+// followDrops makes tokens of keys that operators dropped not count here.
+func (a *App) followDrops(ctx context.Context) {
+	dropped := a.store.Sessions().DroppedKeys()
+	if slices.Equal(dropped, a.dropped) {
+		return
+	}
+	a.dropped = dropped
+	if err := a.keys.Exclude(dropped); err != nil && len(a.SigningKeys) > 0 {
+		a.logger.Error("every signing_key of this configuration was dropped by an operator; add a new one", zap.Error(err))
+	}
+	a.refreshNow(ctx) // the node that dropped one may have made another
+	a.logger.Info("signing keys dropped by an operator do not count", zap.Strings("kids", dropped))
+}
+
+// DropKey makes tokens of a signing key not count any more, on every node.
+func (a *App) DropKey(ctx context.Context, id string) error {
+	err := a.keys.Drop(ctx, id)
+	if own := a.assertions.ring; errors.Is(err, keyring.ErrUnknownKey) && own != nil {
+		return own.Drop(ctx, id) // the other nodes follow within a minute
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.store.Sessions().DropKey(ctx, id); err != nil {
+		return fmt.Errorf("telling the other nodes: %w", err)
+	}
+	return a.keys.Exclude(a.store.Sessions().DroppedKeys())
+}
+
+// kidPattern fits no token, whose parts are joined by dots.
+var kidPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// IsKeyID reports whether a text may be shown as the kid of a key.
+func IsKeyID(text string) bool { return kidPattern.MatchString(text) }

@@ -34,11 +34,16 @@ type metrics struct {
 	authenticated, anonymous, tokenKnown, tokenNew prometheus.Counter
 }
 
+// Outcomes that are no code of a refusal.
+const (
+	OutcomeOK      = "ok"
+	OutcomeErrcode = "errcode"
+)
+
 const (
 	metricsNamespace = "caddy"
 	metricsSubsystem = "wechat_auth"
 
-	outcomeOK            = "ok"
 	outcomeAuthenticated = "authenticated"
 	outcomeAnonymous     = "anonymous"
 	outcomeRefused       = "refused:" // and the code
@@ -107,7 +112,7 @@ func (m *metrics) begin(apps []string) {
 		codes = answer.AlertedCodes
 	}
 	for _, app := range apps {
-		m.logins.WithLabelValues(app, outcomeOK)
+		m.logins.WithLabelValues(app, OutcomeOK)
 		for _, code := range codes {
 			m.logins.WithLabelValues(app, code)
 		}
@@ -177,7 +182,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	one := map[bool]float64{true: 1}
 	for _, app := range g.app.order {
-		if count, err := g.app.store.sessions().Count(ctx, app); err == nil {
+		if count, err := g.app.Store().Sessions().Count(ctx, app); err == nil {
 			send(g.sessions, float64(count.Sessions), app)
 			send(g.users, float64(count.Users), app)
 		}
@@ -189,7 +194,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			send(g.breaker, one[state == now], app, state)
 		}
 	}
-	send(g.store, one[g.app.health.check(ctx).store == nil])
+	send(g.store, one[g.app.health.check(ctx).Store == nil])
 	if g.app.storage != nil {
 		send(g.storage, one[g.app.storage.state() == nil])
 	}

@@ -3,11 +3,8 @@ package wechatapp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -30,68 +27,46 @@ const (
 	eventConfigError  = "wechat_configuration_error"
 )
 
-// observer tells metrics, events and the log what happens in the core.
-type observer struct {
-	ctx     caddy.Context
-	events  *caddyevents.App
-	logger  *zap.Logger
-	metrics *metrics
-}
-
-func newObserver(ctx caddy.Context, apps []string) (*observer, error) {
-	module, err := ctx.App("events")
-	if err != nil {
-		return nil, fmt.Errorf("loading events app: %w", err)
-	}
-	m, err := newMetrics(ctx.GetMetricsRegistry(), apps)
-	if err != nil {
-		return nil, fmt.Errorf("registering metrics: %w", err)
-	}
-	return &observer{ctx: ctx, events: module.(*caddyevents.App), logger: ctx.Logger(), metrics: m}, nil
-}
-
-func (o *observer) emit(name string, data map[string]any) { o.events.Emit(o.ctx, name, data) }
-
 // TokenSeen implements gateway.Observer.
-func (o *observer) TokenSeen(known bool) {
+func (r *Record) TokenSeen(known bool) {
 	if known {
-		o.metrics.tokenKnown.Inc()
+		r.metrics.tokenKnown.Inc()
 		return
 	}
-	o.metrics.tokenNew.Inc()
+	r.metrics.tokenNew.Inc()
 }
 
 // GracePassed implements gateway.Observer.
-func (o *observer) GracePassed(appID string) { o.metrics.gracePasses.WithLabelValues(appID).Inc() }
+func (r *Record) GracePassed(appID string) { r.metrics.gracePasses.WithLabelValues(appID).Inc() }
 
 // StoreFailed implements gateway.Observer.
-func (o *observer) StoreFailed(appID string) { o.metrics.storeErrors.WithLabelValues(appID).Inc() }
+func (r *Record) StoreFailed(appID string) { r.metrics.storeErrors.WithLabelValues(appID).Inc() }
 
 // CodeRepeated implements gateway.Observer.
-func (o *observer) CodeRepeated(appID string) { o.metrics.duplicates.WithLabelValues(appID).Inc() }
+func (r *Record) CodeRepeated(appID string) { r.metrics.duplicates.WithLabelValues(appID).Inc() }
 
 // LoginLimited implements gateway.Observer.
-func (o *observer) LoginLimited(appID string) { o.metrics.rateLimited.WithLabelValues(appID).Inc() }
+func (r *Record) LoginLimited(appID string) { r.metrics.rateLimited.WithLabelValues(appID).Inc() }
 
 // HookAsked implements gateway.Observer.
-func (o *observer) HookAsked(appID string, took time.Duration, err error) {
-	outcome := outcomeOK
+func (r *Record) HookAsked(appID string, took time.Duration, err error) {
+	outcome := OutcomeOK
 	if err != nil {
 		outcome = answer.For(err).Code
 	}
-	o.metrics.hookCalls.WithLabelValues(appID, outcome).Inc()
-	o.metrics.hookTime.Observe(took.Seconds())
+	r.metrics.hookCalls.WithLabelValues(appID, outcome).Inc()
+	r.metrics.hookTime.Observe(took.Seconds())
 	if err != nil && outcome != answer.CodeNotAllowed {
-		o.logger.Error("the login hook could not be asked", zap.String("app", appID), zap.Duration("duration", took), zap.Error(err))
+		r.logger.Error("the login hook could not be asked", zap.String("app", appID), zap.Duration("duration", took), zap.Error(err))
 	}
 }
 
 // BreakerChanged implements gateway.Observer.
-func (o *observer) BreakerChanged(appID string, change gateway.BreakerChange) {
+func (r *Record) BreakerChanged(appID string, change gateway.BreakerChange) {
 	data := map[string]any{"app": appID}
 	if !change.Open {
-		o.logger.Info("calls of WeChat are not suspended any more", zap.String("app", appID), zap.Duration("lasted", change.Lasted))
-		o.emit(eventBreakerClose, data)
+		r.logger.Info("calls of WeChat are not suspended any more", zap.String("app", appID), zap.Duration("lasted", change.Lasted))
+		r.emit(eventBreakerClose, data)
 		return
 	}
 	fields := []zap.Field{zap.String("app", appID), zap.Error(change.Cause), zap.Time("until", change.Until)}
@@ -99,8 +74,8 @@ func (o *observer) BreakerChanged(appID string, change gateway.BreakerChange) {
 		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
 		data["errcode"], data["rid"] = api.Code, api.RID
 	}
-	o.logger.Warn("calls of WeChat are suspended after failures", fields...)
-	o.emit(eventBreakerOpen, data)
+	r.logger.Warn("calls of WeChat are suspended after failures", fields...)
+	r.emit(eventBreakerOpen, data)
 }
 
 // observe runs a call of WeChat in a span of its own, and counts it.

@@ -87,17 +87,17 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 			req.AppID = h.loginApps[0]
 		}
 		refusal := answer.For(err)
-		h.app.journal.loginRefused(r, req.AppID, grant, refusal, err, time.Since(start))
+		h.record.LoginRefused(clientIP(r), req.AppID, grant, refusal, err, time.Since(start))
 		h.refuseCode(w, c, refusal)
 		return admission{answered: true}
 	}
-	h.app.journal.loggedIn(grant, time.Since(start))
+	h.record.LoggedIn(grant, time.Since(start))
 	// A login that is repeated by its nonce may be of a session that is over.
 	pass, err := h.authenticate(r, brought{text: grant.Token})
 	if err != nil {
 		refusal := answer.For(err)
 		h.refuseCode(w, c, refusal)
-		h.app.journal.refused(refusal, err, pass.User, h.userHash)
+		h.record.LogRefused(refusal, err, pass.User, h.userHash)
 		return admission{answered: true}
 	}
 	h.browsers.cookies.Strip(r.Header)

@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"crypto/rand"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -86,9 +87,9 @@ func TestF5AnotherProcessMakesASnapshotOutOfDate(t *testing.T) {
 func TestF5SnapshotOfAnotherOwner(t *testing.T) {
 	g := newGateway(t)
 	token := g.login(userA)
-	owner := filepath.Join(g.storage, filepath.FromSlash(ownerKey))
+	owner := filepath.Join(g.storage, "wechat", "sessions.owner")
 	for name, change := range map[string]func(snapshot string) error{
-		"another owner": func(string) error { return os.WriteFile(owner, []byte(newOwner()), 0o600) },
+		"another owner": func(string) error { return os.WriteFile(owner, []byte(rand.Text()), 0o600) },
 		"no owner":      func(string) error { return os.Remove(owner) },
 		"empty owner":   func(string) error { return os.Truncate(owner, 0) },
 		"another label": func(snapshot string) error {

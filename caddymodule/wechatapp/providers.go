@@ -81,15 +81,11 @@ func (p providers) Exchange(ctx context.Context, a provider.Account, proof provi
 	return user, err
 }
 
-// postsCodes reports whether clients of the kind of account post their code, as
-// those do whose login does not begin in a browser.
-func (p providers) postsCodes(kind provider.Kind) bool {
-	_, redirects := p.redirecter(kind)
-	return !redirects
-}
-
 // redirecter returns the provider of accounts whose logins begin in a browser.
 func (p providers) redirecter(kind provider.Kind) (provider.Redirecter, bool) {
 	r, ok := p.byKind[kind].(provider.Redirecter)
 	return r, ok
 }
+
+// HasAccessToken reports whether WeChat gives accounts of a kind an access_token.
+func HasAccessToken(kind provider.Kind) bool { return kinds[kind].accessToken }

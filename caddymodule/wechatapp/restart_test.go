@@ -3,12 +3,20 @@ package wechatapp
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Where sessions are kept over a stop.
+const (
+	snapshotFile = "wechat/sessions.snapshot"
+	damagedFile  = "wechat/sessions.snapshot.damaged"
 )
 
 // restart stops the gateway, lets between see its storage, and starts it again.
@@ -18,7 +26,7 @@ func (g *gatewayTest) restart(between func(snapshot string)) {
 		g.t.Fatal(err)
 	}
 	if between != nil {
-		between(filepath.Join(g.storage, filepath.FromSlash(snapshotKey)))
+		between(filepath.Join(g.storage, filepath.FromSlash(snapshotFile)))
 	}
 	if err := load(g.caddyfile()); err != nil {
 		g.t.Fatal(err)
@@ -56,7 +64,7 @@ func TestRestartKeepsSessions(t *testing.T) {
 	})
 	g.wantStatus("live before the restart", live, http.StatusOK)
 	g.wantStatus("logged out before the restart", ended, http.StatusUnauthorized)
-	if _, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(snapshotKey))); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(snapshotFile))); !os.IsNotExist(err) {
 		t.Errorf("the snapshot is still there: %v", err)
 	}
 	// O5, V4: a session that ends now stays ended, although an older snapshot
@@ -64,15 +72,11 @@ func TestRestartKeepsSessions(t *testing.T) {
 	if resp, _ := g.post("/wechat/logout", "", bearerHeader(live)); resp.StatusCode != http.StatusNoContent {
 		t.Fatal(resp.StatusCode)
 	}
-	snapshot := filepath.Join(g.storage, filepath.FromSlash(snapshotKey))
+	snapshot := filepath.Join(g.storage, filepath.FromSlash(snapshotFile))
 	if err := os.WriteFile(snapshot, kept, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	module, err := caddy.ActiveContext().App("wechat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	module.(*App).store.tend()
+	activeApp(t).Store().Tend()
 	if _, err := os.Stat(snapshot); !os.IsNotExist(err) {
 		t.Errorf("another process's snapshot is still there: %v", err)
 	}
@@ -89,7 +93,7 @@ func TestDamagedSnapshotIsSetAside(t *testing.T) {
 		}
 	})
 	g.wantStatus("of a damaged snapshot", token, http.StatusUnauthorized)
-	if info, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(damagedKey))); err != nil || info.Size() != 20 {
+	if info, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(damagedFile))); err != nil || info.Size() != 20 {
 		t.Errorf("not set aside: %v", err)
 	}
 	g.wantStatus("a new login", g.login(userA), http.StatusOK)
@@ -122,21 +126,19 @@ func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
 	ctx, cancel := caddy.NewContext(loaded)
 	defer cancel()
 	parsed.AppsRaw = apps
-	if _, err := ctx.App("http"); err != nil {
-		t.Fatal(err)
-	}
-	site, err := openSite(t.Context(), layoutOf(ctx).servers[0].server)
+	module, err := ctx.App("http")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer site.close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+site.addr+"/", nil)
+	site := httptest.NewServer(module.(*caddyhttp.App).Servers["srv0"])
+	defer site.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site.URL+"/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Host = g.addr
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := site.client.Do(req)
+	resp, err := testClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +147,7 @@ func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
 		t.Errorf("before the start: %d", resp.StatusCode)
 	}
 	cancel()
-	if refs, _ := pool.References(memoryKey()); refs != 0 {
-		t.Errorf("the store is still in use %d times", refs)
+	if _, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(snapshotFile))); err != nil {
+		t.Errorf("the store is still in use, as nothing was kept at the end: %v", err)
 	}
 }

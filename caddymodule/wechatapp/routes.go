@@ -122,12 +122,12 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, _ *classified) e
 	}
 	if err != nil {
 		refusal := answer.For(err)
-		h.app.journal.loginRefused(r, req.AppID, grant, refusal, err, time.Since(start))
+		h.record.LoginRefused(clientIP(r), req.AppID, grant, refusal, err, time.Since(start))
 		h.answerRefusal(w, refusal)
 		return nil
 	}
-	h.app.journal.loggedIn(grant, time.Since(start))
-	h.app.observer.metrics.anonymous.Inc()
+	h.record.LoggedIn(grant, time.Since(start))
+	h.record.Passed(Anonymous)
 	h.writeGrant(w, r, grant)
 	return nil
 }
@@ -144,7 +144,7 @@ func (h *Handler) renew(w http.ResponseWriter, r *http.Request, _ *classified) e
 	if err != nil {
 		return err
 	}
-	h.app.observer.metrics.authenticated.Inc()
+	h.record.Passed(Authenticated)
 	h.writeGrant(w, r, grant)
 	return nil
 }
@@ -163,7 +163,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified)
 	if err != nil {
 		return err
 	}
-	h.app.observer.metrics.authenticated.Inc()
+	h.record.Passed(Authenticated)
 	answer.WriteJSON(w, http.StatusOK, struct {
 		AppID            string `json:"appid"`
 		ExpiresIn        int64  `json:"expires_in"`

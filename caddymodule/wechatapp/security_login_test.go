@@ -19,8 +19,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
@@ -664,12 +662,7 @@ func TestJ12KeysAreKeptAndRemoved(t *testing.T) {
 func TestP14PanicIsARefusal(t *testing.T) {
 	g := newGateway(t)
 	token := g.login(userA)
-	app := caddy.ActiveContext()
-	module, err := app.App("wechat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gw := module.(*App).gateway
+	gw := activeApp(t).Gateway()
 	store := gw.Store
 	gw.Store = nil // the next look-up panics
 	resp, body := g.do(http.MethodGet, "/", "", bearerHeader(token), "X-OpenID: forged")

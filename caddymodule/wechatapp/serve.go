@@ -27,7 +27,7 @@ type admission struct {
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	h.app.begun()
+	h.app.EnsureStarted()
 	asked := h.preset.Read(r.Header)
 	// Before any decision, and in place: error routes get the same header map.
 	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
@@ -48,7 +48,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	if a.anonymous {
 		setPlaceholders(r, placeholderOfNobody)
-		h.app.observer.metrics.anonymous.Inc()
+		h.record.Passed(Anonymous)
 		marked := h.marked(w, false)
 		if !a.varies {
 			marked.vary, marked.referrer = nil, false
@@ -63,7 +63,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		p.until, p.referrer = a.until, true
 	}
 	setPlaceholders(r, p.placeholder)
-	h.app.observer.metrics.authenticated.Inc()
+	h.record.Passed(Authenticated)
 	return p.serve(r, next)
 }
 
@@ -139,7 +139,7 @@ func (h *Handler) anonymous(r *http.Request) admission {
 func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
 	refusal := answer.For(err)
 	h.answerRefusal(w, refusal)
-	h.app.journal.refused(refusal, err, user, h.userHash)
+	h.record.LogRefused(refusal, err, user, h.userHash)
 }
 
 // debugToken says in the log why the token of a refused request does not count.
@@ -147,7 +147,7 @@ func (h *Handler) debugToken(r *http.Request, err error) {
 	if !errors.Is(err, gateway.ErrLoginRequired) && !errors.Is(err, gateway.ErrSessionExpired) && !errors.Is(err, gateway.ErrSessionEnded) {
 		return
 	}
-	h.app.journal.tokenRefused(func() (reason, kid string) {
+	h.record.TokenRefused(func() (reason, kid string) {
 		given, _ := h.credentials(r)
 		e := h.gateway.Explain(r.Context(), given.text)
 		if app := e.Claims.User.AppID; app != "" && !h.apps.Has(app) {
@@ -164,11 +164,11 @@ func (h *Handler) answerRefusal(w http.ResponseWriter, refusal answer.Refusal) {
 
 // count counts a refused request.
 func (h *Handler) count(refusal answer.Refusal) {
-	h.app.observer.metrics.requests.WithLabelValues(outcomeRefused + refusal.Code).Inc()
+	h.record.Refused(refusal)
 }
 
 func (h *Handler) userHash(user identity.User) string {
-	return h.app.keys.Current().UserHash(user.AppID, user.OpenID)
+	return h.app.Keys().Current().UserHash(user.AppID, user.OpenID)
 }
 
 // fromTrustedProxy reports whether the peer is in Caddy's trusted_proxies.

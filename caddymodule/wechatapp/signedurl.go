@@ -50,7 +50,7 @@ func (h *Handler) sign(w http.ResponseWriter, r *http.Request, c *classified) er
 	if err != nil {
 		return err
 	}
-	h.app.observer.metrics.authenticated.Inc()
+	h.record.Passed(Authenticated)
 	expiresIn := int64(lifetime / time.Second)
 	if batch {
 		answer.WriteJSON(w, http.StatusOK, struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -19,17 +18,15 @@ const (
 	snapshotUse = "session snapshot"
 	// manySessions are worth to give memory back for.
 	manySessions = 10_000
-	// storageTime bounds a look into storage at start and stop.
-	storageTime = 30 * time.Second
 )
 
 // keep writes the sessions to storage, encrypted, unless another store has begun
 // there meanwhile.
 func (m *MemoryStore) keep() {
-	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
 	defer cancel()
 	err := func() error {
-		if err := m.store.stillOwns(ctx, m.env.storage); err != nil {
+		if err := m.store.stillOwns(ctx, m.env.Storage); err != nil {
 			return err
 		}
 		m.store.Freeze() // the admin endpoint is still there, and must not end what comes back
@@ -37,60 +34,60 @@ func (m *MemoryStore) keep() {
 		if err != nil {
 			return err
 		}
-		box, err := seal.New(m.env.key(snapshotUse))
+		box, err := seal.New(m.env.Key(snapshotUse))
 		if err != nil {
 			return err
 		}
-		if err := m.env.storage.Store(ctx, snapshotKey, m.store.label(box.Seal(data, snapshotUse))); err != nil {
+		if err := m.env.Storage.Store(ctx, snapshotKey, m.store.label(box.Seal(data, snapshotUse))); err != nil {
 			return fmt.Errorf("writing to storage: %w", err)
 		}
 		return nil
 	}()
 	switch {
 	case errors.Is(err, errOutOfDate):
-		m.env.logger.Info("sessions are not kept; their users log in again", zap.Error(err))
+		m.env.Logger.Info("sessions are not kept; their users log in again", zap.Error(err))
 		return
 	case err != nil:
-		m.env.logger.Error("sessions cannot be kept for the next start; their users log in again", zap.Error(err))
+		m.env.Logger.Error("sessions cannot be kept for the next start; their users log in again", zap.Error(err))
 		return
 	}
 	sessions, _ := m.store.Len()
-	m.env.logger.Info("sessions kept for the next start", zap.Int("sessions", sessions))
+	m.env.Logger.Info("sessions kept for the next start", zap.Int("sessions", sessions))
 }
 
 // takeBack reads what keep wrote, once: it is removed from storage before any
 // of it counts, so that no session which ends from now on ever comes back.
 func (m *MemoryStore) takeBack() {
-	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
 	defer cancel()
-	sealed, err := m.store.own(ctx, m.env.storage)
+	sealed, err := m.store.own(ctx, m.env.Storage)
 	switch {
 	case errors.Is(err, errOutOfDate):
-		m.env.logger.Info("kept sessions do not count; their users log in again", zap.Error(err))
+		m.env.Logger.Info("kept sessions do not count; their users log in again", zap.Error(err))
 		return
 	case err != nil:
-		m.env.logger.Error("kept sessions cannot be read; their users log in again", zap.Error(err))
+		m.env.Logger.Error("kept sessions cannot be read; their users log in again", zap.Error(err))
 		return
 	case sealed == nil:
 		return
 	}
 	restored, err := m.restore(sealed)
 	if err != nil {
-		m.env.logger.Warn("kept sessions cannot be read and are set aside; their users log in again",
+		m.env.Logger.Warn("kept sessions cannot be read and are set aside; their users log in again",
 			zap.String("storage_key", damagedKey), zap.Error(err))
-		if err := m.env.storage.Store(ctx, damagedKey, sealed); err != nil {
-			m.env.logger.Warn("setting kept sessions aside failed", zap.Error(err))
+		if err := m.env.Storage.Store(ctx, damagedKey, sealed); err != nil {
+			m.env.Logger.Warn("setting kept sessions aside failed", zap.Error(err))
 		}
 		return
 	}
-	m.env.logger.Info("sessions taken back", zap.Int("sessions", restored))
+	m.env.Logger.Info("sessions taken back", zap.Int("sessions", restored))
 	if restored >= manySessions {
 		debug.FreeOSMemory() // reading them took a multiple of what they take
 	}
 }
 
 func (m *MemoryStore) restore(sealed []byte) (int, error) {
-	box, err := seal.New(m.env.key(snapshotUse))
+	box, err := seal.New(m.env.Key(snapshotUse))
 	if err != nil {
 		return 0, err
 	}
@@ -102,12 +99,12 @@ func (m *MemoryStore) restore(sealed []byte) (int, error) {
 }
 
 func (m *MemoryStore) discard() {
-	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
 	defer cancel()
-	if !m.env.storage.Exists(ctx, snapshotKey) {
+	if !m.env.Storage.Exists(ctx, snapshotKey) {
 		return
 	}
-	if err := m.env.storage.Delete(ctx, snapshotKey); err != nil {
-		m.env.logger.Warn("a snapshot of another process cannot be removed", zap.Error(err))
+	if err := m.env.Storage.Delete(ctx, snapshotKey); err != nil {
+		m.env.Logger.Warn("a snapshot of another process cannot be removed", zap.Error(err))
 	}
 }

@@ -16,20 +16,18 @@ const stateKey = "state"
 
 type pooledState struct {
 	*gateway.State
-	tokens    *credential.Tokens
-	buffers   *relay.Buffers
-	collector *collector
+	tokens  *credential.Tokens
+	buffers *relay.Buffers
 }
 
 func (s *pooledState) Destruct() error {
 	s.Close()
-	s.collector.stop()
 	return nil
 }
 
 func acquireState() (*pooledState, error) {
 	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
-		return &pooledState{gateway.NewState(), credential.NewTokens(), relay.NewBuffers(), tuneCollector()}, nil
+		return &pooledState{gateway.NewState(), credential.NewTokens(), relay.NewBuffers()}, nil
 	})
 	if err != nil {
 		return nil, err

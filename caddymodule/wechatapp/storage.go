@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 )
+
+// StorageTime bounds a look into storage at start and stop.
+const StorageTime = 30 * time.Second
 
 const (
 	// storageProbeKey is written and deleted again while the gateway runs.
@@ -105,8 +109,7 @@ func writeProbe(ctx context.Context, storage certmagic.Storage) error {
 
 // newStorageWatch returns nil if nothing is ever written to the storage.
 func (a *App) newStorageWatch() *storageWatch {
-	_, inMemory := a.store.(*MemoryStore)
-	if !inMemory && len(a.SigningKeys) > 0 {
+	if !a.store.KeepsInStorage() && len(a.SigningKeys) > 0 {
 		return nil
 	}
 	return &storageWatch{storage: a.ctx.Storage(), logger: a.logger}
@@ -116,7 +119,7 @@ func (a *App) newStorageWatch() *storageWatch {
 // of those that a group can: Kubernetes gives a volume's files to a group at every
 // mount (`fsGroup`).
 func checkPermissions(storage certmagic.Storage, key string, logger *zap.Logger) error {
-	name, mode, err := permissions(storage, key)
+	name, mode, err := Permissions(storage, key)
 	switch {
 	case err != nil:
 		return fmt.Errorf("signing keys: %w", err)
@@ -129,9 +132,9 @@ func checkPermissions(storage certmagic.Storage, key string, logger *zap.Logger)
 	return nil
 }
 
-// permissions returns where a value of Caddy's storage is, and who may read it; a
+// Permissions returns where a value of Caddy's storage is, and who may read it; a
 // mode of 0 if there is none, or no such thing.
-func permissions(storage certmagic.Storage, key string) (name string, mode fs.FileMode, err error) {
+func Permissions(storage certmagic.Storage, key string) (name string, mode fs.FileMode, err error) {
 	files, ok := storage.(*certmagic.FileStorage)
 	if !ok || os.PathSeparator != '/' {
 		return "", 0, nil
@@ -144,4 +147,14 @@ func permissions(storage certmagic.Storage, key string) (name string, mode fs.Fi
 		return name, 0, err
 	}
 	return name, info.Mode().Perm(), nil
+}
+
+// NearestFolder is the folder itself or the closest one above it that exists.
+func NearestFolder(folder string) string {
+	for {
+		if _, err := os.Stat(folder); err == nil || filepath.Dir(folder) == folder {
+			return folder
+		}
+		folder = filepath.Dir(folder)
+	}
 }

@@ -1,21 +1,12 @@
 package wechatapp
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/certmagic"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/keyring"
@@ -39,7 +30,7 @@ func TestKeysThatAGroupCanReadStart(t *testing.T) {
 	}
 	p := newPatient(t, func(p *gatewayTest) { p.storage = g.storage })
 	_, findings := p.examine()
-	wantFinding(t, "0660", findings, checkKeys, doctor.Warn, "0660", "fsGroup")
+	wantFinding(t, "0660", findings, "keys", doctor.Warn, "0660", "fsGroup")
 }
 
 // A storage that cannot be written to loses the sessions at the next stop, so it
@@ -47,14 +38,10 @@ func TestKeysThatAGroupCanReadStart(t *testing.T) {
 func TestStorageThatCannotBeWrittenShows(t *testing.T) {
 	logged, read := withLog(t, "INFO")
 	g := newGateway(t, withAdmin, logged)
-	module, err := caddy.ActiveContext().App("wechat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch := module.(*App).storage
+	app := activeApp(t)
 	see := func(up, text string) {
 		t.Helper()
-		watch.probe(t.Context())
+		app.ProbeStorage(t.Context())
 		status, body := g.operate(http.MethodGet, "/wechat/ready", "")
 		if status != http.StatusOK || !strings.Contains(body, text) {
 			t.Errorf("ready: %d %s", status, body)
@@ -68,7 +55,7 @@ func TestStorageThatCannotBeWrittenShows(t *testing.T) {
 	}
 	see("1", `"storage":"ok"`)
 	folder := filepath.Join(g.storage, "wechat")
-	if _, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(storageProbeKey))); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(g.storage, "wechat", "storage.probe")); !os.IsNotExist(err) {
 		t.Errorf("the probe stays: %v", err)
 	}
 	// A folder that is a file cannot be written to, not even by root.
@@ -85,44 +72,6 @@ func TestStorageThatCannotBeWrittenShows(t *testing.T) {
 	if bad, good := linesWith(log, "storage cannot be written", `"level":"error"`), linesWith(log, "written to again"); len(bad) != 1 || len(good) != 1 {
 		t.Errorf("log: %q, %q", bad, good)
 	}
-}
-
-// hangingStorage does not come back from writing until it is told to.
-type hangingStorage struct {
-	certmagic.Storage
-	release chan struct{}
-}
-
-func (s *hangingStorage) Store(context.Context, string, []byte) error {
-	<-s.release
-	return nil
-}
-
-func (s *hangingStorage) Delete(context.Context, string) error { return os.ErrNotExist }
-
-func TestStorageThatHangsShows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&log), zapcore.InfoLevel)
-		storage := &hangingStorage{release: make(chan struct{})}
-		watch := &storageWatch{storage: storage, logger: zap.New(core)}
-		ctx, cancel := context.WithCancel(t.Context())
-		go watch.watch(ctx)
-		time.Sleep(storageProbeTime)
-		if err := watch.state(); err != nil {
-			t.Errorf("too early: %v", err)
-		}
-		time.Sleep(2 * storageProbeTime)
-		if err := watch.state(); !errors.Is(err, errStorageHangs) {
-			t.Errorf("hanging: %v", err)
-		}
-		close(storage.release)
-		time.Sleep(2 * storageProbeInterval)
-		if err := watch.state(); err != nil {
-			t.Errorf("not any more: %v", err)
-		}
-		cancel()
-	})
 }
 
 // Nothing is written only to look.

@@ -80,7 +80,7 @@ type RedisStore struct {
 	// Default: `deny`
 	OnFailure *OnFailure `json:"on_failure,omitempty"`
 
-	env    storeEnv
+	env    StoreEnv
 	store  *redis.Store
 	pooled []string // keys in the pool that Cleanup has to release
 	warned bool
@@ -119,8 +119,8 @@ const (
 	clientCacheOff      = "off"
 )
 
-// open connects. Without grace, a Redis that cannot be reached stops the start.
-func (s *RedisStore) open(env storeEnv) error {
+// Open connects. Without grace, a Redis that cannot be reached stops the start.
+func (s *RedisStore) Open(env StoreEnv) error {
 	s.env = env
 	option.SetDefault(&s.KeyPrefix, defaultRedisPrefix)
 	option.SetDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
@@ -134,13 +134,13 @@ func (s *RedisStore) open(env storeEnv) error {
 	if s.store, err = s.acquire(options); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	err = s.store.Connect(env.ctx)
+	err = s.store.Connect(env.Context)
 	switch {
 	case err == nil:
 		s.warnUntracked()
 		return nil
-	case s.grace() > 0:
-		env.logger.Warn("Redis cannot be used now; young tokens pass, nobody can log in, and it is tried again", zap.Error(err))
+	case s.Grace() > 0:
+		env.Logger.Warn("Redis cannot be used now; young tokens pass, nobody can log in, and it is tried again", zap.Error(err))
 		return nil
 	}
 	return fmt.Errorf("cannot be used, so nobody could log in: %w; fix it, or allow `on_failure grace <duration>`", err)
@@ -162,8 +162,8 @@ func (s *RedisStore) check() error {
 		option.RedisDBBounds.Check("redis: db", s.DB),
 		option.RedisTimeoutBounds.Check("redis: timeout", time.Duration(s.Timeout)),
 	)
-	if s.grace() != 0 {
-		err = cmp.Or(err, option.GraceBounds.Check("redis: on_failure: grace", s.grace()))
+	if s.Grace() != 0 {
+		err = cmp.Or(err, option.GraceBounds.Check("redis: on_failure: grace", s.Grace()))
 	}
 	return err
 }
@@ -186,16 +186,16 @@ func (s *RedisStore) options() (redis.Options, error) {
 	}
 	if s.Password != "" {
 		password, err := option.RedisPassword.Resolve(s.Password)
-		option.RedisPassword.WarnIfWrittenOut(s.env.logger, s.Password)
+		option.RedisPassword.WarnIfWrittenOut(s.env.Logger, s.Password)
 		if err != nil {
 			return o, fmt.Errorf("redis: password: %w%s", err, option.Position("password", s.Password))
 		}
 		o.Password = password
 	}
-	derive := s.env.key
+	derive := s.env.Key
 	if s.Secret != "" {
 		text, err := option.RedisSecret.Resolve(s.Secret)
-		option.RedisSecret.WarnIfWrittenOut(s.env.logger, s.Secret)
+		option.RedisSecret.WarnIfWrittenOut(s.env.Logger, s.Secret)
 		var own key.Key
 		if err == nil {
 			own, err = key.Parse(text.Reveal())
@@ -230,23 +230,27 @@ func (t *RedisTLS) config() (*tls.Config, error) {
 	return config, nil
 }
 
-func (s *RedisStore) sessions() session.Backend { return s.store }
-func (s *RedisStore) tend()                     { s.warnUntracked() }
+// Sessions implements [Store].
+func (s *RedisStore) Sessions() session.Backend { return s.store }
 
-// start makes whatever memory held before this, here or in a snapshot, not count
+// Tend implements [Store].
+func (s *RedisStore) Tend() { s.warnUntracked() }
+
+// Start makes whatever memory held before this, here or in a snapshot, not count
 // any more: a session that ends in Redis must not come back from there.
-func (s *RedisStore) start() {
+func (s *RedisStore) Start() {
 	memoryTurn.Add(1)
-	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
 	defer cancel()
-	if _, err := newOwner().own(ctx, s.env.storage); err != nil && !errors.Is(err, errOutOfDate) {
-		s.env.logger.Warn("storage cannot be told that sessions are in Redis now; "+
+	if _, err := newOwner().own(ctx, s.env.Storage); err != nil && !errors.Is(err, errOutOfDate) {
+		s.env.Logger.Warn("storage cannot be told that sessions are in Redis now; "+
 			"before `store memory` is used again, remove the snapshot from it",
 			zap.String("storage_key", snapshotKey), zap.Error(err))
 	}
 }
 
-func (s *RedisStore) grace() time.Duration {
+// Grace implements [Store].
+func (s *RedisStore) Grace() time.Duration {
 	if s.OnFailure == nil {
 		return 0
 	}
@@ -356,9 +360,20 @@ func (f *OnFailure) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return d.Err("on_failure: is deny, or grace <duration>")
 }
 
+// KeepsInStorage implements [Store].
+func (s *RedisStore) KeepsInStorage() bool { return false }
+
+// Probe connects and writes.
+func (s *RedisStore) Probe(ctx context.Context) error {
+	if err := s.store.Connect(ctx); err != nil {
+		return fmt.Errorf("cannot be used: %w", err)
+	}
+	return nil
+}
+
 // Interface guards
 var (
 	_ caddy.CleanerUpper    = (*RedisStore)(nil)
 	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
-	_ storeModule           = (*RedisStore)(nil)
+	_ Store                 = (*RedisStore)(nil)
 )

@@ -79,7 +79,7 @@ func (t *RedisTLS) authorities() []byte {
 	return pem
 }
 
-// Cleanup releases the store, also after open stopped half-way.
+// Cleanup releases the store, also after Open stopped half-way.
 func (s *RedisStore) Cleanup() error {
 	release := func() (err error) {
 		for _, key := range s.pooled {
@@ -99,7 +99,7 @@ func (s *RedisStore) Cleanup() error {
 func (s *RedisStore) warnUntracked() {
 	if reason := s.store.Untracked(); reason != nil && !s.warned {
 		s.warned = true
-		s.env.logger.Warn("this Redis does not tell what changed, so sessions are looked up about once a second each; `client_cache off` in store redis says that it is meant so",
+		s.env.Logger.Warn("this Redis does not tell what changed, so sessions are looked up about once a second each; `client_cache off` in store redis says that it is meant so",
 			zap.Error(reason))
 	}
 }

@@ -174,7 +174,7 @@ func TestG9OpenAnswersEndHoweverTheSessionDoes(t *testing.T) {
 			g.must(http.MethodPost, "/wechat/users/deny", `{"appid":"`+testApp+`","openid":"`+openIDA+`","until":`+fmt.Sprint(time.Now().Add(time.Hour).Unix())+`}`, new(any))
 		}},
 		"key is dropped": {"", "login_required", func(t *testing.T, g *gatewayTest) {
-			var status struct{ Keys []adminKey }
+			var status struct{ Keys []statusKey }
 			g.must(http.MethodGet, "/wechat/status", "", &status)
 			g.must(http.MethodDelete, "/wechat/keys/"+status.Keys[0].ID, "", new(any))
 		}},
@@ -240,13 +240,13 @@ func TestG9DownloadsFromDiskAreCut(t *testing.T) {
 // A whole file arrives as it is, also one that is sent in several pieces.
 func TestDownloadsFromDiskAreWhole(t *testing.T) {
 	dir := t.TempDir()
-	const size = 3*maxUnwatched + 17
+	const size = 3*unwatched + 17
 	if err := os.WriteFile(filepath.Join(dir, "big"), []byte(strings.Repeat("0123456789abcdef", size/16+1)[:size]), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	g := newGateway(t, func(g *gatewayTest) { g.site = "wechat_auth\nfile_server {\nroot " + dir + "\n}\n# reverse_proxy" })
 	token := g.login(userA)
-	for _, bounds := range [][2]int{{0, size - 1}, {5, 5}, {17, maxUnwatched + 16}, {1, 2*maxUnwatched + 3}} {
+	for _, bounds := range [][2]int{{0, size - 1}, {5, 5}, {17, unwatched + 16}, {1, 2*unwatched + 3}} {
 		_, body := g.do(http.MethodGet, "/big", "", bearerHeader(token), fmt.Sprintf("Range: bytes=%d-%d", bounds[0], bounds[1]))
 		want := strings.Repeat("0123456789abcdef", size/16+1)[bounds[0] : bounds[1]+1]
 		if body != want {
@@ -285,16 +285,7 @@ func TestG9StreamsOutliveReloadsButNotTheirSession(t *testing.T) {
 // openStreams is how many answers of this process are watched.
 func openStreams(t *testing.T) int {
 	t.Helper()
-	state, err := acquireState()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := releaseState(); err != nil {
-			t.Error(err)
-		}
-	}()
-	return state.OpenStreams()
+	return activeApp(t).OpenStreams()
 }
 
 // wantNoStreams waits until no answer is watched.
@@ -310,6 +301,9 @@ func (g *gatewayTest) wantNoStreams(t *testing.T) {
 		}
 	}
 }
+
+// unwatched is how much of a download goes out between two looks.
+const unwatched = 4 << 20
 
 // A cut answer frees its place, and so does one that ends by itself.
 func TestG9NothingIsLeftOfEndedStreams(t *testing.T) {

@@ -1,7 +1,6 @@
 package wechatapp
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,8 +116,8 @@ func (API) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks who could call and prepares the way to WeChat.
 func (a *API) Provision(ctx caddy.Context) (err error) {
-	a.logger = sampled(ctx.Logger())
-	if a.app, err = appOf(ctx); err != nil {
+	a.logger = Sampled(ctx.Logger())
+	if a.app, err = Of(ctx); err != nil {
 		return err
 	}
 	if a.allow, err = parseRanges(a.Allow); err != nil {
@@ -139,22 +138,22 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	}
 	owners := make(map[string]*credential.Owner, len(appIDs))
 	for _, id := range appIDs {
-		owners[id] = a.app.tokenOwners()[id]
+		owners[id] = a.app.TokenOwner(id)
 	}
 	a.proxy = &relay.Proxy{
-		Paths: paths, Owners: owners, Default: appIDs[0], WeChat: a.app.client, Users: a.app.gateway,
-		Buffers: a.app.state.buffers, BodyTime: apiBodyTime,
+		Paths: paths, Owners: owners, Default: appIDs[0], WeChat: a.app.WeChat(), Users: a.app.Gateway(),
+		Buffers: a.app.Buffers(), BodyTime: apiBodyTime,
 	}
 	return nil
 }
 
 func (a *API) resolveApps() ([]string, error) {
 	if len(a.AppIDs) == 0 {
-		if len(a.app.order) > 1 {
+		if len(a.app.AppIDs()) > 1 {
 			return nil, fmt.Errorf("wechat_api: %d apps are configured, name those of this site, the default one first: wechat_api <appid>...: %s",
-				len(a.app.order), strings.Join(a.app.order, " "))
+				len(a.app.AppIDs()), strings.Join(a.app.AppIDs(), " "))
 		}
-		return a.app.order, a.checkKind(a.app.order[0])
+		return a.app.AppIDs(), a.checkKind(a.app.AppIDs()[0])
 	}
 	var ids []string
 	for _, text := range a.AppIDs {
@@ -162,8 +161,8 @@ func (a *API) resolveApps() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := a.app.accounts[id]; !known {
-			return nil, fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.order, " "))
+		if _, known := a.app.Account(id); !known {
+			return nil, fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.AppIDs(), " "))
 		}
 		if slices.Contains(ids, id) {
 			return nil, fmt.Errorf("wechat_api: app %s is named twice", id)
@@ -178,8 +177,8 @@ func (a *API) resolveApps() ([]string, error) {
 
 // checkKind refuses accounts without an access_token.
 func (a *API) checkKind(appID string) error {
-	if kind := a.app.accounts[appID].Kind; !kinds[kind].accessToken {
-		return fmt.Errorf("wechat_api: app %s is of kind %s, for which WeChat has no access_token", appID, kind)
+	if account, _ := a.app.Account(appID); !HasAccessToken(account.Kind) {
+		return fmt.Errorf("wechat_api: app %s is of kind %s, for which WeChat has no access_token", appID, account.Kind)
 	}
 	return nil
 }
@@ -220,7 +219,7 @@ func apiRefusal(err error) answer.Refusal {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	call := a.proxy.NewCall(w)
 	err := a.checkCaller(r)
-	defer func() { a.note(*call, err) }() // also of an answer that is cut off
+	defer func() { a.logCall(*call, err) }() // also of an answer that is cut off
 	if err == nil {
 		if serve := a.userCall(r.URL.Path); serve != nil {
 			err = serve(w, r, call)
@@ -247,20 +246,16 @@ func (a *API) retryAfter(appID string) time.Duration {
 	return 0
 }
 
-func (a *API) note(call relay.Call, err error) {
-	m := a.app.observer.metrics
-	outcome := outcomeOK
+// logCall counts a call, and writes it to the log.
+func (a *API) logCall(call relay.Call, err error) {
+	outcome := OutcomeOK
 	if err != nil {
 		outcome = apiRefusal(err).Code
 	}
-	if call.Took > 0 {
-		m.wechatTime.WithLabelValues(call.Path, call.AppID).Observe(call.Took.Seconds())
-	}
 	if call.Errcode != 0 {
-		outcome = "errcode"
-		m.errcodes.WithLabelValues(call.Path, call.AppID, errcodeLabel(call.Errcode)).Inc()
+		outcome = OutcomeErrcode
 	}
-	m.apiCalls.WithLabelValues(call.AppID, call.Path, outcome).Inc()
+	a.app.Record().Called(Call{AppID: call.AppID, Endpoint: call.Path, Outcome: outcome, Errcode: call.Errcode, Took: call.Took})
 	level := zapcore.DebugLevel
 	if err != nil {
 		level = zapcore.InfoLevel
@@ -285,34 +280,6 @@ func (a *API) note(call relay.Call, err error) {
 		fields = append(fields, zap.Error(err))
 	}
 	c.Write(fields...)
-}
-
-// tokenOwners returns the owners of the access_tokens of all apps.
-func (a *App) tokenOwners() map[string]*credential.Owner {
-	if a.owners == nil {
-		a.owners = make(map[string]*credential.Owner, len(a.accounts))
-		for id, app := range a.accounts {
-			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.observer.metrics}, a.store.sessions())
-		}
-	}
-	return a.owners
-}
-
-// observedTokens measures and traces calls of stable_token.
-type observedTokens struct {
-	credential.Fetcher
-	metrics *metrics
-}
-
-const endpointStableToken = "stable_token"
-
-// StableToken implements credential.Fetcher.
-func (t observedTokens) StableToken(ctx context.Context, app provider.Account, force bool) (token wechat.AccessToken, err error) {
-	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
-		token, err = t.Fetcher.StableToken(ctx, app, force)
-		return err
-	})
-	return token, err
 }
 
 func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

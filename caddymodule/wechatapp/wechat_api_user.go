@@ -45,7 +45,7 @@ func (a *API) decrypt(w http.ResponseWriter, r *http.Request, call *relay.Call) 
 	if err != nil {
 		return err
 	}
-	data, err := a.app.gateway.Decrypt(r.Context(), call.AppID, members["openid"], members["encrypted_data"], members["iv"])
+	data, err := a.app.Gateway().Decrypt(r.Context(), call.AppID, members["openid"], members["encrypted_data"], members["iv"])
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (a *API) sign(w http.ResponseWriter, r *http.Request, call *relay.Call) err
 	if data := members["data"]; data == "" || len(data) > maxSignedData {
 		return errSignedData
 	}
-	signature, err := a.app.gateway.SignFor(r.Context(), call.AppID, members["openid"], []byte(members["data"]))
+	signature, err := a.app.Gateway().SignFor(r.Context(), call.AppID, members["openid"], []byte(members["data"]))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,37 @@
+package wechatapp
+
+import (
+	"context"
+
+	"github.com/caddy-wechat/gateway/internal/credential"
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+)
+
+// tokenOwners returns the owners of the access_tokens of all apps.
+func (a *App) tokenOwners() map[string]*credential.Owner {
+	if a.owners == nil {
+		a.owners = make(map[string]*credential.Owner, len(a.accounts))
+		for id, app := range a.accounts {
+			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.record.metrics}, a.store.Sessions())
+		}
+	}
+	return a.owners
+}
+
+// observedTokens measures and traces calls of stable_token.
+type observedTokens struct {
+	credential.Fetcher
+	metrics *metrics
+}
+
+const endpointStableToken = "stable_token"
+
+// StableToken implements credential.Fetcher.
+func (t observedTokens) StableToken(ctx context.Context, app provider.Account, force bool) (token wechat.AccessToken, err error) {
+	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
+		token, err = t.Fetcher.StableToken(ctx, app, force)
+		return err
+	})
+	return token, err
+}

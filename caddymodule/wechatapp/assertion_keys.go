@@ -1,0 +1,87 @@
+package wechatapp
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/assertion"
+	"github.com/caddy-wechat/gateway/internal/key"
+	"github.com/caddy-wechat/gateway/internal/keyring"
+)
+
+// assertionLinger is how long a key stays published after it signed last.
+const assertionLinger = time.Hour
+
+// assertionKeys are the keys of assertions: a ring of their own in Caddy's
+// storage or, with `signing_key`, one derived from each key there, so that nodes
+// without shared storage agree.
+type assertionKeys struct {
+	open sync.Once
+	ring *keyring.Ring
+	err  error
+	// derived is set with signing_key: the token keys to derive from.
+	derived func() *key.Set
+	current atomic.Pointer[builtRing]
+}
+
+// builtRing remembers what it was built from: building derives curve points.
+type builtRing struct {
+	from *key.Set
+	ring *assertion.Keys
+}
+
+// OpenAssertionKeys opens the keys when the first site wants them.
+func (a *App) OpenAssertionKeys() error {
+	k := a.assertions
+	k.open.Do(func() {
+		if len(a.SigningKeys) > 0 {
+			k.derived = a.keys.Current
+		} else {
+			k.ring, k.err = a.openStored(keyring.AssertionKey, time.Duration(a.KeyRotation), assertionLinger)
+		}
+		if k.err == nil {
+			_, k.err = k.load()
+		}
+	})
+	if k.err != nil {
+		return fmt.Errorf("assertion: %w", k.err)
+	}
+	return nil
+}
+
+// AssertionKeys returns the keys of the moment.
+func (a *App) AssertionKeys() (*assertion.Keys, error) { return a.assertions.load() }
+
+func (k *assertionKeys) source() *key.Set {
+	if k.derived != nil {
+		return k.derived()
+	}
+	return k.ring.Current()
+}
+
+// load returns the ring of the moment.
+func (k *assertionKeys) load() (*assertion.Keys, error) {
+	from := k.source()
+	if known := k.current.Load(); known != nil && known.from == from {
+		return known.ring, nil
+	}
+	var keys []assertion.Key
+	for _, one := range from.Keys() {
+		if k.derived != nil {
+			derived, err := key.New(one.Derive("assertion"))
+			if err != nil {
+				return nil, err
+			}
+			one = derived
+		}
+		keys = append(keys, assertion.Key{ID: one.ID(), Seed: one.Secret()})
+	}
+	ring, err := assertion.NewKeys(keys...)
+	if err != nil {
+		return nil, err
+	}
+	k.current.Store(&builtRing{from, ring})
+	return ring, nil
+}

@@ -1,0 +1,118 @@
+package wechatapp
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+)
+
+// Record is told what happens, and tells metrics, events and the log: each thing that
+// can happen has a method.
+type Record struct {
+	ctx      caddy.Context
+	events   *caddyevents.App
+	logger   *zap.Logger
+	refusals *zap.Logger // thinned out
+	metrics  *metrics
+
+	mu   sync.Mutex
+	apps map[string]*history
+}
+
+func newRecord(ctx caddy.Context, apps []string) (*Record, error) {
+	module, err := ctx.App("events")
+	if err != nil {
+		return nil, fmt.Errorf("loading events app: %w", err)
+	}
+	m, err := newMetrics(ctx.GetMetricsRegistry(), apps)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	logger := ctx.Logger()
+	r := &Record{
+		ctx: ctx, events: module.(*caddyevents.App), logger: logger, refusals: Sampled(logger), metrics: m,
+		apps: make(map[string]*history, len(apps)),
+	}
+	for _, app := range apps {
+		r.apps[app] = &history{configErrors: make(map[int]*rate.Sometimes)}
+	}
+	return r, nil
+}
+
+func (r *Record) emit(name string, data map[string]any) { r.events.Emit(r.ctx, name, data) }
+
+// As says who a request passed as.
+type As int
+
+// Requests pass as a user or as nobody.
+const (
+	Anonymous As = iota
+	Authenticated
+)
+
+// Passed counts a request that was not refused.
+func (r *Record) Passed(as As) {
+	if as == Authenticated {
+		r.metrics.authenticated.Inc()
+		return
+	}
+	r.metrics.anonymous.Inc()
+}
+
+// Refused counts a request that was. [Record.LogRefused] says why in the log, but not
+// of a login, of which [Record.LoginRefused] does.
+func (r *Record) Refused(refusal answer.Refusal) {
+	r.metrics.requests.WithLabelValues(outcomeRefused + refusal.Code).Inc()
+}
+
+// LoggedOut records that a user has logged out.
+func (r *Record) LoggedOut(appID, userHash string) {
+	r.emit(eventLogout, map[string]any{"app": appID, "user_hash": userHash})
+}
+
+// SessionReplaced records that a session ended because its browser got another one.
+func (r *Record) SessionReplaced(appID, userHash string) {
+	r.emit(eventSessionEnded, map[string]any{"app": appID, "user_hash": userHash})
+}
+
+// SessionsEnded records that an operator has ended sessions.
+func (r *Record) SessionsEnded(appID, userHash string, ended int) {
+	r.logger.Info("sessions ended by an operator", zap.String("app", appID), zap.String("user_hash", userHash), zap.Int("ended", ended))
+	if ended > 0 {
+		r.emit(eventSessionEnded, map[string]any{"app": appID, "user_hash": userHash, "ended": ended})
+	}
+}
+
+// Operated writes down what an operator has done about a user.
+func (r *Record) Operated(what, appID, userHash string, fields ...zap.Field) {
+	r.logger.Info(what, append([]zap.Field{zap.String("app", appID), zap.String("user_hash", userHash)}, fields...)...)
+}
+
+// A Call is one of WeChat's API by an app behind the gateway.
+type Call struct {
+	AppID, Endpoint string
+	// Outcome is [OutcomeOK], [OutcomeErrcode] or the code of a refusal.
+	Outcome string
+	// Errcode is what WeChat answered with, Took how long that took; zero if there was
+	// no answer.
+	Errcode int
+	Took    time.Duration
+}
+
+// Called counts a call.
+func (r *Record) Called(c Call) {
+	if c.Took > 0 {
+		r.metrics.wechatTime.WithLabelValues(c.Endpoint, c.AppID).Observe(c.Took.Seconds())
+	}
+	if c.Errcode != 0 {
+		r.metrics.errcodes.WithLabelValues(c.Endpoint, c.AppID, errcodeLabel(c.Errcode)).Inc()
+	}
+	r.metrics.apiCalls.WithLabelValues(c.AppID, c.Endpoint, c.Outcome).Inc()
+}
