@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// An Inspection, in the context that a configuration is loaded with, has the app be
+// Inspection, in the context that a configuration is loaded with, has the app be
 // loaded only to be looked at: it starts nothing and takes nothing out of storage. It
 // remembers how far loading came.
 type Inspection struct {

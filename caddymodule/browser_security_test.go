@@ -1,0 +1,556 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
+)
+
+// An attacker gets the victim's browser to load a callback with the attacker's own
+// code, and the victim works in the attacker's account (B1). Without the browser's
+// own state nothing is exchanged, and the login begins anew.
+func TestB1CallbacksNeedTheBrowsersOwnState(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	attacker := g.surfer(userAgentWeChat)
+	wechat := attacker.toWeChat("/orders")
+	callback := attacker.callback(wechat, attacker.code(wechat, wechattest.User{OpenID: openIDB}))
+	state := wechat.Query().Get("state")
+	for name, prepare := range map[string]func(victim *surfer) string{
+		"no cookie":          func(*surfer) string { return callback },
+		"a state of his own": func(victim *surfer) string { victim.toWeChat("/"); return callback },
+		"an altered state": func(victim *surfer) string {
+			own := victim.toWeChat("/")
+			return "/wechat/callback?code=" + freshCode() + "&state=" + own.Query().Get("state")[:31] + "g"
+		},
+		"the attacker's cookie under another name": func(victim *surfer) string {
+			victim.cookies["wechat_session_state_00000000"] = attacker.cookies["wechat_session_state_"+state[:8]]
+			return callback
+		},
+		"no state": func(victim *surfer) string { victim.toWeChat("/"); return "/wechat/callback?code=" + freshCode() },
+		"no query": func(victim *surfer) string { victim.toWeChat("/"); return "/wechat/callback" },
+		"two codes": func(victim *surfer) string {
+			own := victim.toWeChat("/")
+			return victim.callback(own, freshCode()) + "&code=" + freshCode()
+		},
+		"two states": func(victim *surfer) string {
+			own := victim.toWeChat("/")
+			return victim.callback(own, freshCode()) + "&state=" + state
+		},
+		"a broken query": func(victim *surfer) string {
+			own := victim.toWeChat("/")
+			return victim.callback(own, freshCode()) + "&%zz"
+		},
+	} {
+		victim := g.surfer(userAgentWeChat)
+		path := prepare(victim)
+		resp, body := victim.load(path)
+		location, err := url.Parse(resp.Header.Get("Location"))
+		if err != nil || resp.StatusCode != http.StatusFound || location.Host != "open.weixin.qq.com" || victim.sessionCookie() != "" {
+			t.Errorf("%s: %d to %q %s", name, resp.StatusCode, location, body)
+			continue
+		}
+		if n := location.Query().Get("redirect_uri"); !strings.Contains(n, "n=1") {
+			t.Errorf("%s: the second try is not counted: %s", name, n)
+		}
+	}
+	if calls := g.wechat.Calls(); calls != 0 {
+		t.Errorf("WeChat was asked %d times", calls)
+	}
+}
+
+// The account is the cookie's, whatever the address says (B1).
+func TestB1AccountIsTheCookies(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	wechat := s.toWeChat("/")
+	resp, _ := s.load(s.callback(wechat, s.code(wechat, pageUser)) + "&appid=" + websiteApp)
+	if resp.StatusCode != http.StatusSeeOther {
+		t.Fatal(resp.Status)
+	}
+	if queries := g.wechat.Queries(); len(queries) != 1 || queries[0].Get("appid") != officialApp {
+		t.Errorf("WeChat was asked %v", queries)
+	}
+}
+
+// What WeChat sends browsers back to, with a code in the address, must not be a host
+// that the client chose (B2).
+func TestB2HostsOfTheClientAreNotBelieved(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	for name, headers := range map[string][]string{
+		"X-Forwarded-Host": {"X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https"},
+		"Forwarded":        {"Forwarded: host=evil.example;proto=https"},
+		"Referer":          {"Referer: https://evil.example/"},
+		"X-Original-URL":   {"X-Original-URL: https://evil.example/"},
+	} {
+		resp, _ := g.do(http.MethodGet, "/wechat/authorize?to=//evil.example", "", append(append(headers, userAgentWeChat), navigation...)...)
+		location, err := url.Parse(resp.Header.Get("Location"))
+		if err != nil || resp.StatusCode != http.StatusFound {
+			t.Fatalf("%s: %d %v", name, resp.StatusCode, err)
+		}
+		if back := location.Query().Get("redirect_uri"); back != "http://"+g.addr+"/wechat/callback" {
+			t.Errorf("%s: redirect_uri %s", name, back)
+		}
+	}
+}
+
+func TestB2HostThatIsNoneIsRefused(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""), func(g *gatewayTest) { g.anyHost = true })
+	for _, host := range []string{"evil.example/x", "a b", "a@b", "exa_mple.com:99999", "[::1", "例子.com", "evil.example#"} {
+		answer := g.raw("GET /wechat/authorize HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nAccept: text/html\r\n" + userAgentWeChat + "\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 400 ") || strings.Contains(answer, "Location:") {
+			t.Errorf("Host %q: %.200s", host, answer)
+		}
+	}
+}
+
+// A proxy in front says which host and scheme the browser sees, and the cookies
+// follow (B2, B5).
+func TestB2B5TrustedProxySaysTheOrigin(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""), func(g *gatewayTest) { g.servers = "trusted_proxies static 127.0.0.0/8"; g.anyHost = true })
+	s := g.surfer(userAgentWeChat)
+	front := []string{"X-Forwarded-Proto: http, https", "X-Forwarded-Host: Shop.example:443"}
+	resp, body := s.send(http.MethodGet, "/wechat/authorize", "", append(front, navigation...)...)
+	location, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil || location.Query().Get("redirect_uri") != "https://shop.example/wechat/callback" {
+		t.Fatalf("%d %v %v %s", resp.StatusCode, location, err, body)
+	}
+	for _, cookie := range s.set {
+		if !strings.HasPrefix(cookie.Name, "__Host-wechat_session_state_") || !cookie.Secure || cookie.Domain != "" {
+			t.Errorf("cookie %v", cookie)
+		}
+	}
+	resp, _ = s.send(http.MethodGet, s.callback(location, s.code(location, pageUser)), "", append(front, navigation...)...)
+	if resp.StatusCode != http.StatusSeeOther || s.cookies["__Host-wechat_session"] == "" {
+		t.Fatalf("%d %v", resp.StatusCode, s.cookies)
+	}
+	// The same token under the name of http counts for nothing, and the other way round.
+	token := s.cookies["__Host-wechat_session"]
+	for name, test := range map[string]struct {
+		cookie string
+		front  []string
+		status int
+	}{
+		"https":              {"__Host-wechat_session=" + token, front, http.StatusOK},
+		"https, planted":     {"wechat_session=" + token, front, http.StatusUnauthorized},
+		"http":               {"wechat_session=" + token, nil, http.StatusOK},
+		"http, other prefix": {"__Host-wechat_session=" + token, nil, http.StatusUnauthorized},
+	} {
+		resp, _ := g.do(http.MethodGet, "/", "", append(append(test.front, "Cookie: "+test.cookie), scripted...)...)
+		if resp.StatusCode != test.status {
+			t.Errorf("%s: %d, want %d", name, resp.StatusCode, test.status)
+		}
+	}
+}
+
+// Cookies that never come back must not send a browser round and round (B3).
+func TestB3LostCookiesEndInAPage(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	wechat := s.toWeChat("/orders")
+	for range 2 {
+		clear(s.cookies)
+		resp, body := s.load(s.callback(wechat, freshCode()))
+		location, err := url.Parse(resp.Header.Get("Location"))
+		if err != nil || location.Host == "" {
+			t.Fatalf("%d %v %s", resp.StatusCode, err, body)
+		}
+		wechat = location
+	}
+	clear(s.cookies)
+	resp, body := s.load(s.callback(wechat, freshCode()))
+	wantPage(t, resp, body, http.StatusUnauthorized, "login_not_kept")
+	if calls := g.wechat.Calls(); calls != 0 {
+		t.Errorf("WeChat was asked %d times", calls)
+	}
+	for _, n := range []string{"n=2", "n=99999999999999999999", "n=-1", "n=x", "n=0&n=0"} {
+		resp, body := g.surfer(userAgentWeChat).load("/wechat/callback?code=c&state=s&" + n)
+		wantPage(t, resp, body, http.StatusUnauthorized, "login_not_kept")
+	}
+}
+
+func TestB3LoginsThatAreNotKeptEndInAPage(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	for range 2 {
+		s.logIn("/orders", pageUser)
+		delete(s.cookies, "wechat_session")
+	}
+	resp, body := s.load("/orders")
+	wantPage(t, resp, body, http.StatusUnauthorized, "login_not_kept")
+	if calls := g.wechat.Calls(); calls != 2 {
+		t.Errorf("WeChat was asked %d times", calls)
+	}
+}
+
+// Another site makes the browser post, with its cookie (B4, B12). A client with a
+// token is not asked, whatever it says about sites.
+func TestB4B12UnsafeRequestsWithTheCookieNeedTheSitesOwnPages(t *testing.T) {
+	g := newGateway(t, withBrowsers("browser {\ntrust_origin https://pay.example\n}", ""))
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	token := g.miniProgramToken()
+	own := "http://" + g.addr
+	for name, test := range map[string]struct {
+		headers []string
+		status  int
+	}{
+		"own":                 {[]string{"Sec-Fetch-Site: same-origin", "Origin: " + own}, http.StatusOK},
+		"own, old browser":    {[]string{"Origin: " + own}, http.StatusOK},
+		"no browser":          {nil, http.StatusOK},
+		"trusted":             {[]string{"Sec-Fetch-Site: cross-site", "Origin: https://pay.example"}, http.StatusOK},
+		"another":             {[]string{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}, http.StatusForbidden},
+		"another, no Origin":  {[]string{"Sec-Fetch-Site: cross-site"}, http.StatusForbidden},
+		"sibling":             {[]string{"Sec-Fetch-Site: same-site", "Origin: http://x." + g.addr}, http.StatusForbidden},
+		"another scheme":      {[]string{"Origin: https://" + g.addr}, http.StatusForbidden},
+		"null, old browser":   {[]string{"Origin: null"}, http.StatusForbidden},
+		"look-alike of trust": {[]string{"Sec-Fetch-Site: cross-site", "Origin: https://pay.example.evil"}, http.StatusForbidden},
+	} {
+		resp, body := s.send(http.MethodPost, "/pay", "{}", append(test.headers, "Content-Type: application/json")...)
+		if resp.StatusCode != test.status || test.status == http.StatusForbidden && errorCode(body) != "cross_site" {
+			t.Errorf("%s: %d %s, want %d", name, resp.StatusCode, body, test.status)
+		}
+		resp, body = g.do(http.MethodPost, "/pay", "{}", append(test.headers, bearerHeader(token))...)
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s, with a token: %d %s", name, resp.StatusCode, body)
+		}
+		// Without any credential it is just that.
+		resp, body = g.do(http.MethodPost, "/pay", "{}", test.headers...)
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s, with nothing: %d %s", name, resp.StatusCode, body)
+		}
+	}
+	resp, body := s.send(http.MethodGet, "/", "", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Origin: https://evil.example")
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("GET: %d %s", resp.StatusCode, body)
+	}
+}
+
+// miniProgramToken logs a user of the Mini Program in.
+func (g *gatewayTest) miniProgramToken() string {
+	g.t.Helper()
+	code := freshCode()
+	g.wechat.AddCode(code, wechattest.User{AppID: testApp, OpenID: openIDA})
+	resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`)
+	if resp.StatusCode != http.StatusOK {
+		g.t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	return grantOf(g.t, body).Token
+}
+
+// A second cookie of the name comes from another host: neither counts, and the way
+// out of it works (B5).
+func TestB5DoubledCookieIsRefused(t *testing.T) {
+	g := newGateway(t, withBrowsers("optional /open", ""))
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	doubled := "Cookie: wechat_session=" + s.sessionCookie() + "; wechat_session=planted"
+	resp, body := g.do(http.MethodGet, "/orders", "", append(scripted, doubled)...)
+	if resp.StatusCode != http.StatusBadRequest || errorCode(body) != "invalid_request" {
+		t.Errorf("a script: %d %s", resp.StatusCode, body)
+	}
+	resp, body = g.do(http.MethodGet, "/orders", "", append(navigation, doubled, userAgentWeChat)...)
+	wantPage(t, resp, body, http.StatusBadRequest, "invalid_request")
+	g.app.requests()
+	resp, body = g.do(http.MethodGet, "/open", "", append(scripted, doubled)...)
+	g.wantPassed(resp, body, "")
+	if resp, body = g.do(http.MethodGet, "/wechat/authorize", "", append(navigation, doubled, userAgentWeChat)...); resp.StatusCode != http.StatusFound {
+		t.Errorf("authorize: %d %s", resp.StatusCode, body)
+	}
+	if resp, body = g.do(http.MethodPost, "/wechat/logout", "", doubled, "Sec-Fetch-Site: same-origin"); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("logout: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := s.send(http.MethodGet, "/", "", scripted...); errorCode(body) != "session_ended" {
+		t.Errorf("after the logout: %d %s", resp.StatusCode, body)
+	}
+}
+
+// Each callback begins a session of its own; what the browser had before is over (B5).
+func TestB5EveryCallbackHasANewSession(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	wechat := s.toWeChat("/")
+	s.cookies["wechat_session"] = "planted"
+	s.load(s.callback(wechat, s.code(wechat, pageUser)))
+	if token := s.sessionCookie(); token == "" || token == "planted" {
+		t.Errorf("the session is %q", token)
+	}
+}
+
+// The cookie's token is nothing in a header, and a client's nothing in the cookie
+// (B6, B13); with both live and different the request says nothing.
+func TestB6B13CarriersDoNotMix(t *testing.T) {
+	g := newGateway(t, withBrowsers("optional /open", ""))
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	inCookie, carried := s.sessionCookie(), g.miniProgramToken()
+	foreign := bearerHeader("eyJhbGciOiJIUzI1NiJ9.e30.x-of-the-app")
+	for name, test := range map[string]struct {
+		path    string
+		headers []string
+		status  int
+		code    string
+		openID  string
+		appSees string // of Authorization
+	}{
+		"cookie as cookie":           {"/", []string{"Cookie: wechat_session=" + inCookie}, 200, "", openIDA, ""},
+		"cookie as bearer":           {"/", []string{bearerHeader(inCookie)}, 401, "login_required", "", ""},
+		"bearer as cookie":           {"/", []string{"Cookie: wechat_session=" + carried}, 401, "login_required", "", ""},
+		"both, of two apps":          {"/", []string{"Cookie: wechat_session=" + inCookie, bearerHeader(carried)}, 400, "invalid_request", "", ""},
+		"bearer, dead cookie":        {"/", []string{"Cookie: wechat_session=dead", bearerHeader(carried)}, 200, "", openIDA, ""},
+		"the app's bearer":           {"/", []string{"Cookie: wechat_session=" + inCookie, foreign}, 200, "", openIDA, strings.TrimPrefix(foreign, "Authorization: ")},
+		"the app's, and dead cookie": {"/", []string{"Cookie: wechat_session=dead", foreign}, 401, "login_required", "", ""},
+		"cookie twice over":          {"/", []string{"Cookie: wechat_session=" + inCookie, bearerHeader(inCookie)}, 401, "login_required", "", ""},
+		"B15 dead cookie":            {"/open", []string{"Cookie: wechat_session=dead"}, 200, "", "", ""},
+		"B15 dead bearer":            {"/open", []string{bearerHeader("dead")}, 401, "login_required", "", ""},
+		"B15 live cookie":            {"/open", []string{"Cookie: wechat_session=" + inCookie}, 200, "", openIDA, ""},
+	} {
+		g.app.requests()
+		resp, body := g.do(http.MethodGet, test.path, "", append(test.headers, scripted...)...)
+		seen := g.app.requests()
+		switch {
+		case resp.StatusCode != test.status || test.code != "" && errorCode(body) != test.code:
+			t.Errorf("%s: %d %s, want %d %s", name, resp.StatusCode, body, test.status, test.code)
+		case test.status == 200 && (len(seen) != 1 || seen[0].Header.Get("X-OpenID") != test.openID || seen[0].Header.Get("Authorization") != test.appSees || seen[0].Header.Get("Cookie") != ""):
+			t.Errorf("%s: the app saw %+v", name, seen)
+		case test.status != 200 && len(seen) > 0:
+			t.Errorf("%s: it reached the app", name)
+		}
+	}
+	for _, path := range []string{"/wechat/renew"} {
+		resp, body := s.send(http.MethodPost, path, "", "Sec-Fetch-Site: same-origin")
+		if resp.StatusCode != http.StatusBadRequest || strings.Contains(body, "token\":") {
+			t.Errorf("%s by cookie: %d %s", path, resp.StatusCode, body)
+		}
+	}
+}
+
+// WeChat shows a snapshot of the page to some users, with an invented identity (B8).
+func TestB8SnapshotUsersStayAnonymous(t *testing.T) {
+	g := newGateway(t, withBrowsers("optional /open", ""))
+	s := g.surfer(userAgentWeChat)
+	wechat := s.toWeChat("/orders")
+	resp, _ := s.load(s.callback(wechat, s.code(wechat, wechattest.User{OpenID: openIDB, Snapshot: true})))
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/orders" || s.sessionCookie() != "" {
+		t.Fatalf("%d to %q, cookies %v", resp.StatusCode, resp.Header.Get("Location"), s.cookies)
+	}
+	if mark := findCookie(s.set, "wechat_session_snapshot"); mark == nil || mark.MaxAge != 60 {
+		t.Errorf("cookies %v", s.set)
+	}
+	resp, body := s.load("/orders")
+	wantPage(t, resp, body, http.StatusUnauthorized, "snapshot_user")
+	if !strings.Contains(body, "使用完整服务") {
+		t.Errorf("%s", body)
+	}
+	g.app.requests()
+	resp, body = s.load("/open")
+	g.wantPassed(resp, body, "")
+	// The full service loads the page anew, without the mark.
+	delete(s.cookies, "wechat_session_snapshot")
+	s.logIn("/orders", pageUser)
+	resp, body = s.load("/orders")
+	g.wantPassed(resp, body, openIDA)
+}
+
+// An app, or who got into it, sets the gateway's cookies, also by early hints (B14).
+func TestB14AnswersOfAppsSetNoCookieOfTheGateway(t *testing.T) {
+	g := newGateway(t, withBrowsers("public /public", ""))
+	g.app.answerWith(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"wechat_session", "__Host-wechat_session", "wechat_session_out", "wechat_session_state_00000000", "theirs"} {
+			w.Header().Add("Set-Cookie", name+"=x; Path=/")
+		}
+		if r.URL.Query().Has("hints") {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+	})
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	for _, path := range []string{"/", "/?hints", "/public"} {
+		answer := g.raw("GET " + path + " HTTP/1.1\r\nHost: " + g.addr + "\r\nConnection: close\r\n" + s.cookieHeader() + "\r\n\r\n")
+		if strings.Contains(answer, "wechat_session") || !strings.Contains(answer, "Set-Cookie: theirs=x") {
+			t.Errorf("%s: %s", path, answer)
+		}
+	}
+}
+
+// Callbacks come twice at once, with two codes, and again (B16).
+func TestB16CallbacksOfOneStateShareASession(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	wechat := s.toWeChat("/orders")
+	cookies := s.cookieHeader()
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	tokens := make(map[string]bool)
+	for i := range 8 {
+		path := s.callback(wechat, s.code(wechat, pageUser))
+		if i%2 == 0 {
+			path = s.callback(wechat, fmt.Sprintf("never-known-%d", i))
+		}
+		_ = path
+		group.Go(func() {
+			resp, body := g.do(http.MethodGet, s.callback(wechat, s.code(wechat, pageUser)), "", append(navigation, userAgentWeChat, cookies)...)
+			if resp.StatusCode != http.StatusSeeOther {
+				t.Errorf("%d %s", resp.StatusCode, body)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if cookie := findCookie(resp.Cookies(), "wechat_session"); cookie != nil {
+				tokens[cookie.Value] = true
+			}
+		})
+	}
+	group.Wait()
+	if len(tokens) != 1 || g.wechat.Calls() != 1 {
+		t.Errorf("%d sessions, %d calls of WeChat", len(tokens), g.wechat.Calls())
+	}
+}
+
+// No cookie of the gateway reaches the app, under either name, on any page (B17).
+func TestB17AppsSeeNoCookieOfTheGateway(t *testing.T) {
+	g := newGateway(t, withBrowsers("public /public\noptional /open\nforward_token", ""))
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	for _, path := range []string{"/", "/public", "/open"} {
+		g.app.requests()
+		s.send(http.MethodGet, path, "", "Cookie: a=b; __Host-wechat_session=x; wechat_session_out=1; __Host-wechat_session_state_00000000=y; c=d")
+		seen := g.app.requests()
+		if len(seen) != 1 || strings.Join(seen[0].Header["Cookie"], "; ") != "a=b; c=d" {
+			t.Errorf("%s: the app saw %+v", path, seen)
+		}
+	}
+}
+
+// At most four logins under way, and all cookies together small (B17).
+func TestB17StatesAreBounded(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	for range 7 {
+		s.toWeChat("/" + strings.Repeat("x", 500))
+		count := 0
+		for name := range s.cookies {
+			if strings.HasPrefix(name, "wechat_session_state_") {
+				count++
+			}
+		}
+		if count > 4 || len(s.cookieHeader()) > 6<<10 {
+			t.Errorf("%d states, %d bytes", count, len(s.cookieHeader()))
+		}
+	}
+}
+
+// After a logout no link from elsewhere, and no Back, logs the browser in again;
+// the user's own click does (B20).
+func TestB20LogoutLasts(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	wechat := s.toWeChat("/orders")
+	callback := s.callback(wechat, s.code(wechat, pageUser))
+	s.load(callback)
+	before := s.cookieHeader()
+	resp, body := s.send(http.MethodPost, "/wechat/logout", "", ownForm...)
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/wechat/logged-out" {
+		t.Fatalf("logout: %d to %q %s", resp.StatusCode, resp.Header.Get("Location"), body)
+	}
+	if s.sessionCookie() != "" || s.cookies["wechat_session_out"] == "" {
+		t.Errorf("cookies %v", s.cookies)
+	}
+	resp, body = s.load(resp.Header.Get("Location"))
+	wantPage(t, resp, body, http.StatusOK, "logged_out")
+
+	calls := g.wechat.Calls()
+	resp, body = s.send(http.MethodGet, "/wechat/authorize?to=/orders", "", fromAfar...)
+	wantPage(t, resp, body, http.StatusUnauthorized, "logged_out")
+	resp, body = s.load("/orders")
+	wantPage(t, resp, body, http.StatusUnauthorized, "logged_out")
+	resp, body = s.load(callback)
+	wantPage(t, resp, body, http.StatusUnauthorized, "logged_out")
+	// Back with the cookies of before, as a page from the browser's memory would have.
+	resp, _ = g.do(http.MethodGet, callback, "", append(navigation, userAgentWeChat, before)...)
+	if findCookie(resp.Cookies(), "wechat_session") != nil || g.wechat.Calls() != calls {
+		t.Errorf("Back brings the login back: %v", resp.Cookies())
+	}
+
+	// The link of the page works without Sec-Fetch headers, too, and only it does.
+	_, body = s.load("/orders")
+	_, link, _ := strings.Cut(body, `href="`)
+	link, _, _ = strings.Cut(link, `"`)
+	link = strings.ReplaceAll(link, "&amp;", "&")
+	plain := []string{"Accept: text/html"}
+	resp, body = s.send(http.MethodGet, "/wechat/authorize?again=guess", "", plain...)
+	wantPage(t, resp, body, http.StatusUnauthorized, "logged_out")
+	if resp, body = s.send(http.MethodGet, link, "", plain...); resp.StatusCode != http.StatusFound {
+		t.Fatalf("the user's own click: %d %s", resp.StatusCode, body)
+	}
+	wechat, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.load(s.callback(wechat, s.code(wechat, pageUser)))
+	if s.sessionCookie() == "" || s.cookies["wechat_session_out"] != "" {
+		t.Errorf("cookies after the login: %v", s.cookies)
+	}
+}
+
+// Logout by a script, with a place to go, and by whoever has no session.
+func TestLogoutInBrowsers(t *testing.T) {
+	g := newGateway(t, withBrowsers("", ""))
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	resp, body := s.send(http.MethodPost, "/wechat/logout", "", "Sec-Fetch-Site: cross-site", "Origin: https://evil.example")
+	if resp.StatusCode != http.StatusForbidden || errorCode(body) != "cross_site" {
+		t.Errorf("another site logs out: %d %s", resp.StatusCode, body)
+	}
+	if resp, body = s.send(http.MethodPost, "/wechat/logout", "", scripted...); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("a script: %d %s", resp.StatusCode, body)
+	}
+	for to, want := range map[string]string{"to=%2Fbye": "/bye", "to=https%3A%2F%2Fevil.example": "/", "to=%2F%2Fevil.example": "/", "": "/wechat/logged-out"} {
+		resp, body = s.send(http.MethodPost, "/wechat/logout", to, ownForm...)
+		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != want {
+			t.Errorf("%q: %d to %q %s", to, resp.StatusCode, resp.Header.Get("Location"), body)
+		}
+		resp, body = s.send(http.MethodPost, "/wechat/logout?"+to, "", ownForm...)
+		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != want {
+			t.Errorf("?%q: %d to %q %s", to, resp.StatusCode, resp.Header.Get("Location"), body)
+		}
+	}
+	// A token and a cookie in one request: both sessions end.
+	s.logIn("/wechat/authorize?again="+s.cookies["wechat_session_out"], pageUser)
+	token := g.miniProgramToken()
+	if resp, body = s.send(http.MethodPost, "/wechat/logout", "", append(scripted, bearerHeader(token))...); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("both: %d %s", resp.StatusCode, body)
+	}
+	if resp, body = g.do(http.MethodGet, "/", "", bearerHeader(token)); errorCode(body) != "session_ended" {
+		t.Errorf("the token's session: %d %s", resp.StatusCode, body)
+	}
+	if resp, body = g.do(http.MethodPost, "/wechat/logout", ""); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody: %d %s", resp.StatusCode, body)
+	}
+}
+
+// A flood of callbacks makes no call of WeChat, and each state counts in the limit.
+func TestCallbackFloodAsksNobody(t *testing.T) {
+	g := newGateway(t, withGlobal("login_limit 2 1h"), withBrowsers("", ""))
+	for i := range 200 {
+		g.surfer(userAgentWeChat).load(fmt.Sprintf("/wechat/callback?code=c%d&state=%032x&n=2", i, i))
+	}
+	if calls := g.wechat.Calls(); calls != 0 {
+		t.Errorf("WeChat was asked %d times", calls)
+	}
+	s := g.surfer(userAgentWeChat)
+	for range 2 {
+		wechat := s.toWeChat("/wechat/authorize?scope=userinfo")
+		s.load(s.callback(wechat, s.code(wechat, pageUser)))
+	}
+	wechat := s.toWeChat("/wechat/authorize?scope=userinfo")
+	resp, body := s.load(s.callback(wechat, s.code(wechat, pageUser)))
+	wantPage(t, resp, body, http.StatusTooManyRequests, "rate_limited")
+	if resp.Header.Get("Retry-After") == "" || g.wechat.Calls() != 2 {
+		t.Errorf("Retry-After %q, %d calls", resp.Header.Get("Retry-After"), g.wechat.Calls())
+	}
+}
