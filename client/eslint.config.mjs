@@ -48,6 +48,6 @@ export default [
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },
     rules
   },
-  { files: ['e2e/playground.test.js'], languageOptions: { globals: globals.browser } },
+  { files: ['e2e/playground.test.js', 'e2e/pictures.js'], languageOptions: { globals: globals.browser } },
   { files: ['**/*.mjs'], languageOptions: { ecmaVersion: 2023, sourceType: 'module', globals: globals.node }, rules }
 ]

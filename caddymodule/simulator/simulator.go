@@ -4,6 +4,7 @@
 package simulator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -93,6 +94,14 @@ func (s *Simulator) Provision(ctx caddy.Context) error {
 		}
 		site.Gateway = gateway
 		if app, err := ctx.AppIfConfigured("wechat"); err == nil {
+			if watched, ok := app.(interface {
+				Live(context.Context) (sessions int, breaker string)
+			}); ok {
+				site.Live = func(ctx context.Context) (live simulator.Live) {
+					live.Sessions, live.Breaker = watched.Live(ctx)
+					return live
+				}
+			}
 			if breakers, ok := app.(interface{ ResetBreakers() }); ok {
 				site.ResetBreakers = breakers.ResetBreakers
 			}

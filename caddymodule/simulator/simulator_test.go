@@ -77,7 +77,7 @@ func TestCaddyfile(t *testing.T) {
 	for text, want := range map[string]string{
 		"wechat_simulator": "", "wechat_simulator {\ndeveloper_tools bob\n}": "",
 		"wechat_simulator {\ndeveloper_tools bob\ndeveloper_tools bob\n}": "given twice",
-		"wechat_simulator {\ndeveloper_tools\n}":                          "one argument", "wechat_simulator {\ndeveloper_tools b/b\n}": "name",
+		"wechat_simulator {\ndeveloper_tools\n}":                          "one argument", "wechat_simulator {\ndeveloper_tools \" b\"\n}": "name",
 		"wechat_simulator {\napp wx1234567890abcdef secret\napp wxfedcba0987654321 secret\n}": "",
 		"wechat_simulator x":                  "wrong argument count",
 		"wechat_simulator {\nap wx secret\n}": `unrecognized option "ap"`,
@@ -86,7 +86,7 @@ func TestCaddyfile(t *testing.T) {
 		"wechat_simulator {\napp wx secret\n}":                                      "not an AppID",
 		"wechat_simulator {\napp wx1234567890abcdef \"\"\n}":                        "secret is empty",
 		"wechat_simulator {\napp wx1234567890abcdef a\napp wx1234567890abcdef b\n}": "given twice",
-		"wechat_simulator {\nuser \"a b\"\n}":                                       "no such user",
+		"wechat_simulator {\nuser \" a\"\n}":                                        "no such user",
 		"wechat_simulator {\nuser carol union\n}":                                   "unionid or no_unionid",
 		"wechat_simulator {\nuser carol\nuser carol\n}":                             "given twice",
 		"wechat_simulator {\ngateway http://127.0.0.1\ngateway http://127.0.0.1\n}": "Testfile:3",
@@ -106,7 +106,7 @@ func TestBadJSONDoesNotLoad(t *testing.T) {
 	for want, s := range map[string]*Simulator{
 		"not an AppID":    {Apps: map[string]string{"wx": "secret"}},
 		"secret is empty": {Apps: map[string]string{"wx1234567890abcdef": ""}},
-		"no such user":    {Users: map[string]bool{"a b": true}},
+		"no such user":    {Users: map[string]bool{"a\tb": true}},
 		"on this machine": {Gateway: "http://192.0.2.1"},
 		"begin with /":    {Prefix: "wechat"},
 	} {

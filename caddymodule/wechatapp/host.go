@@ -92,6 +92,27 @@ func (a *App) ProbeStorage(ctx context.Context) {
 // OpenStreams is how many answers of this process are watched.
 func (a *App) OpenStreams() int { return a.state.OpenStreams() }
 
+// Live says how many sessions are live, negative if the store cannot tell, and the
+// state of the worst breaker: closed, half-open or open. It is for the playground of
+// the simulator.
+func (a *App) Live(ctx context.Context) (sessions int, breaker string) {
+	breaker = gateway.BreakerClosed
+	known := true
+	for _, id := range a.order {
+		count, err := a.store.Sessions().Count(ctx, id)
+		known = known && err == nil
+		sessions += count.Sessions
+		switch state := a.gateway.Breaker(id).State; {
+		case state == gateway.BreakerOpen, breaker == gateway.BreakerClosed:
+			breaker = state
+		}
+	}
+	if !known {
+		return -1, breaker
+	}
+	return sessions, breaker
+}
+
 // ResetBreakers makes the gateway ask WeChat again at once, in all apps. It is for
 // a simulated WeChat in the same process, which knows that it is well.
 func (a *App) ResetBreakers() { a.gateway.ResetBreakers() }

@@ -3,8 +3,10 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
-const { mkdirSync, mkdtempSync, rmSync } = require('node:fs')
+const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
+const { execFile } = require('node:child_process')
+const { promisify } = require('node:util')
 const { join } = require('node:path')
 const { chromium } = require('playwright-core')
 const { start, startExample, binary } = require('./gateway')
@@ -18,8 +20,8 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync'
 ]
-// The folder that the README's picture goes to, and others; none unless asked.
-const PICTURES = process.env.PLAYGROUND_PICTURES
+const exec = promisify(execFile)
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 
 test('playground', async (t) => {
   const path = binary(t)
@@ -32,7 +34,9 @@ test('playground', async (t) => {
     args: FLAGS,
     viewport: { width: 1280, height: 860 },
     locale: 'en-GB',
-    colorScheme: 'light'
+    colorScheme: 'light',
+    reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write']
   })
   t.after(async () => {
     await browser.close()
@@ -57,15 +61,10 @@ test('playground', async (t) => {
     await page.locator(id).filter({ hasText: pattern }).waitFor({ timeout: 15000 })
     return page.locator(id).textContent()
   }
-  const picture = async (name) => {
-    if (!PICTURES) return
-    mkdirSync(PICTURES, { recursive: true })
-    await page.screenshot({ path: join(PICTURES, name + '.png') })
-  }
 
   await t.test('a login', async () => {
     await click('wx.login()')
-    await text('#out-who', /gave the code [0-9a-f]{32}\./)
+    await text('#out-end', /gave the code [0-9a-f]{32}\./)
     await click('Log in')
     await text('#out-who', /Logged in for 7200 s/)
     assert.equal(await page.locator('#chip').textContent(), 'logged in')
@@ -73,7 +72,7 @@ test('playground', async (t) => {
   })
 
   await t.test('a proxied call', async () => {
-    await page.getByRole('button', { name: 'Call', exact: true }).click()
+    await click('Call the app')
     const seen = await text('#out-call', /The app saw o[A-Za-z0-9_-]{27}, unionid o/)
     const app = env.seen.at(-1)
     assert.equal(app.url, '/headers')
@@ -83,6 +82,11 @@ test('playground', async (t) => {
     assert.match(await sides.nth(0).textContent(), /Authorization: Bearer .*removed/)
     assert.match(await sides.nth(1).textContent(), new RegExp('X-Openid: ' + openid + 'by the gateway', 'i'))
     assert.doesNotMatch(await sides.nth(1).textContent(), /Authorization/)
+    // The stage says the same.
+    assert.match(await page.locator('#saw').textContent(), new RegExp('X-Openid: ' + openid, 'i'))
+    assert.match(await page.locator('#put').textContent(), new RegExp(openid))
+    assert.match(await page.locator('#fell').textContent(), /Authorization: Bearer/)
+    assert.match(await page.locator('#strip').textContent(), /sessions1calls of WeChatflowlast errcodenone/)
   })
 
   await t.test('forgeries', async () => {
@@ -101,6 +105,7 @@ test('playground', async (t) => {
     await page.getByRole('button', { name: 'Try all' }).click()
     await text('#out-forge', /All 9 were held off/)
     assert.equal(await page.locator('.mark.good').count(), 9)
+    assert.equal(await page.locator('#score').textContent(), '9/9')
   })
 
   await t.test('an app that shows a forgery is called broken', async () => {
@@ -110,6 +115,7 @@ test('playground', async (t) => {
     await seen
     await text('#out-altered', /token was accepted/) // a public path takes whatever comes
     assert.match(await page.locator('#try-altered').textContent(), /BROKEN/)
+    assert.equal(await page.locator('#score').textContent(), '0/9')
     await page.locator('#path').fill('/headers')
     await page.getByRole('button', { name: 'Alter the token' }).click()
     await text('#out-altered', /401/)
@@ -119,11 +125,65 @@ test('playground', async (t) => {
     await page.locator('#name').fill('carol')
     await page.locator('#unionid').uncheck()
     await click('Add user')
-    await text('#out-who', /carol is a user now/)
+    await text('#out-users', /carol is a user now/)
     await page.getByRole('button', { name: 'Claim a unionid' }).click()
     await text('#out-union', /no unionid at all/)
-    await click('Call')
+    await click('Call the app')
     await text('#out-call', /without a unionid/)
+  })
+
+  await t.test('names in any script', async () => {
+    for (const name of ['小明', "Zoë O'Neil", 'يوسف']) {
+      await page.locator('#name').fill(name)
+      await click('Add user')
+      await text('#out-users', new RegExp(name + ' is a user now'))
+      await click('Call the app')
+      await text('#out-call', /The app saw o/)
+    }
+    await page.locator('#name').fill('a\u00ad')
+    await click('Add user')
+    await text('#out-users', /Failed: no such user, or not a name for one/)
+    assert.match(complaints.pop(), /status of 400/)
+    await page.locator('input[name=user][value=carol]').check()
+  })
+
+  await t.test('the token, opened', async () => {
+    await click('Log in')
+    await text('#out-who', /Logged in/)
+    await page.locator('#token-box summary').click()
+    assert.match(await page.locator('#token').textContent(), /"typ": "wxgw\+jwt"[^]*"aud": "wx1234567890abcdef"/)
+  })
+
+  await t.test('copies', async () => {
+    const copied = () => page.evaluate(() => navigator.clipboard.readText())
+    await page.locator('#try-tilde').click()
+    await text('#out-tilde', /removed/)
+    await page.locator('#trace > li').first().getByRole('button', { name: 'Copy as curl' }).click()
+    await text('#status', /Copied/)
+    const curl = await copied()
+    assert.match(curl, new RegExp(`^curl -i \\\\\n {2}'${env.gateway}/headers' \\\\\n[^]*-H 'X~OpenID: oFORGED-0+'`))
+    const { stdout } = await exec('sh', ['-c', curl.replace('curl -i', 'curl -sS -i --max-time 5')])
+    assert.match(stdout, /^HTTP\/1\.1 200 OK/)
+    await click('Copy this Caddyfile')
+    await text('#out-forge', /Copied/)
+    const file = join(profile, 'Caddyfile')
+    writeFileSync(file, (await copied()).replace('example.com', 'http://127.0.0.1:1'))
+    await exec(path, ['validate', '--config', file, '--adapter', 'caddyfile'], {
+      env: { ...process.env, WECHAT_SECRET: '0123456789abcdef0123456789abcdef', HOME: profile, XDG_DATA_HOME: profile }
+    })
+  })
+
+  await t.test('forgeries fall off where everybody sees it', async () => {
+    await page.emulateMedia({ reducedMotion: 'no-preference' })
+    await page.locator('#try-tilde').click()
+    await page.locator('.packet .gone', { hasText: 'X~OpenID' }).waitFor() // on its way
+    await page.locator('.packet .gone').waitFor({ state: 'detached' })
+    await page.locator('.packet .set', { hasText: 'X-Openid' }).waitFor()
+    await text('#out-tilde', /removed/)
+    assert.equal(await page.locator('.packet').count(), 0)
+    assert.match(await page.locator('#fell').textContent(), /X~OpenID/)
+    assert.doesNotMatch(await page.locator('#saw').textContent(), /FORGED/)
+    await page.emulateMedia({ reducedMotion: 'reduce' })
   })
 
   await t.test('an errcode', async () => {
@@ -132,6 +192,7 @@ test('playground', async (t) => {
     await text('#out-wechat', /WeChat answers 40226/)
     await click('Log in')
     await text('#out-who', /Refused: 403 user_blocked/)
+    assert.match(await page.locator('#strip').textContent(), /last errcode40226 user blocked/)
     await click('Answer normally')
     await text('#out-wechat', /normally/)
     await click('Log in')
@@ -171,7 +232,7 @@ test('playground', async (t) => {
 
   await t.test('developer tools', async () => {
     await page.locator('#tools').selectOption('bob')
-    await text('#out-who', /Codes of the developer tools log in as bob/)
+    await text('#out-users', /Codes of the developer tools log in as bob/)
     const login = async (code) => {
       const res = await page.request.post(env.gateway + '/wechat/login', { data: { code } })
       return [res.status(), (await res.json()).error]
@@ -180,22 +241,22 @@ test('playground', async (t) => {
     assert.deepEqual(await login(code), [200, undefined])
     assert.deepEqual(await login('the code is a mock one'), [400, 'invalid_request'])
     await page.locator('#tools').selectOption('')
-    await text('#out-who', /developer tools are invalid/)
+    await text('#out-users', /developer tools are invalid/)
     assert.deepEqual(await login(code.replace('0c1', '0c2')), [401, 'code_rejected'])
   })
 
   await t.test('being kicked', async () => {
     await click('Be kicked')
     await text('#out-end', /Kicked by login number \d elsewhere/)
-    await click('Call')
+    await click('Call the app')
     await text('#out-call', /The app saw/)
   })
 
   await t.test('a logout', async () => {
     await click('Log out')
-    await text('#out-end', /Logged out/)
+    await text('#out-who', /Logged out/)
     assert.equal(await page.locator('#chip').textContent(), 'logged out')
-    await click('Call')
+    await click('Call the app')
     await text('#out-call', /Refused: 401 login_required/)
     await click('Log in')
     await text('#out-who', /Logged in/)
@@ -208,7 +269,7 @@ test('playground', async (t) => {
     await page.locator('input[name=user][value=carol]').focus()
     await page.keyboard.press('ArrowUp')
     assert.equal(await page.locator('input[name=user][value=bob]').isChecked(), true)
-    await click('Call')
+    await click('Call the app')
     await text('#out-call', /without a unionid/)
     await text('#status', /without a unionid/)
     for (const control of await page.locator('button, input, select').all()) {
@@ -223,42 +284,55 @@ test('playground', async (t) => {
     }
   })
 
-  await t.test('pictures, phone, dark, Chinese', async () => {
+  await t.test('phone, dark, Chinese, and whoever cannot see it', async () => {
     await page.locator('input[name=user][value=alice]').check()
     await page.getByRole('button', { name: 'Try all' }).click()
     await text('#out-forge', /All 9/)
-    await click('Log in')
-    await text('#out-who', /Logged in/)
-    await page.locator('#clear').click()
-    await page.getByRole('button', { name: 'Erase the real one by Connection' }).click()
-    await text('#out-connection', /removed/)
-    await page.getByRole('button', { name: 'Spell it with a tilde' }).click()
-    await text('#out-tilde', /removed/)
-    await page.locator('#trace > li').nth(1).locator('summary').click()
-    await page.evaluate(() => {
-      document.activeElement.blur()
-      scrollTo(0, 0)
-    })
-    await page.setViewportSize({ width: 1280, height: 1000 })
-    await picture('playground')
-    const fits = async () =>
+    const looks = async (name) => {
       assert.ok(
         await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
-        'the page is wider than the screen'
+        name + ': the page is wider than the screen'
       )
-    await fits()
-    await page.setViewportSize({ width: 360, height: 780 })
-    await fits()
-    await picture('phone')
-    await page.emulateMedia({ colorScheme: 'dark' })
-    await picture('phone-dark')
-    await page.setViewportSize({ width: 1280, height: 860 })
+      await page.evaluate(axe + ';0')
+      const { violations } = await page.evaluate(() => globalThis.axe.run())
+      assert.deepEqual(
+        violations.map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])]),
+        [],
+        name
+      )
+    }
+    for (const [width, height] of [
+      [1280, 860],
+      [390, 844],
+      [320, 640]
+    ]) {
+      await page.setViewportSize({ width, height })
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme })
+        await looks(`${width} ${colorScheme}`)
+      }
+    }
+    await page.setViewportSize({ width: 390, height: 844 })
     await page.locator('#lang').click()
     assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN')
-    await page.getByRole('button', { name: '调用', exact: true }).click()
-    await text('#out-call', /应用看到/)
-    await page.evaluate(() => scrollTo(0, 0))
-    await picture('dark-zh')
+    await looks('Chinese')
+    // What came of it is in view, without a scroll.
+    for (const [button, out, words] of [
+      ['调用应用', '#out-call', /应用看到/],
+      ['登录', '#out-who', /已登录/],
+      ['全部试一遍', '#out-forge', /全部挡住/]
+    ]) {
+      await page.getByRole('button', { name: button, exact: true }).click()
+      await text(out, words)
+      await page.locator('[aria-busy]').waitFor({ state: 'detached' })
+      assert.ok(
+        await page.locator(out).evaluate((node) => {
+          const { top, bottom } = node.getBoundingClientRect()
+          return top >= 0 && bottom <= innerHeight
+        }),
+        button + ': what came of it is out of view'
+      )
+    }
   })
 
   assert.deepEqual(foreign, [])
@@ -269,7 +343,7 @@ test('playground', async (t) => {
     await page.goto(example.simulator + '/')
     await page.waitForSelector('body[data-ready]')
     if ((await page.locator('html').getAttribute('lang')) !== 'en') await page.locator('#lang').click()
-    await click('Call')
+    await click('Call the app')
     await text('#out-call', /The app saw o[A-Za-z0-9_-]{27}, unionid o/)
     await page.getByRole('button', { name: 'Try all' }).click()
     await text('#out-forge', /All 9 were held off/)

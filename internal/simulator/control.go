@@ -115,14 +115,20 @@ type siteState struct {
 	// Wakes says that reset, and an answer without an errcode, close the breakers of
 	// the gateway; otherwise it asks again when its pause is over.
 	Wakes bool `json:"wakes,omitempty"`
+	// Live is how the gateway is, if it runs in this process.
+	Live *Live `json:"live,omitempty"`
 }
 
-func (s *Site) state(*http.Request) (any, error) {
+func (s *Site) state(r *http.Request) (any, error) {
 	state := siteState{State: s.Server.State(), Apps: slices.AppendSeq([]string{}, maps.Keys(s.Apps))}
 	slices.Sort(state.Apps)
 	state.Wakes = s.ResetBreakers != nil
 	if s.Gateway != nil {
 		state.Gateway, state.Prefix = s.Gateway.String(), s.Prefix
+	}
+	if s.Live != nil {
+		live := s.Live(r.Context())
+		state.Live = &live
 	}
 	return state, nil
 }

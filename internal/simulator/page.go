@@ -1,24 +1,23 @@
 package simulator
 
 import (
-	"crypto/sha256"
-	_ "embed" // the page
-	"encoding/base64"
+	"embed" // the page
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/caddy-wechat/gateway/client"
 )
 
-//go:embed playground.html
-var page string
+//go:embed playground
+var playground embed.FS
 
-// pagePolicy lets the page run its own script and style and the client, and
+// pagePolicy lets the page run its own scripts and style and the client, and
 // talk to this simulator. Nothing else gets in, also through a hostile answer.
 var pagePolicy = strings.Join([]string{
 	"default-src 'none'",
-	"script-src 'self' " + inlineHash(page, "<script>", "</script>"),
-	"style-src " + inlineHash(page, "<style>", "</style>"),
+	"script-src 'self'",
+	"style-src 'self'",
 	"connect-src 'self'",
 	"img-src data:",
 	"base-uri 'none'",
@@ -27,27 +26,35 @@ var pagePolicy = strings.Join([]string{
 	"require-trusted-types-for 'script'",
 }, "; ")
 
-// inlineHash is the source expression for what stands between two tags.
-func inlineHash(page, open, end string) string {
-	_, rest, _ := strings.Cut(page, open)
-	text, _, _ := strings.Cut(rest, end)
-	sum := sha256.Sum256([]byte(text))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}
-
 func servePage(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", pagePolicy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
-	serveText(w, r, "text/html; charset=utf-8", page)
+	text, _ := playground.ReadFile("playground/index.html") // it is embedded
+	serveText(w, r, "text/html; charset=utf-8", text)
+}
+
+// fileKinds are the content types of what the page consists of.
+var fileKinds = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+
+// servePart serves a script or a style of the page.
+func servePart(w http.ResponseWriter, r *http.Request) {
+	kind := fileKinds[path.Ext(r.URL.Path)]
+	text, err := playground.ReadFile(strings.TrimPrefix(r.URL.Path, "/simulator/"))
+	if kind == "" || err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+	serveText(w, r, kind, text)
 }
 
 func serveClient(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-	serveText(w, r, "text/javascript; charset=utf-8", string(client.Script))
+	serveText(w, r, "text/javascript; charset=utf-8", client.Script)
 }
 
-func serveText(w http.ResponseWriter, r *http.Request, kind, text string) {
+func serveText(w http.ResponseWriter, r *http.Request, kind string, text []byte) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-cache")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -56,5 +63,5 @@ func serveText(w http.ResponseWriter, r *http.Request, kind, text string) {
 		return
 	}
 	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write([]byte(text)) // a client that left is no error of ours
+	_, _ = w.Write(text) // a client that left is no error of ours
 }

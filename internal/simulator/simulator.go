@@ -13,16 +13,19 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddy-wechat/gateway/internal/bounded"
 )
 
 // Errors of the control functions.
 var (
-	// ErrUser: a user's name is not 1 to 32 of A-Z a-z 0-9 _ -, or unknown, or
-	// there are too many users.
+	// ErrUser: a user's name is not 1 to 32 letters, digits or signs of any script, or
+	// unknown, or there are too many users.
 	ErrUser = errors.New("no such user, or not a name for one")
 	// ErrApp: not an AppID.
 	ErrApp = errors.New("not an AppID: wx and 16 hex digits")
@@ -57,6 +60,7 @@ type Server struct {
 	script Script
 	tools  string         // whom the developer tools log in as; empty: nobody
 	calls  map[string]int // by path, of which there are few
+	last   int            // errcode of the last answer
 }
 
 type code struct {
@@ -97,19 +101,26 @@ func (s *Server) reset() {
 	}
 	s.script = Script{}
 	s.calls = make(map[string]int)
+	s.last = 0
 }
 
 var (
 	appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
-	namePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 )
 
 // IsAppID reports whether text looks like an AppID.
 func IsAppID(text string) bool { return appIDPattern.MatchString(text) }
 
-// CheckName returns ErrUser unless name can be a user's.
+// maxName is how many characters a user's name has.
+const maxName = 32
+
+// CheckName returns ErrUser unless name can be a user's: 1 to 32 characters of any
+// script that are seen, with spaces inside only.
 func CheckName(name string) error {
-	if !namePattern.MatchString(name) {
+	hidden := func(c rune) bool {
+		return c == utf8.RuneError || !unicode.IsGraphic(c) || c != ' ' && unicode.IsSpace(c)
+	}
+	if length := utf8.RuneCountInString(name); length == 0 || length > maxName || strings.TrimSpace(name) != name || strings.ContainsFunc(name, hidden) {
 		return ErrUser
 	}
 	return nil
@@ -173,13 +184,15 @@ type State struct {
 	Calls  map[string]int `json:"calls"` // by path
 	// DeveloperTools is whom codes of WeChat's developer tools log in as.
 	DeveloperTools string `json:"developer_tools,omitempty"`
+	// LastErrcode is that of the last answer; 0 is none.
+	LastErrcode int `json:"last_errcode"`
 }
 
 // State returns the state.
 func (s *Server) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return State{Users: slices.Clone(s.users), Script: s.script, Calls: maps.Clone(s.calls), DeveloperTools: s.tools}
+	return State{Users: slices.Clone(s.users), Script: s.script, Calls: maps.Clone(s.calls), DeveloperTools: s.tools, LastErrcode: s.last}
 }
 
 // next counts a call and takes the next step of the script.
@@ -195,6 +208,13 @@ func (s *Server) next(path string) (errcode int, delay time.Duration) {
 		}
 	}
 	return errcode, delay
+}
+
+// answered remembers how the last call was answered.
+func (s *Server) answered(errcode int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = errcode
 }
 
 // exchange answers code2session: an errcode, or the user of the code.

@@ -116,8 +116,13 @@ func TestUsersCanBeAdded(t *testing.T) {
 	if rec.Code != http.StatusOK || exchange(t, s, "js_code", newCode(t, s, "carol"))["unionid"] == nil {
 		t.Errorf("carol: %d %s", rec.Code, rec.Body)
 	}
-	for _, name := range []string{"", "a b", strings.Repeat("x", 33)} {
+	for _, name := range []string{"", " ", " a", "a\tb", "a\u2028b", "a\u00adb", "a\xff", strings.Repeat("x", 33)} {
 		if err := s.Server.AddUser(User{Name: name}); !errors.Is(err, ErrUser) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"小明", "Zoë O'Neil", "يوسف", strings.Repeat("字", 32)} {
+		if err := s.Server.AddUser(User{Name: name}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -21,8 +22,18 @@ type Site struct {
 	Gateway *url.URL
 	// Prefix of the gateway's routes.
 	Prefix string
+	// Live, if set, says how that gateway is.
+	Live func(context.Context) Live
 	// ResetBreakers, if set, makes that gateway ask again at once.
 	ResetBreakers func()
+}
+
+// Live is how a gateway is now.
+type Live struct {
+	// Sessions that are live; negative if that is not known.
+	Sessions int `json:"sessions"`
+	// Breaker of calls of WeChat: closed, half-open or open, the worst of all apps.
+	Breaker string `json:"breaker"`
 }
 
 // ServeHTTP answers one request.
@@ -55,7 +66,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/simulator/gateway":
 		s.control(w, r, http.MethodPost, s.relay)
 	default:
-		http.NotFound(w, r)
+		servePart(w, r)
 	}
 }
 
@@ -81,6 +92,7 @@ func (s *Site) api(w http.ResponseWriter, r *http.Request, method string, answer
 	default:
 		fields, errcode = answer(r)
 	}
+	s.Server.answered(errcode)
 	if errcode != 0 {
 		fields = map[string]any{"errcode": errcode, "errmsg": errmsg(errcode)}
 	}
