@@ -316,15 +316,3 @@ func sameApp(dial string) string {
 	}
 	return dial
 }
-
-// hostsOf returns what the host matcher of a route asks for.
-func hostsOf(route caddyhttp.Route) []string {
-	for _, set := range route.MatcherSets {
-		for _, matcher := range set {
-			if hosts, ok := matcher.(*caddyhttp.MatchHost); ok {
-				return *hosts
-			}
-		}
-	}
-	return nil
-}

@@ -38,6 +38,10 @@ func (MemoryStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "wechat.stores.memory", New: func() caddy.Module { return new(MemoryStore) }}
 }
 
+// opened holds the stores of this process, which outlive a change of configuration.
+// Nothing in it points to a logger, a context or a setting of the one that made it.
+var opened = caddy.NewUsagePool()
+
 const sweepInterval = time.Minute
 
 // memoryTurn counts how often another store has begun in this process. What memory
@@ -65,7 +69,7 @@ func (m *MemoryStore) Open(env StoreEnv) error {
 		return err
 	}
 	key := memoryKey()
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+	value, _, err := opened.LoadOrNew(key, func() (caddy.Destructor, error) {
 		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), newOwner(), new(sync.Once)}, nil
 	})
 	if err != nil {
@@ -83,10 +87,10 @@ func (m *MemoryStore) Cleanup() error {
 	if m.store.Store == nil {
 		return nil
 	}
-	if refs, _ := pool.References(m.key); refs == 1 && m.started {
+	if refs, _ := opened.References(m.key); refs == 1 && m.started {
 		m.keep()
 	}
-	_, err := pool.Delete(m.key)
+	_, err := opened.Delete(m.key)
 	return err
 }
 

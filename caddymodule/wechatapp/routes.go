@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"net/netip"
 	"os"
@@ -176,7 +175,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified)
 // claims (openid, unionid, session_key) are not looked at.
 func readLogin(w http.ResponseWriter, r *http.Request) (gateway.LoginRequest, error) {
 	var req gateway.LoginRequest
-	if !isJSON(r.Header) {
+	if !strictjson.Declared(r.Header) {
 		return req, answer.ErrMediaType
 	}
 	data, err := readBody(w, r, maxLoginBody)
@@ -207,23 +206,6 @@ func readMember(members map[string]json.RawMessage, name string, into *string) e
 	}
 	*into = value
 	return nil
-}
-
-// isJSON reports whether the body is declared as plain JSON in UTF-8. Anything
-// else could be a cross-site form post.
-func isJSON(h http.Header) bool {
-	if len(h["Content-Type"]) != 1 || len(h["Content-Encoding"]) > 0 {
-		return false
-	}
-	mediaType, params, err := mime.ParseMediaType(h["Content-Type"][0])
-	if err != nil || mediaType != "application/json" {
-		return false
-	}
-	charset, declared := params["charset"]
-	if declared && !strings.EqualFold(charset, "utf-8") {
-		return false
-	}
-	return len(params) == 0 || declared && len(params) == 1
 }
 
 // readBody reads a small body within bodyTime, whatever the server's own

@@ -69,7 +69,7 @@ func (h *Handler) sign(w http.ResponseWriter, r *http.Request, c *classified) er
 var errSignBody = fmt.Errorf("%w: the body must be one JSON object with either path or paths, and optionally expires_in", gateway.ErrInvalidRequest)
 
 func readSign(w http.ResponseWriter, r *http.Request) (req gateway.SignRequest, batch bool, err error) {
-	if !isJSON(r.Header) {
+	if !strictjson.Declared(r.Header) {
 		return req, false, answer.ErrMediaType
 	}
 	data, err := readBody(w, r, maxSignBody)

@@ -35,7 +35,7 @@ func (pooledKnown) Destruct() error { return nil }
 // acquire returns the store with these options.
 func (s *RedisStore) acquire(options redis.Options) (*redis.Store, error) {
 	key := fmt.Sprintf("redis known %q %q %d %q %x", options.Addresses, options.SentinelMaster, options.DB, options.KeyPrefix, options.NameKey)
-	known, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return pooledKnown{redis.NewKnown()}, nil })
+	known, _, err := opened.LoadOrNew(key, func() (caddy.Destructor, error) { return pooledKnown{redis.NewKnown()}, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *RedisStore) acquire(options redis.Options) (*redis.Store, error) {
 	if key, err = s.poolKey(options); err != nil {
 		return nil, err
 	}
-	store, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+	store, _, err := opened.LoadOrNew(key, func() (caddy.Destructor, error) {
 		store, err := redis.New(options)
 		return pooledRedis{store}, err
 	})
@@ -83,7 +83,7 @@ func (t *RedisTLS) authorities() []byte {
 func (s *RedisStore) Cleanup() error {
 	release := func() (err error) {
 		for _, key := range s.pooled {
-			_, released := pool.Delete(key)
+			_, released := opened.Delete(key)
 			err = errors.Join(err, released)
 		}
 		return err

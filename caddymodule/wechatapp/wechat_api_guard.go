@@ -128,3 +128,15 @@ func (a *API) hostsIn(routes caddyhttp.RouteList, outer []string) (hosts caddyht
 	}
 	return hosts, found
 }
+
+// hostsOf returns what the host matcher of a route asks for.
+func hostsOf(route caddyhttp.Route) []string {
+	for _, set := range route.MatcherSets {
+		for _, matcher := range set {
+			if hosts, ok := matcher.(*caddyhttp.MatchHost); ok {
+				return *hosts
+			}
+		}
+	}
+	return nil
+}

@@ -79,7 +79,7 @@ func (a *API) readUserCall(w http.ResponseWriter, r *http.Request, call *relay.C
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, answer.ErrMethodNotAllowed
 	}
-	if !isJSON(r.Header) {
+	if !strictjson.Declared(r.Header) {
 		return nil, answer.ErrMediaType
 	}
 	body, giveBack, err := a.proxy.ReadShort(w, r, maxUserBody)

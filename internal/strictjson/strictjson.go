@@ -9,7 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
+	"net/http"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -112,4 +115,21 @@ func Int(raw json.RawMessage) (int64, bool) {
 		return 0, false
 	}
 	return value, true
+}
+
+// Declared reports whether the body is declared as plain JSON in UTF-8. Anything
+// else could be a cross-site form post.
+func Declared(h http.Header) bool {
+	if len(h["Content-Type"]) != 1 || len(h["Content-Encoding"]) > 0 {
+		return false
+	}
+	mediaType, params, err := mime.ParseMediaType(h["Content-Type"][0])
+	if err != nil || mediaType != "application/json" {
+		return false
+	}
+	charset, declared := params["charset"]
+	if declared && !strings.EqualFold(charset, "utf-8") {
+		return false
+	}
+	return len(params) == 0 || declared && len(params) == 1
 }
