@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/caddymodule/stores"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
@@ -108,10 +109,10 @@ var configured = []any{
 	wechatapp.SessionSettings{},
 	wechatapp.LoginLimit{},
 	wechatapp.LoginHook{},
-	wechatapp.MemoryStore{},
-	wechatapp.RedisStore{},
-	wechatapp.RedisTLS{},
-	wechatapp.OnFailure{},
+	stores.MemoryStore{},
+	stores.RedisStore{},
+	stores.RedisTLS{},
+	stores.OnFailure{},
 	wechatapp.Handler{},
 	wechatapp.Browser{},
 	wechatapp.Assertion{},

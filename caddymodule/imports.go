@@ -1,5 +1,6 @@
 package caddymodule
 
 import (
-	_ "github.com/caddy-wechat/gateway/caddymodule/wechatapp" // the app `wechat`, its handlers, stores, admin endpoints and commands
+	_ "github.com/caddy-wechat/gateway/caddymodule/stores"    // the session stores `memory` and `redis`
+	_ "github.com/caddy-wechat/gateway/caddymodule/wechatapp" // the app `wechat`, its handlers, admin endpoints and commands
 )

@@ -4,9 +4,9 @@ import (
 	"context"
 )
 
-// Inspection, in the context that a configuration is loaded with, has the app be
-// loaded only to be looked at: it starts nothing and takes nothing out of storage. It
-// remembers how far loading came.
+// Inspection is put into the context that a configuration is loaded with to have the
+// app loaded only to be looked at: it starts nothing and takes nothing out of storage.
+// It remembers how far loading came.
 type Inspection struct {
 	// App is as far as it came; nil if there is none.
 	App *App

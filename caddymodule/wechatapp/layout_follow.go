@@ -124,12 +124,15 @@ func (f *follower) handle(handlers []*handlerNode, t traveller, then func(travel
 		for _, answer := range node.answers {
 			f.walk(answer, t, nil, next)
 		}
-	case *caddyhttp.StaticResponse, *caddyhttp.StaticError, *API:
+	case *caddyhttp.StaticResponse, *caddyhttp.StaticError:
 	case *fileserver.FileServer:
 		if h.PassThru {
 			next(t)
 		}
 	default:
+		if answersAll(node.module) {
+			return
+		}
 		if r := rewriteOf(node.module); r != nil {
 			t = t.rewritten(r)
 		}
@@ -139,6 +142,12 @@ func (f *follower) handle(handlers []*handlerNode, t traveller, then func(travel
 			f.walk(answer, t, nil, func(traveller) {})
 		}
 	}
+}
+
+// answersAll reports whether a handler is the end of a chain, as wechat_api is.
+func answersAll(module any) bool {
+	m, ok := module.(caddy.Module)
+	return ok && m.CaddyModule().ID == "http.handlers.wechat_api"
 }
 
 // rewritten is the request after a rewrite.

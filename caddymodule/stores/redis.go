@@ -1,4 +1,4 @@
-package wechatapp
+package stores
 
 import (
 	"cmp"
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/redis"
@@ -80,7 +81,7 @@ type RedisStore struct {
 	// Default: `deny`
 	OnFailure *OnFailure `json:"on_failure,omitempty"`
 
-	env    StoreEnv
+	env    wechatapp.StoreEnv
 	store  *redis.Store
 	pooled []string // keys in the pool that Cleanup has to release
 	warned bool
@@ -120,7 +121,7 @@ const (
 )
 
 // Open connects. Without grace, a Redis that cannot be reached stops the start.
-func (s *RedisStore) Open(env StoreEnv) error {
+func (s *RedisStore) Open(env wechatapp.StoreEnv) error {
 	s.env = env
 	option.SetDefault(&s.KeyPrefix, defaultRedisPrefix)
 	option.SetDefault(&s.Timeout, caddy.Duration(defaultRedisTimeout))
@@ -240,7 +241,7 @@ func (s *RedisStore) Tend() { s.warnUntracked() }
 // any more: a session that ends in Redis must not come back from there.
 func (s *RedisStore) Start() {
 	memoryTurn.Add(1)
-	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	if _, err := newOwner().own(ctx, s.env.Storage); err != nil && !errors.Is(err, errOutOfDate) {
 		s.env.Logger.Warn("storage cannot be told that sessions are in Redis now; "+
@@ -375,5 +376,5 @@ func (s *RedisStore) Probe(ctx context.Context) error {
 var (
 	_ caddy.CleanerUpper    = (*RedisStore)(nil)
 	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
-	_ Store                 = (*RedisStore)(nil)
+	_ wechatapp.Store       = (*RedisStore)(nil)
 )

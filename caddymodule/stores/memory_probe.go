@@ -1,4 +1,4 @@
-package wechatapp
+package stores
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
 const probeKey = "wechat/doctor.probe"
@@ -18,11 +20,11 @@ const probeKey = "wechat/doctor.probe"
 // takes it away again.
 func (m *MemoryStore) Probe(ctx context.Context) (err error) {
 	storage := m.env.Storage
-	ctx, cancel := context.WithTimeout(ctx, StorageTime)
+	ctx, cancel := context.WithTimeout(ctx, wechatapp.StorageTime)
 	defer cancel()
 	if files, ok := storage.(*certmagic.FileStorage); ok {
 		folder := filepath.Dir(files.Filename(probeKey))
-		defer removeEmpty(folder, NearestFolder(folder))
+		defer removeEmpty(folder, wechatapp.NearestFolder(folder))
 	}
 	value := []byte(rand.Text())
 	if err := storage.Store(ctx, probeKey, value); err != nil {

@@ -1,4 +1,4 @@
-package wechatapp
+package stores
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/seal"
 )
 
@@ -23,7 +24,7 @@ const (
 // keep writes the sessions to storage, encrypted, unless another store has begun
 // there meanwhile.
 func (m *MemoryStore) keep() {
-	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	err := func() error {
 		if err := m.store.stillOwns(ctx, m.env.Storage); err != nil {
@@ -58,7 +59,7 @@ func (m *MemoryStore) keep() {
 // takeBack reads what keep wrote, once: it is removed from storage before any
 // of it counts, so that no session which ends from now on ever comes back.
 func (m *MemoryStore) takeBack() {
-	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	sealed, err := m.store.own(ctx, m.env.Storage)
 	switch {
@@ -99,7 +100,7 @@ func (m *MemoryStore) restore(sealed []byte) (int, error) {
 }
 
 func (m *MemoryStore) discard() {
-	ctx, cancel := context.WithTimeout(context.Background(), StorageTime)
+	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	if !m.env.Storage.Exists(ctx, snapshotKey) {
 		return

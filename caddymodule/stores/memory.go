@@ -1,4 +1,4 @@
-package wechatapp
+package stores
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 )
@@ -27,7 +28,7 @@ type MemoryStore struct {
 	// Default: 1000000
 	MaxSessions int `json:"max_sessions,omitempty"`
 
-	env     StoreEnv
+	env     wechatapp.StoreEnv
 	store   pooledMemory
 	key     string // of the store in the pool
 	started bool
@@ -62,7 +63,7 @@ type pooledMemory struct {
 func (p pooledMemory) Destruct() error { return p.Close() }
 
 // Open opens the store, which is one for the whole process.
-func (m *MemoryStore) Open(env StoreEnv) error {
+func (m *MemoryStore) Open(env wechatapp.StoreEnv) error {
 	m.env = env
 	option.SetDefault(&m.MaxSessions, memory.DefaultMaxSessions)
 	if err := option.MaxSessionsBounds.Check("max_sessions", m.MaxSessions); err != nil {
@@ -147,5 +148,5 @@ func (m *MemoryStore) KeepsInStorage() bool { return true }
 var (
 	_ caddy.CleanerUpper    = (*MemoryStore)(nil)
 	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
-	_ Store                 = (*MemoryStore)(nil)
+	_ wechatapp.Store       = (*MemoryStore)(nil)
 )
