@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-wechat/gateway/caddymodule/api"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/caddymodule/stores"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
@@ -119,7 +120,7 @@ var configured = []any{
 	wechatapp.Selection{},
 	wechatapp.Headers{},
 	wechatapp.TokenCarrier{},
-	wechatapp.API{},
+	api.API{},
 }
 
 func numeric(t reflect.Type) bool {

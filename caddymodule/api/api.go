@@ -1,4 +1,4 @@
-package wechatapp
+package api
 
 import (
 	"encoding/json"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/crosssite"
 	"github.com/caddy-wechat/gateway/internal/gateway"
@@ -75,7 +76,7 @@ type API struct {
 	// `/sns/oauth2/*`, `/sns/component/*`)
 	Paths []string `json:"path,omitempty"`
 
-	app      *App
+	app      *wechatapp.App
 	proxy    *relay.Proxy
 	allow    []netip.Prefix
 	server   *caddyhttp.Server // nil if it is not known
@@ -116,8 +117,8 @@ func (API) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks who could call and prepares the way to WeChat.
 func (a *API) Provision(ctx caddy.Context) (err error) {
-	a.logger = Sampled(ctx.Logger())
-	if a.app, err = Of(ctx); err != nil {
+	a.logger = wechatapp.Sampled(ctx.Logger())
+	if a.app, err = wechatapp.Of(ctx); err != nil {
 		return err
 	}
 	if a.allow, err = parseRanges(a.Allow); err != nil {
@@ -177,7 +178,7 @@ func (a *API) resolveApps() ([]string, error) {
 
 // checkKind refuses accounts without an access_token.
 func (a *API) checkKind(appID string) error {
-	if account, _ := a.app.Account(appID); !HasAccessToken(account.Kind) {
+	if account, _ := a.app.Account(appID); !wechatapp.HasAccessToken(account.Kind) {
 		return fmt.Errorf("wechat_api: app %s is of kind %s, for which WeChat has no access_token", appID, account.Kind)
 	}
 	return nil
@@ -248,14 +249,14 @@ func (a *API) retryAfter(appID string) time.Duration {
 
 // logCall counts a call, and writes it to the log.
 func (a *API) logCall(call relay.Call, err error) {
-	outcome := OutcomeOK
+	outcome := wechatapp.OutcomeOK
 	if err != nil {
 		outcome = apiRefusal(err).Code
 	}
 	if call.Errcode != 0 {
-		outcome = OutcomeErrcode
+		outcome = wechatapp.OutcomeErrcode
 	}
-	a.app.Record().Called(Call{AppID: call.AppID, Endpoint: call.Path, Outcome: outcome, Errcode: call.Errcode, Took: call.Took})
+	a.app.Record().Called(wechatapp.Call{AppID: call.AppID, Endpoint: call.Path, Outcome: outcome, Errcode: call.Errcode, Took: call.Took})
 	level := zapcore.DebugLevel
 	if err != nil {
 		level = zapcore.InfoLevel
