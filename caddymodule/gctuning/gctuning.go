@@ -1,4 +1,4 @@
-package wechatapp
+package gctuning
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"sync"
+
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
 // The garbage collector of Go runs, by default, whenever the heap has doubled. A
@@ -30,7 +32,7 @@ const (
 )
 
 func init() {
-	WhileRunning(func() (end func()) { return tuneCollector().stop })
+	wechatapp.WhileRunning(func() (end func()) { return tuneCollector().stop })
 }
 
 // collector keeps the percentage fitting to what is alive.

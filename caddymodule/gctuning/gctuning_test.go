@@ -1,4 +1,4 @@
-package wechatapp
+package gctuning
 
 import (
 	"math"
