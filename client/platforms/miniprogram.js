@@ -77,7 +77,7 @@ function runMiniProgram(folder, platform, compile = (code) => code) {
     const require = (name) => {
       const found = /^[./]/.test(name)
         ? find(resolve(dirname(file), name))
-        : find(join(folder, 'miniprogram_npm', name))
+        : find(join(folder, 'miniprogram_npm', name)) || find(join(folder, name)) // helpers of the developer tools
       if (!found) throw new Error(`${file}: there is no ${name}`)
       return load(found)
     }
