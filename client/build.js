@@ -18,6 +18,7 @@ const ORDER = [
   'container',
   'socket',
   'bridges',
+  'opendata',
   'client'
 ]
 const ABOUT = `// caddy-wechat client: logs a WeChat Mini Program in at the gateway and sends

@@ -216,6 +216,18 @@ export interface ClientOptions<P = Platform> {
   oneTrip?: boolean
 }
 
+/** What wx gives with encrypted data: wx.getWeRunData, wx.getGroupEnterInfo, a button's event. */
+export interface EncryptedData {
+  encryptedData?: string
+  iv?: string
+}
+
+/** What the app passes to `/gateway/decrypt`, with the openid of its header. */
+export interface OpenData {
+  encrypted_data: string
+  iv: string
+}
+
 /** What asks for a login, as `scan.describe` tells it. */
 export interface ScanDescription {
   /** The user picks the one that the browser shows. */
@@ -239,6 +251,17 @@ export interface Client<Socket = SocketTask> {
   request<T = any>(options: RequestOptions): Call<RequestResult<T>>
   /** wx.cloud.callContainer, for apps that leave Cloud Hosting. With callbacks it returns nothing. */
   callContainer<T = any>(options: ContainerOptions): Promise<ContainerResult<T>>
+  /** What the app needs of encrypted data. A function is asked for it after the login, to which it then belongs. */
+  openData(source: EncryptedData | (() => EncryptedData | PromiseLike<EncryptedData>)): Promise<OpenData>
+  /**
+   * Sends encrypted data to the app, by POST if nothing is said, beside `data`. If the app answers 409
+   * `session_key_stale`, logs in anew; a function is then asked again and its data sent once more, a result of wx is
+   * rejected with `session_key_stale`: ask for it again.
+   */
+  openData<T = any>(
+    source: EncryptedData | (() => EncryptedData | PromiseLike<EncryptedData>),
+    options: RequestOptions
+  ): Promise<RequestResult<T>>
   uploadFile(options: UploadOptions): Call<UploadResult>
   downloadFile(options: DownloadOptions): Call<DownloadResult>
   /** Gives the platform's SocketTask; the token is tried on the gateway first. */

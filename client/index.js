@@ -1332,6 +1332,62 @@ function scanner(client) {
   }
 }
 
+const STALE = 'session_key_stale'
+
+function openData(client, source, given) {
+  const settings = Object.assign({}, given)
+  const { success, fail, complete } = settings
+  ;['success', 'fail', 'complete'].forEach((key) => delete settings[key])
+  const limit = timeLimit(settings)
+  const session = client.session
+  session.sync()
+  const epoch = session.epoch
+  let over = false
+  const timeout = () => {
+    over = true
+    return { errMsg: 'openData:fail timeout' }
+  }
+  const obtain = () => Promise.resolve(typeof source === 'function' ? source() : source).then(bodyOf)
+  const send = () =>
+    obtain().then((data) => {
+      if (over) throw timeout()
+      if (!session.isAt(epoch)) throw failure('openData:fail logged out')
+      if (!given) return data
+      const options = Object.assign({ method: 'POST' }, settings, { data: Object.assign({}, settings.data, data) })
+      return new Call(client, 'request', options).promise
+    })
+  const told = session
+    .ready(epoch)
+    .then(send)
+    .then((res) => {
+      if (!given || !isStale(res)) return res
+      if (!session.isAt(epoch)) return res
+      return session.begin().then(() => {
+        if (typeof source === 'function') return send()
+        throw failure('openData:fail ' + STALE, { error: STALE, statusCode: res.statusCode, data: res.data })
+      })
+    })
+  const promise = limit ? within(told, limit, timeout) : told
+  tell(promise, success, fail, complete)
+  return promise
+}
+
+function bodyOf(res) {
+  const { encryptedData, iv } = res || {}
+  if (!encryptedData || !iv) throw failure('openData:fail no encryptedData', { data: res })
+  return { encrypted_data: encryptedData, iv }
+}
+
+function isStale(res) {
+  let data = res.data
+  try {
+    if (typeof data === 'string') data = JSON.parse(data)
+  } catch (e) {
+    return false
+  }
+  return Number(res.statusCode) === 409 && Boolean(data) && data.error === STALE
+}
+
 const CALL_TIMEOUT = 60000 // of a call without one of its own, as wx has it
 
 function createClient(options) {
@@ -1370,6 +1426,7 @@ function createClient(options) {
     uploadFile: call('uploadFile'),
     downloadFile: call('downloadFile'),
     callContainer: (given) => callContainer(client, given),
+    openData: (source, given) => openData(client, source, given),
     connectSocket: (given) => openSocket(client, given),
     webViewURL: (url) => webViewURL(client, url),
     signedURL: (url, more) => signer.sign(url, more && more.expiresIn),

@@ -3,6 +3,7 @@ import { Call } from './call.js'
 import { callContainer } from './container.js'
 import { Jar } from './cookies.js'
 import { Gateway } from './gateway.js'
+import { openData } from './opendata.js'
 import { Record } from './platform.js'
 import { Queue } from './queue.js'
 import { Session } from './session.js'
@@ -48,6 +49,7 @@ export function createClient(options) {
     uploadFile: call('uploadFile'),
     downloadFile: call('downloadFile'),
     callContainer: (given) => callContainer(client, given),
+    openData: (source, given) => openData(client, source, given),
     connectSocket: (given) => openSocket(client, given),
     webViewURL: (url) => webViewURL(client, url),
     signedURL: (url, more) => signer.sign(url, more && more.expiresIn),

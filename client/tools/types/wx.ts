@@ -42,6 +42,19 @@ export async function calls(options: WechatMiniprogram.RequestOption): Promise<v
   console.log(time, header, wrong)
 }
 
+export async function encrypted(event: WechatMiniprogram.ButtonGetPhoneNumber): Promise<void> {
+  const steps = await client.openData<{ steps: number }>(() => wx.getWeRunData(), { url: '/steps', data: { day: 1 } })
+  const count: number = steps.data.steps
+  const group = await client.openData(await wx.getWeRunData())
+  const text: string = group.encrypted_data + group.iv
+  await client.openData(event.detail, { url: '/phone' })
+  // @ts-expect-error
+  client.openData({ encryptedDta: 'x', iv: 'y' }, { url: '/steps' })
+  // @ts-expect-error
+  client.openData(() => wx.getWeRunData(), { path: '/steps' })
+  console.log(count, text)
+}
+
 export async function transfers(
   up: WechatMiniprogram.UploadFileOption,
   down: WechatMiniprogram.DownloadFileOption
