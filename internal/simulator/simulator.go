@@ -104,9 +104,7 @@ func (s *Server) reset() {
 	s.last = 0
 }
 
-var (
-	appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
-)
+var appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
 
 // IsAppID reports whether text looks like an AppID.
 func IsAppID(text string) bool { return appIDPattern.MatchString(text) }
