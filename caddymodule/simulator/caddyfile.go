@@ -22,13 +22,14 @@ func parse(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 //	wechat_simulator [<matcher>] {
 //		app             <appid> <secret>
+//		domain          <appid> <host>...
 //		user            <name> [unionid|no_unionid]
 //		gateway         <url>
 //		prefix          <path>
 //		developer_tools <user>
 //	}
 //
-// `app` and `user` can be repeated. A user has a unionid unless said otherwise.
+// `app`, `domain` and `user` can be repeated. A user has a unionid unless said otherwise.
 func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -39,6 +40,8 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch option := d.Val(); option {
 		case "app":
 			err = s.unmarshalApp(d)
+		case "domain":
+			err = s.unmarshalDomain(d)
 		case "user":
 			err = s.unmarshalUser(d)
 		case "developer_tools":
@@ -54,7 +57,7 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = checkPrefix(s.Prefix)
 			}
 		default:
-			return d.Errf("wechat_simulator: unrecognized option %q; the options are: app, developer_tools, gateway, prefix, user", option)
+			return d.Errf("wechat_simulator: unrecognized option %q; the options are: app, developer_tools, domain, gateway, prefix, user", option)
 		}
 		if err != nil {
 			return d.WrapErr(err)
@@ -88,6 +91,18 @@ func (s *Simulator) unmarshalApp(d *caddyfile.Dispenser) error {
 	}
 	s.Apps[appID] = secret
 	return checkApp(appID, secret)
+}
+
+func (s *Simulator) unmarshalDomain(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.Err("domain: needs an AppID and at least one host name")
+	}
+	if s.Domains == nil {
+		s.Domains = make(map[string][]string)
+	}
+	s.Domains[args[0]] = append(s.Domains[args[0]], args[1:]...)
+	return checkDomain(args[0], args[1:])
 }
 
 func (s *Simulator) unmarshalUser(d *caddyfile.Dispenser) error {

@@ -24,8 +24,10 @@ func init() {
 }
 
 // Simulator plays WeChat's server API, as far as the gateway calls it, on
-// `/sns/jscode2session`, `/cgi-bin/stable_token`, `/cgi-bin/token` and
-// `/cgi-bin/message/custom/send`. What users do in a Mini Program is played by
+// `/sns/jscode2session`, `/sns/oauth2/access_token`, `/cgi-bin/stable_token`,
+// `/cgi-bin/token` and `/cgi-bin/message/custom/send`, and the pages of
+// open.weixin.qq.com, `/connect/oauth2/authorize` and `/connect/qrconnect`, on which
+// a user is chosen and what goes wrong then. What users do in a Mini Program is played by
 // `POST /simulator/code?user=alice`, which answers with a login code. The
 // routes `/simulator/users`, `/simulator/answer`, `/simulator/developer-tools`,
 // `/simulator/reset` and `/simulator/state` add users, make WeChat answer with an
@@ -41,6 +43,11 @@ type Simulator struct {
 	// The AppIDs that are accepted, each with its AppSecret.
 	// Default: every AppID of `wx` and 16 hex digits, with any secret
 	Apps map[string]string `json:"app,omitempty"`
+
+	// The host names that an account may send browsers back to, by AppID, as its
+	// console lists them: whole, and without a port.
+	// Default: this machine, on any port
+	Domains map[string][]string `json:"domain,omitempty"`
 
 	// Test users, besides alice, who has a unionid, and bob, who has none. The
 	// value says whether WeChat knows a unionid of the user.
@@ -83,7 +90,7 @@ func (pooled) Destruct() error { return nil }
 
 // Provision joins the simulator of this process.
 func (s *Simulator) Provision(ctx caddy.Context) error {
-	site := &simulator.Site{Apps: s.Apps, Prefix: s.Prefix}
+	site := &simulator.Site{Apps: s.Apps, Domains: s.Domains, Prefix: s.Prefix}
 	if site.Prefix == "" {
 		site.Prefix = defaultPrefix
 	}
@@ -133,6 +140,11 @@ func (s *Simulator) Validate() error {
 			return err
 		}
 	}
+	for appID, hosts := range s.Domains {
+		if err := checkDomain(appID, hosts); err != nil {
+			return err
+		}
+	}
 	return checkPrefix(s.site.Prefix)
 }
 
@@ -142,6 +154,18 @@ func checkApp(appID, secret string) error {
 	}
 	if secret == "" {
 		return fmt.Errorf("app %s: the secret is empty", appID)
+	}
+	return nil
+}
+
+func checkDomain(appID string, hosts []string) error {
+	if !simulator.IsAppID(appID) {
+		return fmt.Errorf("domain %q: %w", appID, simulator.ErrApp)
+	}
+	for _, host := range hosts {
+		if !simulator.IsHost(host) {
+			return fmt.Errorf("domain %s: %q is not a host name in lower case, without scheme and port", appID, host)
+		}
 	}
 	return nil
 }
@@ -184,9 +208,9 @@ func isLocal(r *http.Request) bool {
 	}
 	err = guard.Check(r)
 	if errors.Is(err, crosssite.ErrPage) {
-		// Following a link to the page is no attack; it does nothing by itself
+		// Following a link to a page is no attack; it does nothing by itself
 		// and lets nobody frame it.
-		return r.Method == http.MethodGet && r.URL.Path == "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+		return r.Method == http.MethodGet && simulator.IsPage(r.URL.Path) && r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	}
 	return err == nil
 }

@@ -54,6 +54,32 @@ func TestOnlyThisMachineIsAnswered(t *testing.T) {
 	}
 }
 
+// A gateway sends browsers here from its own site. The pages do nothing before a
+// button is pressed.
+func TestLinksLeadToPagesOnly(t *testing.T) {
+	s := new(Simulator)
+	if err := s.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Cleanup()
+	for target, want := range map[string]bool{
+		"GET /": true, "GET /connect/oauth2/authorize?appid=x": true, "GET /connect/qrconnect": true,
+		"POST /connect/qrconnect": false, "POST /connect/confirm": false, "GET /connect/confirm": false, "GET /simulator/state": false, "POST /simulator/consent": false,
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+		r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:9080"
+		r.Header = http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}
+		if err := s.ServeHTTP(httptest.NewRecorder(), r, nil); (err == nil) != want {
+			t.Errorf("%s: %v", target, err)
+		}
+		r.Header.Set("Sec-Fetch-Mode", "no-cors")
+		if s.ServeHTTP(httptest.NewRecorder(), r, nil) == nil {
+			t.Errorf("%s as a picture is answered", target)
+		}
+	}
+}
+
 func TestReloadKeepsCodes(t *testing.T) {
 	first, second := new(Simulator), new(Simulator)
 	if err := first.Provision(caddy.Context{}); err != nil {
@@ -82,18 +108,23 @@ func TestCaddyfile(t *testing.T) {
 		"wechat_simulator x":                  "wrong argument count",
 		"wechat_simulator {\nap wx secret\n}": `unrecognized option "ap"`,
 		"wechat_simulator {\nuser carol\nuser dave no_unionid\ngateway http://127.0.0.1:8080\nprefix /w\n}": "",
-		"wechat_simulator {\napp wx\n}":                                             "needs an AppID and a secret",
-		"wechat_simulator {\napp wx secret\n}":                                      "not an AppID",
-		"wechat_simulator {\napp wx1234567890abcdef \"\"\n}":                        "secret is empty",
-		"wechat_simulator {\napp wx1234567890abcdef a\napp wx1234567890abcdef b\n}": "given twice",
-		"wechat_simulator {\nuser \" a\"\n}":                                        "no such user",
-		"wechat_simulator {\nuser carol union\n}":                                   "unionid or no_unionid",
-		"wechat_simulator {\nuser carol\nuser carol\n}":                             "given twice",
-		"wechat_simulator {\ngateway http://127.0.0.1\ngateway http://127.0.0.1\n}": "Testfile:3",
-		"wechat_simulator {\ngateway http://192.0.2.1\n}":                           "on this machine",
-		"wechat_simulator {\ngateway\n}":                                            "needs one argument",
-		"wechat_simulator {\nprefix wechat\n}":                                      "begin with /",
-		"wechat_simulator {\nprefix /a\nprefix /b\n}":                               "given twice",
+		"wechat_simulator {\napp wx\n}":                                                                               "needs an AppID and a secret",
+		"wechat_simulator {\napp wx secret\n}":                                                                        "not an AppID",
+		"wechat_simulator {\napp wx1234567890abcdef \"\"\n}":                                                          "secret is empty",
+		"wechat_simulator {\napp wx1234567890abcdef a\napp wx1234567890abcdef b\n}":                                   "given twice",
+		"wechat_simulator {\nuser \" a\"\n}":                                                                          "no such user",
+		"wechat_simulator {\ndomain wx1234567890abcdef example.com a.example\ndomain wx1234567890abcdef b.example\n}": "",
+		"wechat_simulator {\ndomain wx1234567890abcdef\n}":                                                            "at least one host",
+		"wechat_simulator {\ndomain wx example.com\n}":                                                                "not an AppID",
+		"wechat_simulator {\ndomain wx1234567890abcdef https://example.com\n}":                                        "without scheme",
+		"wechat_simulator {\ndomain wx1234567890abcdef example.com:443\n}":                                            "without scheme",
+		"wechat_simulator {\nuser carol union\n}":                                                                     "unionid or no_unionid",
+		"wechat_simulator {\nuser carol\nuser carol\n}":                                                               "given twice",
+		"wechat_simulator {\ngateway http://127.0.0.1\ngateway http://127.0.0.1\n}":                                   "Testfile:3",
+		"wechat_simulator {\ngateway http://192.0.2.1\n}":                                                             "on this machine",
+		"wechat_simulator {\ngateway\n}":                                                                              "needs one argument",
+		"wechat_simulator {\nprefix wechat\n}":                                                                        "begin with /",
+		"wechat_simulator {\nprefix /a\nprefix /b\n}":                                                                 "given twice",
 	} {
 		err := new(Simulator).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -108,6 +139,7 @@ func TestBadJSONDoesNotLoad(t *testing.T) {
 		"secret is empty": {Apps: map[string]string{"wx1234567890abcdef": ""}},
 		"no such user":    {Users: map[string]bool{"a\tb": true}},
 		"on this machine": {Gateway: "http://192.0.2.1"},
+		"without scheme":  {Domains: map[string][]string{"wx1234567890abcdef": {"EXAMPLE.com"}}},
 		"begin with /":    {Prefix: "wechat"},
 	} {
 		err := s.Provision(caddy.Context{})

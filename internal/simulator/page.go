@@ -1,7 +1,7 @@
 package simulator
 
 import (
-	"embed" // the page
+	"embed" // the pages
 	"net/http"
 	"path"
 	"strings"
@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-wechat/gateway/client"
 )
 
-//go:embed playground
-var playground embed.FS
+//go:embed playground connect
+var pages embed.FS
 
 // pagePolicy lets the page run its own scripts and style and the client, and
 // talk to this simulator. Nothing else gets in, also through a hostile answer.
@@ -30,17 +30,17 @@ func servePage(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", pagePolicy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
-	text, _ := playground.ReadFile("playground/index.html") // it is embedded
+	text, _ := pages.ReadFile("playground/index.html") // it is embedded
 	serveText(w, r, "text/html; charset=utf-8", text)
 }
 
-// fileKinds are the content types of what the page consists of.
+// fileKinds are the content types of what pages consist of.
 var fileKinds = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
-// servePart serves a script or a style of the page.
+// servePart serves a script or a style of a page.
 func servePart(w http.ResponseWriter, r *http.Request) {
 	kind := fileKinds[path.Ext(r.URL.Path)]
-	text, err := playground.ReadFile(strings.TrimPrefix(r.URL.Path, "/simulator/"))
+	text, err := pages.ReadFile(strings.TrimPrefix(r.URL.Path, "/simulator/"))
 	if kind == "" || err != nil {
 		http.NotFound(w, r)
 		return

@@ -11,12 +11,12 @@ import (
 
 // page is all of its files in one text.
 var page = func() (all string) {
-	files, err := fs.Glob(playground, "playground/*")
+	files, err := fs.Glob(pages, "playground/*")
 	if err != nil {
 		panic(err)
 	}
 	for _, file := range files {
-		text, err := playground.ReadFile(file)
+		text, err := pages.ReadFile(file)
 		if err != nil {
 			panic(err)
 		}

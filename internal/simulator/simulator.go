@@ -68,6 +68,7 @@ type code struct {
 	appID string
 	user  User
 	used  bool
+	grant *grant // of OAuth 2.0; nil for wx.login
 }
 
 // Script makes the next answers errors.
@@ -224,7 +225,7 @@ func (s *Server) exchange(appID, text string) (errcode int, user User) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.appID != "" && c.appID != appID:
+	case c.appID != "" && c.appID != appID, c.grant != nil:
 		return 40029, User{}
 	case c.used:
 		return 40163, User{}

@@ -17,6 +17,9 @@ type Site struct {
 	// Apps are the AppIDs that are accepted, each with its AppSecret. With none,
 	// every well-formed AppID is, with any secret.
 	Apps map[string]string
+	// Domains are the hosts that an account may send browsers back to, by AppID. An
+	// account without any may send them to this machine.
+	Domains map[string][]string
 	// Gateway is what the playground talks to, http to a loopback address; nil
 	// if there is none.
 	Gateway *url.URL
@@ -45,6 +48,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serveClient(w, r)
 	case "/sns/jscode2session":
 		s.api(w, r, http.MethodGet, s.code2Session)
+	case "/sns/oauth2/access_token":
+		s.api(w, r, http.MethodGet, s.oauth2)
+	case consentPath, qrPath:
+		s.connect(w, r)
+	case confirmPath:
+		s.confirm(w, r)
 	case "/cgi-bin/stable_token":
 		s.api(w, r, http.MethodPost, s.stableToken)
 	case "/cgi-bin/token":
@@ -53,6 +62,8 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.api(w, r, http.MethodPost, s.send)
 	case "/simulator/code":
 		s.control(w, r, http.MethodPost, s.newCode)
+	case "/simulator/consent":
+		s.control(w, r, http.MethodPost, s.consentByHand)
 	case "/simulator/users":
 		s.control(w, r, http.MethodPost, s.newUser)
 	case "/simulator/answer":
