@@ -52,8 +52,10 @@ type User struct {
 
 // Server is the state of a simulated WeChat. It is safe for concurrent use.
 type Server struct {
-	codes  *bounded.Table[*code]
-	tokens *tokens
+	codes   *bounded.Table[*code]
+	tokens  *tokens
+	members members
+	phones  *bounded.Table[*code] // of buttons that ask for a phone number
 
 	mu     sync.Mutex
 	users  []User
@@ -85,7 +87,10 @@ type Script struct {
 // New returns a simulator with two users: alice, who has a unionid, and bob,
 // who has none.
 func New() *Server {
-	s := &Server{codes: bounded.New[*code](maxCodes, CodeLifetime), tokens: newTokens()}
+	s := &Server{
+		codes: bounded.New[*code](maxCodes, CodeLifetime), tokens: newTokens(),
+		members: newMembers(), phones: bounded.New[*code](maxCodes, CodeLifetime),
+	}
 	s.reset()
 	return s
 }

@@ -77,7 +77,9 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/simulator/gateway":
 		s.control(w, r, http.MethodPost, s.relay)
 	default:
-		servePart(w, r)
+		if !s.serveMembers(w, r) {
+			servePart(w, r)
+		}
 	}
 }
 

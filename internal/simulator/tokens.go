@@ -24,8 +24,8 @@ type tokens struct {
 }
 
 type accessToken struct {
-	text string
-	ends time.Time
+	appID, text string
+	ends        time.Time
 }
 
 func newTokens() *tokens {
@@ -49,7 +49,7 @@ func (t *tokens) stable(appID string, force bool) (string, time.Duration) {
 	if found && force {
 		t.live.Delete(old.text)
 	}
-	return t.replace("stable " + appID)
+	return t.replace("stable", appID)
 }
 
 // next returns a new token. The one before lives on for the overlap.
@@ -61,22 +61,26 @@ func (t *tokens) next(appID string) (string, time.Duration) {
 			old.ends = ends
 		}
 	}
-	return t.replace("token " + appID)
+	return t.replace("token", appID)
 }
 
 // replace makes a new token. The caller holds mu.
-func (t *tokens) replace(key string) (string, time.Duration) {
-	made := &accessToken{randomHex(64), time.Now().Add(tokenLifetime)}
+func (t *tokens) replace(family, appID string) (string, time.Duration) {
+	key := family + " " + appID
+	made := &accessToken{appID, randomHex(64), time.Now().Add(tokenLifetime)}
 	t.live.GetOrAdd(made.text, func() *accessToken { return made })
 	t.current.Delete(key)
 	t.current.GetOrAdd(key, func() *accessToken { return made })
 	return made.text, tokenLifetime
 }
 
-// isLive reports whether text is a token that has not ended.
-func (t *tokens) isLive(text string) bool {
+// app returns whose token text is; false if it is none, or has ended.
+func (t *tokens) app(text string) (appID string, live bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found, ok := t.live.Get(text)
-	return ok && time.Now().Before(found.ends)
+	if !ok || !time.Now().Before(found.ends) {
+		return "", false
+	}
+	return found.appID, true
 }

@@ -22,7 +22,7 @@ func (s *Site) code2Session(r *http.Request) (map[string]any, int) {
 	if errcode != 0 {
 		return nil, errcode
 	}
-	fields := map[string]any{"openid": id("openid", q.Get("appid"), user.Name), "session_key": newSessionKey()}
+	fields := map[string]any{"openid": openID(q.Get("appid"), user.Name), "session_key": s.Server.members.login(q.Get("appid"), user.Name)}
 	if user.UnionID {
 		fields["unionid"] = id("unionid", user.Name)
 	}
@@ -59,7 +59,7 @@ func tokenAnswer(text string, left time.Duration) map[string]any {
 
 // send stands for every call that needs an access_token.
 func (s *Site) send(r *http.Request) (map[string]any, int) {
-	if !s.Server.tokens.isLive(r.URL.Query().Get("access_token")) {
+	if _, live := s.Server.tokens.app(r.URL.Query().Get("access_token")); !live {
 		return nil, 40001
 	}
 	return map[string]any{"errcode": 0, "errmsg": "ok"}, 0
@@ -97,6 +97,9 @@ var errmsgs = map[int]string{
 	40164: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", 40226: "code blocked", 40243: "AppSecret frozen",
 	41002: "appid missing", 41004: "appsecret missing", 41008: "missing code", 43001: "require GET method", 43002: "require POST method",
 	45009: "reach max api daily quota limit", 45011: "api minute-quota reach limit, mustslower, retry next minute", 47001: "data format error",
+	87007: "session_key is not existed or expired", 87008: "invalid sig_method", 87009: "invalid signature", 87011: "invalid kv_list",
+	268490001: "openid error", 268490002: "parameter error", 268490003: "signature error", 268490004: "repeated operation",
+	268490006: "insufficient balance", 268490009: "session_key is not existed or expired, login again",
 }
 
 func errmsg(errcode int) string {
