@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +43,6 @@ const (
 
 	// maxBytes is far above what Mint makes with the longest identifiers.
 	maxBytes = 4 << 10
-	maxDepth = 1
 )
 
 var method = jwt.SigningMethodHS256
@@ -201,57 +201,82 @@ func Examine(keys *key.Set, text string, now time.Time, maxLifetime time.Duratio
 // token is a browser's, if the header has alg, typ and kid as Mint writes them and
 // no other member: no crit, jku, jwk or x5u.
 func parseHeader(segment string) (kid string, browser, ok bool) {
-	members, ok := decodeObject(segment)
-	if !ok || len(members) != 3 {
-		return "", false, false
+	var alg, typ string
+	var room [3]strictjson.Member
+	members, ok := decodeObject(segment, room[:0])
+	for _, m := range members {
+		switch {
+		case !m.IsString:
+			return "", false, false
+		case m.Name == "alg":
+			alg = m.Value
+		case m.Name == "typ":
+			typ = m.Value
+		case m.Name == "kid":
+			kid = m.Value
+		}
 	}
-	alg, _ := strictjson.String(members["alg"])
-	typ, _ := strictjson.String(members["typ"])
-	kid, ok = strictjson.String(members["kid"])
 	browser = typ == BrowserType
-	return kid, browser, ok && alg == method.Alg() && (browser || typ == Type)
+	return kid, browser, ok && len(members) == len(room) && alg == method.Alg() && (browser || typ == Type)
 }
 
+// parseClaims returns what a payload says, if it has every claim that Mint writes,
+// each of its kind, and no other.
 func parseClaims(segment string) (Claims, bool) {
-	members, ok := decodeObject(segment)
-	if !ok {
-		return Claims{}, false
+	var (
+		c      Claims
+		issuer string
+		room   [7]strictjson.Member
+	)
+	members, ok := decodeObject(segment, room[:0])
+	for _, m := range members {
+		whole := false
+		switch m.Name {
+		case "iss":
+			issuer = m.Value
+		case "aud":
+			c.User.AppID = m.Value
+		case "sub":
+			c.User.OpenID = m.Value
+		case "sid":
+			c.User.SessionID = m.Value
+		case "uid":
+			c.User.UnionID = m.Value
+			ok = ok && identity.ValidID(m.Value)
+		case "iat":
+			whole, c.IssuedAt = true, seconds(m.Value)
+		case "exp":
+			whole, c.Expires = true, seconds(m.Value)
+		default:
+			return Claims{}, false
+		}
+		ok = ok && m.IsString != whole
 	}
-	var c Claims
-	str := func(name string) string {
-		raw, present := members[name]
-		value, isString := strictjson.String(raw)
-		ok = ok && present && isString && value != ""
-		return value
-	}
-	seconds := func(name string) time.Time {
-		raw, present := members[name]
-		value, isInt := strictjson.Int(raw)
-		ok = ok && present && isInt && value > 0 && value < maxUnixSeconds
-		return time.Unix(value, 0)
-	}
-	expected := 6
-	issuer := str("iss")
-	c.User = identity.User{AppID: str("aud"), OpenID: str("sub"), SessionID: str("sid")}
-	c.IssuedAt, c.Expires = seconds("iat"), seconds("exp")
-	if _, present := members["uid"]; present {
-		c.User.UnionID = str("uid")
-		ok = ok && identity.ValidID(c.User.UnionID)
-		expected++
-	}
-	ok = ok && len(members) == expected && issuer == Issuer && c.Expires.After(c.IssuedAt) &&
+	ok = ok && issuer == Issuer && c.User.AppID != "" && !c.IssuedAt.IsZero() && c.Expires.After(c.IssuedAt) &&
 		identity.ValidID(c.User.OpenID) && identity.ValidID(c.User.SessionID)
 	return c, ok
 }
 
-// maxUnixSeconds is the year 9999: beyond it time arithmetic may overflow.
+// seconds returns the zero time for what no token says: nothing, 1970 itself, or
+// beyond the year 9999, where arithmetic with times may overflow.
+func seconds(digits string) time.Time {
+	value, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || value <= 0 || value >= maxUnixSeconds {
+		return time.Time{}
+	}
+	return time.Unix(value, 0)
+}
+
+// maxUnixSeconds is the first second after the year 9999.
 const maxUnixSeconds = 253402300800
 
-func decodeObject(segment string) (map[string]json.RawMessage, bool) {
-	data, err := base64.RawURLEncoding.Strict().DecodeString(segment)
+// decodeObject reads the members into the room that it is given. They are parts of
+// one copy of the segment.
+func decodeObject(segment string, room []strictjson.Member) ([]strictjson.Member, bool) {
+	var buffer [maxBytes / 4 * 3]byte
+	data, err := base64.RawURLEncoding.Strict().AppendDecode(buffer[:0], []byte(segment))
 	if err != nil {
 		return nil, false
 	}
-	members, err := strictjson.Object(data, maxDepth)
-	return members, err == nil
+	return strictjson.Flat(string(data), room)
 }
