@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 )
@@ -92,17 +91,13 @@ func TestPublicBehindRewrites(t *testing.T) {
 	}
 }
 
-// The README's site for pages of another origin: preflights are answered, and what
+// The reference's site for pages of another origin: preflights are answered, and what
 // the gateway answers has the headers, too.
-func TestReadmeOnCORS(t *testing.T) {
-	data, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, site, found := strings.Cut(strings.ReplaceAll(string(data), "\n  ", "\n"), "example.com {\n\theader Access-Control-Allow-Origin")
+func TestReferenceOnCORS(t *testing.T) {
+	_, site, found := strings.Cut(strings.ReplaceAll(readDoc(t, "docs/reference.md"), "\n  ", "\n"), "example.com {\n\theader Access-Control-Allow-Origin")
 	site, _, ended := strings.Cut(site, "\n}\n")
 	if !found || !ended {
-		t.Fatal("README.md has no such site")
+		t.Fatal("docs/reference.md has no such site")
 	}
 	g := newGateway(t, func(g *gatewayTest) {
 		g.site = "header Access-Control-Allow-Origin" + strings.ReplaceAll(site, "localhost:3000", g.app.addr())
