@@ -43,6 +43,11 @@ async function startApp() {
         const marks = { 'X-WeChat-Gateway': 'login_required', x_wechat_gateway: 'login_required' }
         res.writeHead(401, Object.assign({ 'Content-Type': 'application/json', 'WWW-Authenticate': 'Bearer' }, marks))
         res.end(JSON.stringify({ error: 'login_required' }))
+      } else if (req.url.startsWith('/form')) {
+        res.setHeader('Content-Type', 'text/html; charset=utf-8')
+        res.end(`<!doctype html><title>Form</title><p id="who">${req.headers['x-openid'] || 'nobody'}</p>
+          <form id="order" method="post" action="/form/order"><input name="what"><button>Order</button></form>
+          <form id="logout" method="post" action="/wechat/logout"><button>Log out</button></form>`)
       } else if (req.url.startsWith('/json')) {
         if (req.url.startsWith('/json/cookie'))
           res.setHeader('Set-Cookie', ['sid=1; HttpOnly', 'kept=2; Path=/; Max-Age=60'])
@@ -77,9 +82,12 @@ async function startApp() {
   }
 }
 
+// PAGES are the accounts by which browsers log in.
+const PAGES = { official: 'wx2222222222222222', website: 'wx3333333333333333' }
+
 // start runs a gateway with a configuration of its own. session is what stands
-// in its session block, site in that of wechat_auth.
-async function start(binary, { session = '', site: options = '' } = {}) {
+// in its session block, site in that of wechat_auth. With pages, browsers log in.
+async function start(binary, { session = '', site: options = '', pages = false } = {}) {
   const app = await startApp()
   const [gateway, simulator] = await freePorts(2)
   const site = await run(
@@ -89,7 +97,9 @@ async function start(binary, { session = '', site: options = '' } = {}) {
     `
 	wechat {
 		app ${APPID} simulated-secret
+		${pages ? `app ${PAGES.official} simulated-secret official_account\n\t\tapp ${PAGES.website} simulated-secret website` : ''}
 		api http://127.0.0.1:${simulator}
+		authorize_base http://127.0.0.1:${simulator}
 		login_limit off
 		session {
 			max_per_user 2
@@ -101,6 +111,7 @@ async function start(binary, { session = '', site: options = '' } = {}) {
 :${gateway} {
 	bind 127.0.0.1
 	wechat_auth {
+		${pages ? `app ${APPID} ${PAGES.official} ${PAGES.website}` : ''}
 		public /public
 		${options}
 	}
@@ -110,7 +121,7 @@ async function start(binary, { session = '', site: options = '' } = {}) {
 :${simulator} {
 	bind 127.0.0.1
 	wechat_simulator {
-		app ${APPID} simulated-secret
+		${pages ? '' : `app ${APPID} simulated-secret`}
 		gateway http://127.0.0.1:${gateway}
 	}
 }
@@ -189,7 +200,7 @@ async function run(binary, gateway, simulator, text) {
     if (!res.ok) throw new Error(path + ': ' + res.status + ' ' + (await res.text()))
     return res.json()
   }
-  return { appID: APPID, gateway: `http://127.0.0.1:${gateway}`, simulator: address, control, end }
+  return { appID: APPID, gateway: `http://127.0.0.1:${gateway}`, simulator: address, control, log, end }
 }
 
 // binary is the gateway to test with. Without one there is nothing to test, and

@@ -1,9 +1,10 @@
 // The page: its buttons, and what they do.
 import { $, hush, make, page, remember, say, T } from './page.js'
 import { appID, ask, client, newClient, newClients, saved, token, watch, who } from './phone.js'
-import { explain, explainError } from './reading.js'
+import { explain, explainError, headersSeen, valueOf } from './reading.js'
 import { call, drawForgeries, FORGERIES, forgetVerdicts, signedIn, use } from './forgeries.js'
 import { drawStage, forgetStage, play } from './stage.js'
+import { browse } from './browsers.js'
 import { drawTrace } from './trace.js'
 
 const refusedLast = new Set() // of whom the gateway's last word was a refusal
@@ -28,7 +29,9 @@ function draw() {
     if (node.id === 'name') node.placeholder = t.name
   }
   $('no-gateway').hidden = !!state.gateway
-  for (const id of ['login', 'session', 'send', 'all', 'logout', 'kick']) $(id).disabled = !state.gateway
+  for (const id of ['login', 'session', 'send', 'all', 'logout', 'kick', 'in-wechat', 'on-computer', 'all-ways']) $(id).disabled = !state.gateway
+  $('open-site').hidden = !state.gateway
+  $('open-site').href = state.gateway + '/'
   const one = saved()
   const refused = refusedLast.has(who())
   $('chip').textContent = refused ? t.chipRefused : one.loggedOut ? t.chipOut : one.token ? t.chipIn : t.chipNone
@@ -136,6 +139,27 @@ $('kick').addEventListener('click', () => act($('kick'), 'out-end', label('kick'
     if (res.statusCode === 401) return [T().kicked(n), '']
   }
   return [T().notKicked(20), '']
+}))
+// The three ways in, and how each calls the app.
+const WAYS = [
+  ['miniProgram', () => client().request({ url: $('path').value })],
+  ['inWechat', () => browse('wechat', $('path').value)],
+  ['onComputer', () => browse('computer', $('path').value)]
+]
+for (const [id, way] of [['in-wechat', WAYS[1]], ['on-computer', WAYS[2]]]) {
+  $(id).addEventListener('click', () => act($(id), 'out-ways', label(way[0]), async () => explain(await way[1]()).slice(0, 2)))
+}
+$('all-ways').addEventListener('click', () => act($('all-ways'), 'out-ways', label('allWays'), async () => {
+  const seen = []
+  for (const [key, call] of WAYS) {
+    page.why = label(key)
+    const res = await call()
+    const headers = headersSeen(res)
+    if (!headers || !valueOf(headers, 'x-openid')) return [T()[key] + ': ' + explain(res)[0], 'bad']
+    seen.push({ way: T()[key], id: valueOf(headers, 'x-openid'), union: valueOf(headers, 'x-unionid') })
+  }
+  const unions = new Set(seen.map(({ union }) => union))
+  return [T().waysSeen(seen, unions.size === 1 ? [...unions][0] : null), unions.size === 1 ? 'good' : 'bad']
 }))
 $('clear').addEventListener('click', () => { page.exchanges.length = 0; forgetStage(); draw() })
 $('lang').addEventListener('click', () => {

@@ -22,6 +22,14 @@ function store(name) {
 let onExchange = () => {}
 export const watch = (listener) => { onExchange = listener }
 
+// send sends one request to the gateway, byte for byte.
+export async function send({ method, path, headers, body = '' }) {
+  const reason = page.why
+  const answer = await ask('gateway', { method, path, headers, body })
+  await onExchange({ method, path, headers, body, answer, reason })
+  return answer
+}
+
 function makeWx(name, storage) {
   return {
     login({ success, fail }) {
@@ -31,9 +39,7 @@ function makeWx(name, storage) {
       const headers = Object.entries({ 'User-Agent': 'MicroMessenger (simulated)', ...header })
       const body = data === undefined ? '' : typeof data === 'string' ? data : JSON.stringify(data)
       const path = url.slice(page.state.gateway.length)
-      const reason = page.why
-      ask('gateway', { method, path, headers, body }).then(async (answer) => {
-        await onExchange({ method, path, headers, body, answer, reason })
+      send({ method, path, headers, body }).then((answer) => {
         let parsed = answer.body
         try { parsed = JSON.parse(answer.body) } catch { /* text it is */ }
         success({ statusCode: answer.status, header: Object.fromEntries(answer.headers), data: parsed, errMsg: 'request:ok' })
