@@ -122,6 +122,9 @@ func (h *Handler) pageOf(c *classified, refusal answer.Refusal) page.Page {
 	default:
 		p.Kind = page.NotAllowed
 	}
+	if refusal.OfApp {
+		p.Message = refusal.Message
+	}
 	if (p.Kind == page.Busy || p.Kind == page.Failed) && !h.below(c) {
 		p.Continue = c.sentURI()
 	}

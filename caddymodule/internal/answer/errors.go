@@ -48,6 +48,8 @@ type Refusal struct {
 	Code   string
 	// Message is a sentence for people. Without one, Err has its own words.
 	Message string
+	// OfApp says that Message is the application's own, which pages show, too.
+	OfApp bool
 	// RetryAfter is for 429 and 503.
 	RetryAfter time.Duration
 }
@@ -125,7 +127,7 @@ func For(err error) Refusal {
 			r.Message = sentence(err.Error())
 		}
 		if no, ok := errors.AsType[*loginhook.Refusal](err); ok && no.Message != "" {
-			r.Message = no.Message
+			r.Message, r.OfApp = no.Message, true
 		}
 		if retry, ok := errors.AsType[*gateway.RetryError](err); ok {
 			r.RetryAfter = retry.After
