@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -351,6 +352,20 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	}
 	if _, err = run(t, "sessions", "", "list", "--app", testApp, "--limit", "0", address); err == nil {
 		t.Error("a page of nobody")
+	}
+	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "42", address); err != nil || !strings.Contains(out, `"user_id": "42"`) {
+		t.Errorf("set: %v\n%s", err, out)
+	}
+	if got := g.userID(t, bearerHeader(token)); !slices.Equal(got, []string{"42"}) {
+		t.Errorf("set: the app sees %q", got)
+	}
+	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "", address); err != nil || len(g.userID(t, bearerHeader(token))) > 0 {
+		t.Errorf("set to nothing: %v\n%s", err, out)
+	}
+	for what, args := range map[string][]string{"a name that is none": {openIDA, "a b"}, "nobody": {openIDB, "42"}} {
+		if out, err = run(t, "sessions", args[0], "set", "--app", testApp, "--user-id", args[1], address); err == nil {
+			t.Errorf("set of %s: %s", what, out)
+		}
 	}
 	if out, err = run(t, "sessions", openIDB, "end", "--app", testApp, address); err == nil || !strings.Contains(out, `"ended": 0`) {
 		t.Errorf("end of an openid that nobody has: %v\n%s", err, out)
