@@ -89,7 +89,7 @@ func setVersion(builder *xcaddy.Builder, version string) error {
 }
 
 // enclosed is what goes into every archive beside the binary.
-var enclosed = []string{"LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md"}
+var enclosed = []string{"LICENSE", "README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md"}
 
 // buildRelease builds an archive for each platform and a file with their checksums,
 // the format of sha256sum. Two runs on one commit write the same bytes.

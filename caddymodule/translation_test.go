@@ -1,0 +1,155 @@
+package caddymodule_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// pairs are the pages in English and the same in Chinese.
+var pairs = map[string]string{
+	"README.md":                    "README.zh-CN.md",
+	"docs/reference.md":            "docs/zh-CN/reference.md",
+	"docs/operations.md":           "docs/zh-CN/operations.md",
+	"docs/browsers.md":             "docs/zh-CN/browsers.md",
+	"docs/bridges.md":              "docs/zh-CN/bridges.md",
+	"docs/user-data.md":            "docs/zh-CN/user-data.md",
+	"docs/login-hook.md":           "docs/zh-CN/login-hook.md",
+	"docs/deploy/README.md":        "docs/zh-CN/deploy.md",
+	"docs/cloud-hosting/README.md": "docs/zh-CN/cloud-hosting.md",
+	"docs/apps/README.md":          "docs/zh-CN/apps.md",
+}
+
+// comment is what may differ in a block of code.
+var comment = regexp.MustCompile(`(?m)(^|[ \t]+)(#|//) .*$`)
+
+// blocks are the fenced blocks of a page without their comments.
+func blocks(page string) []string {
+	var found []string
+	for _, m := range fence.FindAllStringSubmatch(page, -1) {
+		found = append(found, m[1]+"\n"+comment.ReplaceAllString(m[2], ""))
+	}
+	return found
+}
+
+// A Chinese page has the names, the code and the rows of the English one: settings,
+// routes, codes, commands, metrics. Both are linked at the top of each other.
+func TestChinesePagesHaveTheSameNames(t *testing.T) {
+	for english, chinese := range pairs {
+		t.Run(chinese, func(t *testing.T) {
+			en, zh := readDoc(t, english), readDoc(t, chinese)
+			enSpans, zhSpans := spans(en), spans(zh)
+			for _, name := range slices.Sorted(maps.Keys(enSpans)) {
+				if !zhSpans[name] {
+					t.Errorf("%s lacks `%s`", chinese, name)
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(zhSpans)) {
+				if !enSpans[name] {
+					t.Errorf("%s lacks `%s`", english, name)
+				}
+			}
+			enBlocks, zhBlocks := blocks(en), blocks(zh)
+			if len(enBlocks) != len(zhBlocks) {
+				t.Fatalf("%d blocks of code in English, %d in Chinese", len(enBlocks), len(zhBlocks))
+			}
+			for i := range enBlocks {
+				if enBlocks[i] != zhBlocks[i] {
+					t.Errorf("block %d differs:\n%s\n%s", i+1, enBlocks[i], zhBlocks[i])
+				}
+			}
+			if want, got := len(tableRow.FindAllString(en, -1)), len(tableRow.FindAllString(zh, -1)); got != want {
+				t.Errorf("%d rows in English, %d in Chinese", want, got)
+			}
+			for _, side := range []struct{ page, from, to, label string }{{en, english, chinese, "中文"}, {zh, chinese, english, "English"}} {
+				link, err := filepath.Rel(filepath.Dir(side.from), side.to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				head, _, _ := strings.Cut(side.page, "\n## ")
+				if !strings.Contains(head, "["+side.label+"]("+filepath.ToSlash(link)+")") {
+					t.Errorf("%s does not link to %s at its top", side.from, link)
+				}
+			}
+		})
+	}
+	pages, err := filepath.Glob("../docs/zh-CN/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if name, _ := filepath.Rel("..", page); !slices.Contains(slices.Collect(maps.Values(pairs)), filepath.ToSlash(name)) {
+			t.Errorf("%s is compared with no English page", name)
+		}
+	}
+}
+
+var (
+	pageLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	linked   = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+)
+
+// anchors are the ids that GitHub gives to the headings of a page.
+func anchors(page string) map[string]bool {
+	found := make(map[string]bool)
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		text := strings.ToLower(linked.ReplaceAllString(m[1], "$1"))
+		found[strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case unicode.IsLetter(r), unicode.IsNumber(r), r == '-', r == '_':
+				return r
+			}
+			return -1
+		}, text)] = true
+	}
+	return found
+}
+
+// Links of the documentation lead to a file that is there, and to a heading of it.
+func TestLinksLeadSomewhere(t *testing.T) {
+	checked := 0
+	pages := slices.Collect(maps.Keys(pairs))
+	pages = append(pages, slices.Collect(maps.Values(pairs))...)
+	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md", "../SECURITY.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range more {
+			pages = append(pages, strings.TrimPrefix(filepath.ToSlash(page), "../"))
+		}
+	}
+	slices.Sort(pages)
+	for _, page := range slices.Compact(pages) {
+		text := readDoc(t, page)
+		for _, m := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			checked++
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := page
+			if file != "" {
+				target = filepath.Join(filepath.Dir(page), file)
+			}
+			if _, err := os.Stat(filepath.Join("..", target)); err != nil {
+				t.Errorf("%s links to %s, which does not exist", page, m[1])
+				continue
+			}
+			if anchor != "" && !anchors(readDoc(t, target))[anchor] {
+				t.Errorf("%s links to %s, which has no such heading", page, m[1])
+			}
+		}
+	}
+	if checked < 60 {
+		t.Errorf("%d links found", checked)
+	}
+}
