@@ -13,7 +13,7 @@ import (
 // apps or another prefix, the one would end or replace the login of the other.
 // Cookies do not know ports.
 func placeSites(ctx caddy.Context) error {
-	found := newSurvey(layoutOf(ctx)).handlers
+	found := SurveyOf(ctx).handlers
 	for i, one := range found {
 		one.handler.browsers.base, one.handler.browsers.placed = one.base()
 		for _, other := range found[:i] {

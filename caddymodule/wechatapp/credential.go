@@ -79,6 +79,24 @@ func (t *TokenCarrier) carrier() (carrier, error) {
 	return nil, errTokenCarrier
 }
 
+// Put sends a token as clients do.
+func (t *TokenCarrier) Put(req *http.Request, text string) {
+	switch {
+	case t == nil:
+		req.Header.Set("Authorization", "Bearer "+text)
+	case t.Query != "":
+		req.URL.RawQuery = t.Query + "=" + text
+	case t.Cookie != "":
+		req.AddCookie(&http.Cookie{Name: t.Cookie, Value: text}) //nolint:gosec // a request has no attributes
+	default:
+		value := text
+		if strings.EqualFold(t.Header, "Authorization") {
+			value = "Bearer " + text
+		}
+		req.Header.Set(t.Header, value)
+	}
+}
+
 // checkParameterName accepts names that need no escaping anywhere.
 func checkParameterName(kind, name string) error {
 	for _, c := range name {

@@ -123,8 +123,8 @@ const (
 	checkStore    = "store"
 	checkKeys     = "keys"
 	checkHeaders  = "headers"
-	checkLogin    = "login"
-	checkCoverage = "coverage"
+	checkLogin    = NoticeLogin
+	checkCoverage = NoticeCoverage
 	checkRunning  = "running"
 )
 
@@ -162,7 +162,7 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	var unreadable error
 	e.settings, unreadable = wechatSettings(config)
 	if e.err == nil {
-		e.survey = newSurvey(layoutOf(e.ctx)) //nolint:contextcheck // its requests are samples, which nobody sends
+		e.survey = SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
 	}
 	var findings []doctor.Finding
 	for _, c := range checks {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
@@ -24,9 +23,9 @@ func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, serv
 		if p.server != server || len(p.covered) == 0 || p.asksOnly() {
 			continue
 		}
-		by := p.covered[0].by[len(p.covered[0].by)-1].handler
+		by := p.covered[0].lastPassed()
 		for _, t := range p.covered {
-			tested[t.by[len(t.by)-1].handler] = true
+			tested[t.lastPassed()] = true
 		}
 		v := &visit{site: site, proxy: p, by: by, apps: e.apps}
 		findings = append(findings, v.examine(ctx))
@@ -34,7 +33,7 @@ func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, serv
 	}
 	for _, h := range e.survey.handlers {
 		if h.server == server && !tested[h.handler] {
-			findings = append(findings, doctor.Skipf(checkHeaders, h.node.place, "not tested, because there is no reverse_proxy behind its wechat_auth"))
+			findings = append(findings, doctor.Skipf(checkHeaders, h.place(), "not tested, because there is no reverse_proxy behind its wechat_auth"))
 		}
 	}
 	return findings, identified
@@ -54,7 +53,7 @@ type visit struct {
 }
 
 func (v *visit) finding(status doctor.Status, message, action string) doctor.Finding {
-	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.node.place + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
+	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.place() + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
 }
 
 const (
@@ -79,7 +78,7 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 	}
 	last := v.finding(doctor.Skip, "not tested, because no request of the test leads to this reverse_proxy", "")
 	for _, t := range v.proxy.covered {
-		if t.by[len(t.by)-1].handler != v.by {
+		if t.lastPassed() != v.by {
 			continue
 		}
 		found, final := v.tryPath(ctx, t)
@@ -96,22 +95,21 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 // logIn begins a session of somebody who does not exist.
 func (v *visit) logIn(ctx context.Context) error {
 	h := v.by
-	v.user = identity.User{AppID: h.apps[0], OpenID: "doctor-" + rand.Text(), UnionID: "doctor-" + rand.Text(), SessionID: rand.Text()[:session.MaxIDBytes]}
+	v.user = identity.User{AppID: h.SiteApps()[0], OpenID: "doctor-" + rand.Text(), UnionID: "doctor-" + rand.Text(), SessionID: rand.Text()[:session.MaxIDBytes]}
 	now := time.Now().Truncate(time.Second)
-	ends := now.Add(min(visitTime, time.Duration(h.app.Session.TokenLifetime)))
-	_, err := h.app.Store().Sessions().Put(ctx, session.Login{
+	ends := now.Add(min(visitTime, time.Duration(h.App().Session.TokenLifetime)))
+	_, err := h.App().Store().Sessions().Put(ctx, session.Login{
 		Ref:     session.Ref{AppID: v.user.AppID, OpenID: v.user.OpenID, SessionID: v.user.SessionID},
 		UnionID: v.user.UnionID, SessionKey: secret.New(rand.Text()), Ends: ends,
-	}, h.app.Session.MaxPerUser)
+	}, h.App().Session.MaxPerUser)
 	if err != nil {
 		return err
 	}
-	v.token, err = token.Mint(h.app.Keys().Current(), token.Claims{User: v.user, IssuedAt: now, Expires: ends})
+	v.token, err = token.Mint(h.App().Keys().Current(), token.Claims{User: v.user, IssuedAt: now, Expires: ends})
 	if err != nil {
 		return err
 	}
-	v.forgery = doctor.Forgery{True: make(http.Header), Marker: "forged-" + rand.Text()}
-	h.preset.Inject(v.forgery.True, h.guard, v.user, identity.Asked{}, "")
+	v.forgery = doctor.Forgery{True: h.IdentityHeaders(v.user), Marker: "forged-" + rand.Text()}
 	return nil
 }
 
@@ -119,7 +117,7 @@ func (v *visit) logOut(ctx context.Context) error {
 	// Also when the time for the test is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
-	_, err := v.by.app.Store().Sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)
+	_, err := v.by.App().Store().Sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)
 	return err
 }
 
@@ -178,8 +176,7 @@ func (v *visit) app() string {
 	return v.proxy.upstreams[0]
 }
 
-// isPublic reports whether the path may need no login: matchers may look at more
-// than the path.
+// isPublic reports whether the path may need no login.
 func (v *visit) isPublic(t traveller) bool {
-	return v.by.Public != nil && (v.by.Public.covers(t.sent, nil) || len(v.by.Public.matchers) > 0)
+	return v.by.Public.MayCover(t.sent)
 }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 4 << 10
 
 // loopSite is a server of the configuration, without its listeners, on a
 // loopback port of ours.
@@ -59,31 +61,13 @@ func (v *visit) request(ctx context.Context, t traveller, authenticated, erase b
 		v.forgery.Erase(req.Header)
 	}
 	if authenticated {
-		v.by.Token.put(req, v.token)
+		v.by.Token.Put(req, v.token)
 	}
 	resp, err := v.site.client.Do(req)
 	if err != nil {
 		return 0, "", fmt.Errorf("asking the site: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxLoginBody))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	return resp.StatusCode, string(data), err
-}
-
-// put sends a token as clients do.
-func (t *TokenCarrier) put(req *http.Request, text string) {
-	switch {
-	case t == nil:
-		req.Header.Set("Authorization", "Bearer "+text)
-	case t.Query != "":
-		req.URL.RawQuery = t.Query + "=" + text
-	case t.Cookie != "":
-		req.AddCookie(&http.Cookie{Name: t.Cookie, Value: text}) //nolint:gosec // a request has no attributes
-	default:
-		value := text
-		if strings.EqualFold(t.Header, "Authorization") {
-			value = "Bearer " + text
-		}
-		req.Header.Set(t.Header, value)
-	}
 }

@@ -38,10 +38,10 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	if i.err != nil {
 		return skipped("not tested, because the configuration does not load with test apps in place of its own: "+i.err.Error(), checkHeaders, checkLogin)
 	}
-	sites := &siteExamination{survey: newSurvey(layoutOf(i.ctx)), apps: apps} //nolint:contextcheck // as in survey
+	sites := &siteExamination{survey: SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
 	var findings, logins []doctor.Finding
 	someoneIdentified := false
-	for _, server := range sites.survey.layout.servers {
+	for _, server := range sites.survey.servers() {
 		site, err := openSite(ctx, server.server)
 		if err != nil {
 			return skipped("not tested: "+err.Error(), checkHeaders, checkLogin)
@@ -77,25 +77,15 @@ func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, serve
 		if h.server != server || len(h.login) == 0 {
 			continue
 		}
-		f := doctor.OKf(checkLogin, h.node.place, "the gateway answers at %s", strings.Join(h.login, " and "))
-		host := ""
-		for _, t := range h.arrived {
-			if slices.Contains(h.login, t.sent) {
-				host = t.host
-				break
-			}
-		}
+		f := doctor.OKf(checkLogin, h.place(), "the gateway answers at %s", strings.Join(h.login, " and "))
+		host := h.loginHost()
 	routes:
 		for _, login := range h.login {
 			above := strings.TrimSuffix(login, loginRoute)
-			for _, name := range routeNames {
-				route, there := h.handler.routes[h.handler.Prefix+"/"+name]
-				if !there {
-					continue
-				}
-				if problem := e.tryRoute(ctx, site, host, above+"/"+name, route.method); problem != "" {
-					f = doctor.Failf(checkLogin, h.node.place, "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,
-						"a client's request to %s%s/%s %s", host, above, name, problem)
+			for _, route := range h.handler.GuardedRoutes() {
+				if problem := e.tryRoute(ctx, site, host, above+"/"+route.Name, route.Method); problem != "" {
+					f = doctor.Failf(checkLogin, h.place(), "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,
+						"a client's request to %s%s/%s %s", host, above, route.Name, problem)
 					break routes
 				}
 			}
@@ -119,7 +109,7 @@ func (e *siteExamination) tryRoute(ctx context.Context, site *loopSite, host, pa
 		return "gets no answer: " + err.Error()
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxLoginBody))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	var refusal struct {
 		Error string `json:"error"`
 	}

@@ -43,6 +43,9 @@ type passed struct {
 	undecided int
 }
 
+// lastPassed is the wechat_auth that a covered request went through last.
+func (t traveller) lastPassed() *Handler { return t.by[len(t.by)-1].handler }
+
 const (
 	followSteps = 20000
 	followDepth = 1000
