@@ -13,14 +13,14 @@ import (
 // apps or another prefix, the one would end or replace the login of the other.
 // Cookies do not know ports.
 func placeSites(ctx caddy.Context) error {
-	found := SurveyOf(ctx).handlers
+	found := SurveyOf(ctx).Handlers
 	for i, one := range found {
-		one.handler.browsers.base, one.handler.browsers.placed = one.base()
+		one.Handler.browsers.base, one.Handler.browsers.placed = one.base()
 		for _, other := range found[:i] {
-			if one.handler == other.handler || !shareHost(one, other) {
+			if one.Handler == other.Handler || !shareHost(one, other) {
 				continue
 			}
-			if err := one.handler.checkSharedCookie(other.handler); err != nil {
+			if err := one.Handler.checkSharedCookie(other.Handler); err != nil {
 				return err
 			}
 		}
@@ -31,9 +31,9 @@ func placeSites(ctx caddy.Context) error {
 // base is what stands before the paths that a handler sees: behind handle_path
 // /shop/*, what is /wechat/login there is /shop/wechat/login in the browser. Where
 // several do it is the shortest.
-func (h *handlerSurvey) base() (base string, known bool) {
-	for _, login := range h.login {
-		above, found := strings.CutSuffix(login, h.handler.prefixOrDefault()+loginRoute)
+func (h *HandlerSurvey) base() (base string, known bool) {
+	for _, login := range h.Logins {
+		above, found := strings.CutSuffix(login, h.Handler.prefixOrDefault()+LoginRoute)
 		if found && (!known || len(above) < len(base)) {
 			base, known = above, true
 		}
@@ -42,7 +42,7 @@ func (h *handlerSurvey) base() (base string, known bool) {
 }
 
 // shareHost reports whether two sites, on whatever ports, can answer for one host.
-func shareHost(a, b *handlerSurvey) bool {
+func shareHost(a, b *HandlerSurvey) bool {
 	return sharesKey(a.hosts, b.hosts) || a.hosts[anyHost] || b.hosts[anyHost]
 }
 

@@ -20,110 +20,110 @@ const (
 	NoticeCoverage = "coverage"
 )
 
-// notice is something wrong with how the routes of a configuration lie to each
+// Notice is something wrong with how the routes of a configuration lie to each
 // other.
-type notice struct {
-	kind      string // the doctor's check
-	place     string // server, host and matchers, and the Caddyfile's line if it is known
-	message   string
-	fix       string
+type Notice struct {
+	Kind      string // the doctor's check
+	Place     string // server, host and matchers, and the Caddyfile's line if it is known
+	Message   string
+	Fix       string
 	upstreams []string
 	fatal     bool // the configuration does not load
 }
 
-// survey is what following requests through a configuration has shown.
-type survey struct {
+// Survey is what following requests through a configuration has shown.
+type Survey struct {
 	layout   *layout
-	handlers []*handlerSurvey
-	proxies  []*proxySurvey
-	notices  []notice
+	Handlers []*HandlerSurvey
+	Proxies  []*ProxySurvey
+	Notices  []Notice
 }
 
-// handlerSurvey is about one wechat_auth.
-type handlerSurvey struct {
+// HandlerSurvey is about one wechat_auth.
+type HandlerSurvey struct {
 	node    *handlerNode
-	handler *Handler
-	server  *serverNode
+	Handler *Handler
+	Server  *Server
 	hosts   map[string]bool // by which requests reached it
-	login   []string        // paths under which its login is
-	arrived []traveller
+	Logins  []string        // paths under which its login is
+	arrived []Traveller
 	useful  map[string]bool // patterns of public and optional that select something
 }
 
-// proxySurvey is about one reverse_proxy.
-type proxySurvey struct {
+// ProxySurvey is about one reverse_proxy.
+type ProxySurvey struct {
 	node      *handlerNode
 	proxy     *reverseproxy.Handler
-	server    *serverNode
+	Server    *Server
 	hosts     map[string]bool
-	upstreams []string
-	covered   []traveller
-	open      []traveller
+	Upstreams []string
+	Covered   []Traveller
+	open      []Traveller
 }
 
 // maxSamples bounds the requests that are followed through one server.
 const maxSamples = 2000
 
 // SurveyOf follows requests through the routes of a configuration.
-func SurveyOf(ctx caddy.Context) *survey { return newSurvey(layoutOf(ctx)) }
+func SurveyOf(ctx caddy.Context) *Survey { return newSurvey(layoutOf(ctx)) }
 
-// servers are the servers of the configuration.
-func (s *survey) servers() []*serverNode { return s.layout.servers }
+// Servers are the servers of the configuration.
+func (s *Survey) Servers() []*Server { return s.layout.servers }
 
-// place says where the handler is: server, host, matchers.
-func (h *handlerSurvey) place() string { return h.node.place }
+// Place says where the handler is: server, host, matchers.
+func (h *HandlerSurvey) Place() string { return h.node.place }
 
-// loginHost is a host by which a login reached the handler.
-func (h *handlerSurvey) loginHost() string {
+// LoginHost is a host by which a login reached the handler.
+func (h *HandlerSurvey) LoginHost() string {
 	for _, t := range h.arrived {
-		if slices.Contains(h.login, t.sent) {
-			return t.host
+		if slices.Contains(h.Logins, t.Sent) {
+			return t.Host
 		}
 	}
 	return ""
 }
 
-// place says where the proxy is: server, host, matchers.
-func (p *proxySurvey) place() string { return p.node.place }
+// Place says where the proxy is: server, host, matchers.
+func (p *ProxySurvey) Place() string { return p.node.place }
 
 // newSurvey follows requests to all hosts and paths that the routes speak of.
-func newSurvey(l *layout) *survey {
-	s := &survey{layout: l}
+func newSurvey(l *layout) *Survey {
+	s := &Survey{layout: l}
 	for _, server := range l.servers {
 		s.follow(server)
 	}
 	s.findUncovered()
-	for _, h := range s.handlers {
+	for _, h := range s.Handlers {
 		s.findLogin(h)
 		h.findUselessPatterns(s)
 	}
 	return s
 }
 
-func (s *survey) follow(server *serverNode) {
-	handlers := make(map[*handlerNode]*handlerSurvey)
-	proxies := make(map[*handlerNode]*proxySurvey)
+func (s *Survey) follow(server *Server) {
+	handlers := make(map[*handlerNode]*HandlerSurvey)
+	proxies := make(map[*handlerNode]*ProxySurvey)
 	f := follower{
-		handler: func(node *handlerNode, h *Handler, t *traveller) {
+		handler: func(node *handlerNode, h *Handler, t *Traveller) {
 			found := handlers[node]
 			if found == nil {
-				found = &handlerSurvey{node: node, handler: h, server: server, hosts: make(map[string]bool), useful: make(map[string]bool)}
+				found = &HandlerSurvey{node: node, Handler: h, Server: server, hosts: make(map[string]bool), useful: make(map[string]bool)}
 				handlers[node] = found
-				s.handlers = append(s.handlers, found)
+				s.Handlers = append(s.Handlers, found)
 			}
 			found.arrive(*t)
 			s.findTwoInAChain(found, t)
 		},
-		proxy: func(node *handlerNode, p *reverseproxy.Handler, t *traveller) {
+		proxy: func(node *handlerNode, p *reverseproxy.Handler, t *Traveller) {
 			found := proxies[node]
 			if found == nil {
-				found = &proxySurvey{node: node, proxy: p, server: server, hosts: make(map[string]bool), upstreams: upstreamsOf(p)}
+				found = &ProxySurvey{node: node, proxy: p, Server: server, hosts: make(map[string]bool), Upstreams: upstreamsOf(p)}
 				proxies[node] = found
-				s.proxies = append(s.proxies, found)
+				s.Proxies = append(s.Proxies, found)
 			}
-			found.hosts[t.host] = true
+			found.hosts[t.Host] = true
 			if len(t.by) > 0 {
-				found.covered = append(found.covered, *t)
+				found.Covered = append(found.Covered, *t)
 			} else {
 				found.open = append(found.open, *t)
 			}
@@ -136,10 +136,10 @@ func (s *survey) follow(server *serverNode) {
 	for _, host := range hosts {
 		for _, path := range paths[:min(len(paths), maxSamples)] {
 			method := http.MethodGet
-			if strings.HasSuffix(path, loginRoute) {
+			if strings.HasSuffix(path, LoginRoute) {
 				method = http.MethodPost
 			}
-			follow(server, traveller{method: method, host: host, sent: path, current: path}, f)
+			follow(server, Traveller{method: method, Host: host, Sent: path, current: path}, f)
 		}
 	}
 }
@@ -147,10 +147,10 @@ func (s *survey) follow(server *serverNode) {
 const (
 	sampleName = "sample"
 	anyHost    = "sample.invalid" // reaches what answers for every host
-	loginRoute = "/login"
+	LoginRoute = "/login"
 )
 
-func (s *serverNode) sampleHosts() []string {
+func (s *Server) sampleHosts() []string {
 	hosts := []string{anyHost}
 	for _, host := range s.hosts {
 		host = strings.ReplaceAll(host, "*", sampleName)
@@ -164,7 +164,7 @@ func (s *serverNode) sampleHosts() []string {
 // samplePaths are the home page, a page that nobody speaks of, one for each
 // pattern, and the login and the patterns of each wechat_auth; all of them also
 // below what rewrites strip.
-func (s *serverNode) samplePaths() []string {
+func (s *Server) samplePaths() []string {
 	var paths []string
 	add := func(path string) {
 		path = "/" + strings.TrimLeft(strings.ReplaceAll(path, "*", sampleName), "/")
@@ -180,7 +180,7 @@ func (s *serverNode) samplePaths() []string {
 		add(path)
 	}
 	s.eachHandler(func(h *Handler) {
-		add(h.prefixOrDefault() + loginRoute)
+		add(h.prefixOrDefault() + LoginRoute)
 		for _, path := range h.patterns() {
 			add(path)
 		}
@@ -189,7 +189,7 @@ func (s *serverNode) samplePaths() []string {
 }
 
 // eachHandler calls do for every wechat_auth of the server.
-func (s *serverNode) eachHandler(do func(*Handler)) {
+func (s *Server) eachHandler(do func(*Handler)) {
 	var routes func([]*routeNode)
 	routes = func(nodes []*routeNode) {
 		for _, node := range nodes {
@@ -231,22 +231,22 @@ func (h *Handler) patterns() []string {
 }
 
 // arrive notes what a request shows that reached the handler.
-func (h *handlerSurvey) arrive(t traveller) {
-	h.hosts[t.host] = true
+func (h *HandlerSurvey) arrive(t Traveller) {
+	h.hosts[t.Host] = true
 	h.arrived = append(h.arrived, t)
-	route := h.handler.prefixOrDefault() + loginRoute
-	if t.sent == route || t.current == route && !urlpath.Below(t.sent, urlpath.Fold(h.handler.prefixOrDefault())) {
-		if t.method == http.MethodPost && !slices.Contains(h.login, t.sent) {
-			h.login = append(h.login, t.sent)
+	route := h.Handler.prefixOrDefault() + LoginRoute
+	if t.Sent == route || t.current == route && !urlpath.Below(t.Sent, urlpath.Fold(h.Handler.prefixOrDefault())) {
+		if t.method == http.MethodPost && !slices.Contains(h.Logins, t.Sent) {
+			h.Logins = append(h.Logins, t.Sent)
 		}
 	}
-	for _, s := range []*Selection{h.handler.Public, h.handler.Optional} {
+	for _, s := range []*Selection{h.Handler.Public, h.Handler.Optional} {
 		h.noteUseful(s, t)
 	}
 }
 
 // noteUseful finds the patterns by which a request is selected.
-func (h *handlerSurvey) noteUseful(s *Selection, t traveller) {
+func (h *HandlerSurvey) noteUseful(s *Selection, t Traveller) {
 	if s == nil {
 		return
 	}
@@ -256,7 +256,7 @@ func (h *handlerSurvey) noteUseful(s *Selection, t traveller) {
 		if err != nil {
 			continue
 		}
-		if pattern.Match(t.sent) {
+		if pattern.Match(t.Sent) {
 			sent = append(sent, text)
 		}
 		if pattern.Match(t.current) {
@@ -278,16 +278,16 @@ func surveyRoutes(ctx caddy.Context) error {
 	logger := ctx.Logger()
 	s := SurveyOf(ctx)
 	var fatal []error
-	for _, n := range s.notices {
+	for _, n := range s.Notices {
 		if n.fatal {
-			fatal = append(fatal, fmt.Errorf("wechat_auth: %s: %s; %s", n.place, n.message, n.fix))
+			fatal = append(fatal, fmt.Errorf("wechat_auth: %s: %s; %s", n.Place, n.Message, n.Fix))
 			continue
 		}
-		fields := []zap.Field{zap.String("route", n.place), zap.String("action", n.fix)}
+		fields := []zap.Field{zap.String("route", n.Place), zap.String("action", n.Fix)}
 		if len(n.upstreams) > 0 {
 			fields = append(fields, zap.Strings("upstreams", n.upstreams))
 		}
-		logger.Warn(n.message, fields...)
+		logger.Warn(n.Message, fields...)
 	}
 	return errors.Join(fatal...)
 }

@@ -18,11 +18,11 @@ import (
 // provisioned: what is not loaded yet is read from its JSON.
 type layout struct {
 	ctx     caddy.Context
-	servers []*serverNode
+	servers []*Server
 }
 
-type serverNode struct {
-	server *caddyhttp.Server
+type Server struct {
+	Server *caddyhttp.Server
 	place  string
 	routes []*routeNode
 	errors []*routeNode
@@ -70,8 +70,8 @@ func layoutOf(ctx caddy.Context) *layout {
 	return l
 }
 
-func (l *layout) newServer(name string, server *caddyhttp.Server) *serverNode {
-	s := &serverNode{server: server, place: "server " + name, named: make(map[string]*routeNode)}
+func (l *layout) newServer(name string, server *caddyhttp.Server) *Server {
+	s := &Server{Server: server, place: "server " + name, named: make(map[string]*routeNode)}
 	if len(server.Listen) > 0 {
 		s.place += " (" + strings.Join(server.Listen, ", ") + ")"
 	}
@@ -87,7 +87,7 @@ func (l *layout) newServer(name string, server *caddyhttp.Server) *serverNode {
 	return s
 }
 
-func (l *layout) newRoutes(s *serverNode, routes caddyhttp.RouteList, place string) []*routeNode {
+func (l *layout) newRoutes(s *Server, routes caddyhttp.RouteList, place string) []*routeNode {
 	var nodes []*routeNode
 	for i := range routes {
 		nodes = append(nodes, l.newRoute(s, &routes[i], place))
@@ -95,7 +95,7 @@ func (l *layout) newRoutes(s *serverNode, routes caddyhttp.RouteList, place stri
 	return nodes
 }
 
-func (l *layout) newRoute(s *serverNode, route *caddyhttp.Route, place string) *routeNode {
+func (l *layout) newRoute(s *Server, route *caddyhttp.Route, place string) *routeNode {
 	node := &routeNode{route: route, sets: l.matchersOf(route), place: place}
 	for _, set := range node.sets {
 		for _, matcher := range set {
@@ -111,7 +111,7 @@ func (l *layout) newRoute(s *serverNode, route *caddyhttp.Route, place string) *
 	return node
 }
 
-func (l *layout) newHandler(s *serverNode, module any, place string) *handlerNode {
+func (l *layout) newHandler(s *Server, module any, place string) *handlerNode {
 	node := &handlerNode{module: module, place: place}
 	switch h := module.(type) {
 	case *caddyhttp.Subroute:
@@ -227,7 +227,7 @@ func (l *layout) rawMatcher(name string, raw json.RawMessage) any {
 
 // learn collects the hosts and paths that routes speak of: requests for these are
 // worth following.
-func (s *serverNode) learn(matcher any) {
+func (s *Server) learn(matcher any) {
 	switch m := matcher.(type) {
 	case *caddyhttp.MatchHost:
 		s.hosts = append(s.hosts, *m...)
@@ -246,7 +246,7 @@ func (s *serverNode) learn(matcher any) {
 	}
 }
 
-func (s *serverNode) learnRewrite(module any) {
+func (s *Server) learnRewrite(module any) {
 	if r := rewriteOf(module); r != nil && r.StripPathPrefix != "" {
 		s.stripped = append(s.stripped, "/"+strings.Trim(r.StripPathPrefix, "/"))
 	}

@@ -18,18 +18,18 @@ import (
 // Where it cannot know what a matcher says, about a header or an address, it goes
 // both ways.
 type follower struct {
-	server *serverNode
+	server *Server
 	budget int // of steps: configurations can be built to have no end of ways
 
 	// handler and proxy are told of arrivals.
-	handler func(*handlerNode, *Handler, *traveller)
-	proxy   func(*handlerNode, *reverseproxy.Handler, *traveller)
+	handler func(*handlerNode, *Handler, *Traveller)
+	proxy   func(*handlerNode, *reverseproxy.Handler, *Traveller)
 }
 
-// traveller is a request on its way.
-type traveller struct {
-	method, host  string
-	sent, current string // escaped paths
+// Traveller is a request on its way.
+type Traveller struct {
+	method, Host  string
+	Sent, current string // escaped paths
 	by            []passed
 	// undecided counts the turns that it took without knowing.
 	undecided int
@@ -43,25 +43,25 @@ type passed struct {
 	undecided int
 }
 
-// lastPassed is the wechat_auth that a covered request went through last.
-func (t traveller) lastPassed() *Handler { return t.by[len(t.by)-1].handler }
+// LastPassed is the wechat_auth that a covered request went through last.
+func (t Traveller) LastPassed() *Handler { return t.by[len(t.by)-1].handler }
 
 const (
 	followSteps = 20000
 	followDepth = 1000
 )
 
-func follow(s *serverNode, t traveller, f follower) {
+func follow(s *Server, t Traveller, f follower) {
 	f.server, f.budget = s, followSteps
-	f.walk(s.routes, t, nil, func(traveller) {})
+	f.walk(s.routes, t, nil, func(Traveller) {})
 	// Errors come up at any time, before wechat_auth, too: a refused TLS name, a
 	// header that is too long.
-	f.walk(s.errors, t, nil, func(traveller) {})
+	f.walk(s.errors, t, nil, func(Traveller) {})
 }
 
 // walk takes the routes from the first one that matches on; then is what comes
 // after all of them.
-func (f *follower) walk(routes []*routeNode, t traveller, groups []string, then func(traveller)) {
+func (f *follower) walk(routes []*routeNode, t Traveller, groups []string, then func(Traveller)) {
 	f.budget--
 	if f.budget < 0 || t.depth > followDepth {
 		return
@@ -84,9 +84,9 @@ func (f *follower) walk(routes []*routeNode, t traveller, groups []string, then 
 		if node.route.Group != "" {
 			inside = append(slices.Clone(groups), node.route.Group)
 		}
-		after := func(t traveller) { f.walk(rest, t, inside, then) }
+		after := func(t Traveller) { f.walk(rest, t, inside, then) }
 		if node.route.Terminal {
-			after = func(traveller) {}
+			after = func(Traveller) {}
 		}
 		f.handle(node.handlers, t, after)
 	}
@@ -95,7 +95,7 @@ func (f *follower) walk(routes []*routeNode, t traveller, groups []string, then 
 	}
 }
 
-func (f *follower) handle(handlers []*handlerNode, t traveller, then func(traveller)) {
+func (f *follower) handle(handlers []*handlerNode, t Traveller, then func(Traveller)) {
 	f.budget--
 	if f.budget < 0 {
 		return
@@ -105,19 +105,19 @@ func (f *follower) handle(handlers []*handlerNode, t traveller, then func(travel
 		return
 	}
 	node := handlers[0]
-	next := func(t traveller) { f.handle(handlers[1:], t, then) }
+	next := func(t Traveller) { f.handle(handlers[1:], t, then) }
 	t.depth++
 	switch h := node.module.(type) {
 	case *Handler:
 		f.handler(node, h, &t)
-		if h.owns(t.sent, t.current) {
+		if h.owns(t.Sent, t.current) {
 			return
 		}
 		t.by = append(slices.Clone(t.by), passed{node, h, t.undecided})
 		next(t)
 	case *caddyhttp.Subroute:
 		f.walk(node.routes, t, nil, next)
-		f.walk(node.errors, t, nil, func(traveller) {})
+		f.walk(node.errors, t, nil, func(Traveller) {})
 	case *caddyhttp.Invoke:
 		if route := f.server.named[h.Name]; route != nil {
 			f.walk([]*routeNode{route}, t, nil, next)
@@ -140,9 +140,9 @@ func (f *follower) handle(handlers []*handlerNode, t traveller, then func(travel
 			t = t.rewritten(r)
 		}
 		next(t)
-		f.walk(node.routes, t, nil, func(traveller) {})
+		f.walk(node.routes, t, nil, func(Traveller) {})
 		for _, answer := range node.answers {
-			f.walk(answer, t, nil, func(traveller) {})
+			f.walk(answer, t, nil, func(Traveller) {})
 		}
 	}
 }
@@ -154,7 +154,7 @@ func answersAll(module any) bool {
 }
 
 // rewritten is the request after a rewrite.
-func (t traveller) rewritten(r *rewrite.Rewrite) traveller {
+func (t Traveller) rewritten(r *rewrite.Rewrite) Traveller {
 	request, err := t.request(t.current)
 	if err != nil {
 		return t
@@ -171,8 +171,8 @@ func (t traveller) rewritten(r *rewrite.Rewrite) traveller {
 	return t
 }
 
-func (t *traveller) request(path string) (*http.Request, error) {
-	return sample(t.method, t.host, path)
+func (t *Traveller) request(path string) (*http.Request, error) {
+	return sample(t.method, t.Host, path)
 }
 
 func rewriteOf(module any) *rewrite.Rewrite {
@@ -202,7 +202,7 @@ const (
 )
 
 // matchSets: any set is enough; no sets match everything.
-func matchSets(sets [][]any, t *traveller) verdict {
+func matchSets(sets [][]any, t *Traveller) verdict {
 	if len(sets) == 0 {
 		return yes
 	}
@@ -213,7 +213,7 @@ func matchSets(sets [][]any, t *traveller) verdict {
 	return best
 }
 
-func matchSet(set []any, t *traveller) verdict {
+func matchSet(set []any, t *Traveller) verdict {
 	worst := yes
 	for _, matcher := range set {
 		worst = min(worst, matchOne(matcher, t))
@@ -221,7 +221,7 @@ func matchSet(set []any, t *traveller) verdict {
 	return worst
 }
 
-func matchOne(matcher any, t *traveller) verdict {
+func matchOne(matcher any, t *Traveller) verdict {
 	switch m := matcher.(type) {
 	case *caddyhttp.MatchHost:
 		if hasPlaceholder(*m...) {
@@ -253,7 +253,7 @@ func matchOne(matcher any, t *traveller) verdict {
 	return unknown
 }
 
-func (t *traveller) ask(m caddyhttp.RequestMatcherWithError) verdict {
+func (t *Traveller) ask(m caddyhttp.RequestMatcherWithError) verdict {
 	r, err := t.request(t.current)
 	if err != nil {
 		return unknown

@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
 // maxAnswer bounds what is read of an answer.
@@ -50,12 +52,12 @@ func openSite(ctx context.Context, server *caddyhttp.Server) (*loopSite, error) 
 func (s *loopSite) close() { _ = s.front.Close() }
 
 // request sends a forged request to the site.
-func (v *visit) request(ctx context.Context, t traveller, authenticated, erase bool) (status int, body string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+t.sent, nil)
+func (v *visit) request(ctx context.Context, t wechatapp.Traveller, authenticated, erase bool) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+t.Sent, nil)
 	if err != nil {
 		return 0, "", err
 	}
-	req.Host = t.host
+	req.Host = t.Host
 	v.forgery.AddTo(req.Header)
 	if erase {
 		v.forgery.Erase(req.Header)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package wechatapp
+package operate
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 )
@@ -46,7 +47,7 @@ func (e *examination) checkKeys(ctx context.Context) []doctor.Finding {
 	}
 	keys, err := keyring.Describe(ctx, e.storage)
 	findings := describeKeys(keys, err, time.Duration(e.settings.KeyRotation), time.Now())
-	if name, mode, err := Permissions(e.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
+	if name, mode, err := wechatapp.Permissions(e.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
 		findings = append(findings, doctor.Warnf(checkKeys, name, "chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes",
 			"its mode is %04o, so its group can read the signing keys", mode))
 	}

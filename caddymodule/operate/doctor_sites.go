@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
@@ -19,7 +20,7 @@ import (
 // siteExamination is a configuration with probes in place of its apps, so that
 // requests can be sent through it.
 type siteExamination struct {
-	survey *survey
+	survey *wechatapp.Survey
 	apps   *probes
 }
 
@@ -38,11 +39,11 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	if i.err != nil {
 		return skipped("not tested, because the configuration does not load with test apps in place of its own: "+i.err.Error(), checkHeaders, checkLogin)
 	}
-	sites := &siteExamination{survey: SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
+	sites := &siteExamination{survey: wechatapp.SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
 	var findings, logins []doctor.Finding
 	someoneIdentified := false
-	for _, server := range sites.survey.servers() {
-		site, err := openSite(ctx, server.server)
+	for _, server := range sites.survey.Servers() {
+		site, err := openSite(ctx, server.Server)
 		if err != nil {
 			return skipped("not tested: "+err.Error(), checkHeaders, checkLogin)
 		}
@@ -51,13 +52,13 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 		logins = append(logins, sites.checkLogins(ctx, site, server)...)
 		site.close()
 	}
-	if len(sites.survey.handlers) > 0 && !someoneIdentified && !slices.ContainsFunc(findings, untested) {
+	if len(sites.survey.Handlers) > 0 && !someoneIdentified && !slices.ContainsFunc(findings, untested) {
 		findings = append(findings, doctor.Warnf(checkHeaders, "", "see that a reverse_proxy stands behind wechat_auth, on paths that are not public",
 			"no app would ever get an identity header"))
 	}
-	for _, n := range e.survey.notices {
-		if n.kind == checkLogin {
-			logins = append(logins, doctor.Failf(checkLogin, n.place, n.fix, "%s", n.message))
+	for _, n := range e.survey.Notices {
+		if n.Kind == checkLogin {
+			logins = append(logins, doctor.Failf(checkLogin, n.Place, n.Fix, "%s", n.Message))
 		}
 	}
 	return append(findings, logins...)
@@ -71,20 +72,20 @@ func untested(f doctor.Finding) bool {
 // checkLogins sends a request without credentials to every route of every
 // wechat_auth of a server, as a client would, and expects the gateway's own refusal.
 // No code is sent, so nothing is spent.
-func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, server *serverNode) []doctor.Finding {
+func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, server *wechatapp.Server) []doctor.Finding {
 	var findings []doctor.Finding
-	for _, h := range e.survey.handlers {
-		if h.server != server || len(h.login) == 0 {
+	for _, h := range e.survey.Handlers {
+		if h.Server != server || len(h.Logins) == 0 {
 			continue
 		}
-		f := doctor.OKf(checkLogin, h.place(), "the gateway answers at %s", strings.Join(h.login, " and "))
-		host := h.loginHost()
+		f := doctor.OKf(checkLogin, h.Place(), "the gateway answers at %s", strings.Join(h.Logins, " and "))
+		host := h.LoginHost()
 	routes:
-		for _, login := range h.login {
-			above := strings.TrimSuffix(login, loginRoute)
-			for _, route := range h.handler.GuardedRoutes() {
+		for _, login := range h.Logins {
+			above := strings.TrimSuffix(login, wechatapp.LoginRoute)
+			for _, route := range h.Handler.GuardedRoutes() {
 				if problem := e.tryRoute(ctx, site, host, above+"/"+route.Name, route.Method); problem != "" {
-					f = doctor.Failf(checkLogin, h.place(), "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,
+					f = doctor.Failf(checkLogin, h.Place(), "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,
 						"a client's request to %s%s/%s %s", host, above, route.Name, problem)
 					break routes
 				}
@@ -148,7 +149,7 @@ func (e *examination) checkRunning(ctx context.Context) []doctor.Finding {
 	}
 	var findings []doctor.Finding
 	for _, app := range status.Apps {
-		if !slices.ContainsFunc(e.settings.Apps, func(m *Account) bool { id, err := m.ResolveID(); return err == nil && id == app.AppID }) {
+		if !slices.ContainsFunc(e.settings.Apps, func(m *wechatapp.Account) bool { id, err := m.ResolveID(); return err == nil && id == app.AppID }) {
 			continue
 		}
 		if app.Breaker == gateway.BreakerClosed {

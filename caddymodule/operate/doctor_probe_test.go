@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
 // inspection is a configuration that is loaded to be looked at: nothing of it
@@ -19,7 +21,7 @@ type inspection struct {
 	cancel  context.CancelFunc
 	storage certmagic.Storage // nil if it cannot be had
 
-	wechat Inspection
+	wechat wechatapp.Inspection
 	err    error // of loading
 }
 
@@ -54,7 +56,7 @@ func (i *inspection) load(ctx context.Context, config []byte) error {
 	base.Context = i.wechat.Context(ctx)
 	i.ctx, i.cancel = caddy.NewContext(base)
 	i.storage = i.ctx.Storage()
-	if files, ok := i.storage.(*certmagic.FileStorage); ok && ownedByOther(NearestFolder(files.Path)) {
+	if files, ok := i.storage.(*certmagic.FileStorage); ok && ownedByOther(wechatapp.NearestFolder(files.Path)) {
 		return errOtherUser
 	}
 	cfg.AppsRaw = maps.Clone(apps)
@@ -78,14 +80,14 @@ func (i *inspection) close() { i.cancel() }
 
 // keysError is why the keys cannot be opened, storeError why the store cannot.
 func (i *inspection) keysError() error {
-	if failed, ok := errors.AsType[*KeysError](i.wechat.Err); ok {
+	if failed, ok := errors.AsType[*wechatapp.KeysError](i.wechat.Err); ok {
 		return failed
 	}
 	return nil
 }
 
 func (i *inspection) storeError() error {
-	if failed, ok := errors.AsType[*StoreError](i.wechat.Err); ok {
+	if failed, ok := errors.AsType[*wechatapp.StoreError](i.wechat.Err); ok {
 		return failed
 	}
 	return nil

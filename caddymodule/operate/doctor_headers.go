@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -17,23 +18,23 @@ import (
 
 // checkHeaders tests each app of a server that is behind wechat_auth, and reports
 // whether one of them got a user.
-func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *serverNode) (findings []doctor.Finding, identified bool) {
-	tested := make(map[*Handler]bool)
-	for _, p := range e.survey.proxies {
-		if p.server != server || len(p.covered) == 0 || p.asksOnly() {
+func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *wechatapp.Server) (findings []doctor.Finding, identified bool) {
+	tested := make(map[*wechatapp.Handler]bool)
+	for _, p := range e.survey.Proxies {
+		if p.Server != server || len(p.Covered) == 0 || p.AsksOnly() {
 			continue
 		}
-		by := p.covered[0].lastPassed()
-		for _, t := range p.covered {
-			tested[t.lastPassed()] = true
+		by := p.Covered[0].LastPassed()
+		for _, t := range p.Covered {
+			tested[t.LastPassed()] = true
 		}
 		v := &visit{site: site, proxy: p, by: by, apps: e.apps}
 		findings = append(findings, v.examine(ctx))
 		identified = identified || v.identified
 	}
-	for _, h := range e.survey.handlers {
-		if h.server == server && !tested[h.handler] {
-			findings = append(findings, doctor.Skipf(checkHeaders, h.place(), "not tested, because there is no reverse_proxy behind its wechat_auth"))
+	for _, h := range e.survey.Handlers {
+		if h.Server == server && !tested[h.Handler] {
+			findings = append(findings, doctor.Skipf(checkHeaders, h.Place(), "not tested, because there is no reverse_proxy behind its wechat_auth"))
 		}
 	}
 	return findings, identified
@@ -42,8 +43,8 @@ func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, serv
 // visit is the test of one app.
 type visit struct {
 	site  *loopSite
-	proxy *proxySurvey
-	by    *Handler // the wechat_auth in front
+	proxy *wechatapp.ProxySurvey
+	by    *wechatapp.Handler // the wechat_auth in front
 	apps  *probes
 
 	user       identity.User
@@ -53,7 +54,7 @@ type visit struct {
 }
 
 func (v *visit) finding(status doctor.Status, message, action string) doctor.Finding {
-	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.place() + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
+	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.Place() + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
 }
 
 const (
@@ -77,8 +78,8 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 		return v.finding(doctor.Warn, "the app gets no identity header at all", "remove the `header … off` lines of the fields that the app reads")
 	}
 	last := v.finding(doctor.Skip, "not tested, because no request of the test leads to this reverse_proxy", "")
-	for _, t := range v.proxy.covered {
-		if t.lastPassed() != v.by {
+	for _, t := range v.proxy.Covered {
+		if t.LastPassed() != v.by {
 			continue
 		}
 		found, final := v.tryPath(ctx, t)
@@ -123,7 +124,7 @@ func (v *visit) logOut(ctx context.Context) error {
 
 // tryPath sends the forged requests to one path. It is final when the app was
 // reached as somebody, or something is wrong.
-func (v *visit) tryPath(ctx context.Context, t traveller) (f doctor.Finding, final bool) {
+func (v *visit) tryPath(ctx context.Context, t wechatapp.Traveller) (f doctor.Finding, final bool) {
 	open := false // to requests without a token
 	for _, attempt := range []struct{ authenticated, erase bool }{{false, false}, {true, false}, {true, true}} {
 		v.apps.forget() // what other tests left behind
@@ -170,13 +171,13 @@ func (v *visit) unreached(status int, body string) (f doctor.Finding, final bool
 
 // app is the address that stands for the app.
 func (v *visit) app() string {
-	if len(v.proxy.upstreams) == 0 {
+	if len(v.proxy.Upstreams) == 0 {
 		return ""
 	}
-	return v.proxy.upstreams[0]
+	return v.proxy.Upstreams[0]
 }
 
 // isPublic reports whether the path may need no login.
-func (v *visit) isPublic(t traveller) bool {
-	return v.by.Public.MayCover(t.sent)
+func (v *visit) isPublic(t wechatapp.Traveller) bool {
+	return v.by.Public.MayCover(t.Sent)
 }

@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
 func init() {
@@ -142,7 +144,7 @@ var errArguments = errors.New("takes no such argument; tokens and openids are re
 
 // oneKey is for a command whose argument is the kid of a key.
 func oneKey(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 || !IsKeyID(args[0]) {
+	if len(args) != 1 || !wechatapp.IsKeyID(args[0]) {
 		return exitWith(cmd, exitUsage, fmt.Errorf("%s takes the kid of one key; `caddy wechat status` lists them", cmd.CommandPath()))
 	}
 	return nil

@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
@@ -123,8 +124,8 @@ const (
 	checkStore    = "store"
 	checkKeys     = "keys"
 	checkHeaders  = "headers"
-	checkLogin    = NoticeLogin
-	checkCoverage = NoticeCoverage
+	checkLogin    = wechatapp.NoticeLogin
+	checkCoverage = wechatapp.NoticeCoverage
 	checkRunning  = "running"
 )
 
@@ -132,10 +133,10 @@ const (
 type examination struct {
 	*inspection
 	config   []byte
-	settings *App               // by themselves; nil if they cannot be read
+	settings *wechatapp.App     // by themselves; nil if they cannot be read
 	accounts []provider.Account // whose secret is there
 	offline  bool
-	survey   *survey // of the routes, once the configuration has loaded
+	survey   *wechatapp.Survey // of the routes, once the configuration has loaded
 }
 
 // checks are made in this order.
@@ -162,7 +163,7 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	var unreadable error
 	e.settings, unreadable = wechatSettings(config)
 	if e.err == nil {
-		e.survey = SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
+		e.survey = wechatapp.SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
 	}
 	var findings []doctor.Finding
 	for _, c := range checks {
@@ -203,7 +204,7 @@ var errNoWeChat = errors.New("not tested, because the configuration has no globa
 
 // wechatSettings reads the settings of the app by themselves, so that most can
 // be checked although the configuration does not load.
-func wechatSettings(config []byte) (*App, error) {
+func wechatSettings(config []byte) (*wechatapp.App, error) {
 	var apps struct {
 		Apps map[string]json.RawMessage `json:"apps"`
 	}
@@ -214,7 +215,7 @@ func wechatSettings(config []byte) (*App, error) {
 	if !configured {
 		return nil, errNoWeChat
 	}
-	settings, err := ReadSettings(raw)
+	settings, err := wechatapp.ReadSettings(raw)
 	if err != nil {
 		return nil, errors.New("not tested, because the settings of wechat cannot be read")
 	}
@@ -228,7 +229,7 @@ func (e *examination) checkSecrets(context.Context) (findings []doctor.Finding) 
 }
 
 // checkSecrets returns the apps whose secret is there, and a finding about each.
-func checkSecrets(settings *App) ([]provider.Account, []doctor.Finding) {
+func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding) {
 	var apps []provider.Account
 	var findings []doctor.Finding
 	for _, m := range settings.Apps {
@@ -276,7 +277,7 @@ func checkSecrets(settings *App) ([]provider.Account, []doctor.Finding) {
 }
 
 // otherSecretsWrittenOut are the settings besides the apps' own.
-func otherSecretsWrittenOut(settings *App) (found []*option.SecretSetting) {
+func otherSecretsWrittenOut(settings *wechatapp.App) (found []*option.SecretSetting) {
 	var store struct {
 		Password string `json:"password"`
 		Secret   string `json:"secret"`
@@ -310,7 +311,7 @@ func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
 	defer client.Close()
 	var findings []doctor.Finding
 	for _, app := range e.accounts {
-		if !HasAccessToken(app.Kind) {
+		if !wechatapp.HasAccessToken(app.Kind) {
 			f := skipped(fmt.Sprintf("not tested: an AppSecret of kind %s shows only at a login whether it is right", app.Kind), doctor.CheckCredentials)
 			f[0].Subject = app.ID
 			findings = append(findings, f...)
@@ -324,15 +325,15 @@ func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
 // checkCoverage names what is wrong with the routes.
 func (e *examination) checkCoverage(context.Context) []doctor.Finding {
 	var findings []doctor.Finding
-	for _, n := range e.survey.notices {
-		if n.kind == checkCoverage {
-			findings = append(findings, doctor.Warnf(checkCoverage, n.place, n.fix, "%s", n.message))
+	for _, n := range e.survey.Notices {
+		if n.Kind == checkCoverage {
+			findings = append(findings, doctor.Warnf(checkCoverage, n.Place, n.Fix, "%s", n.Message))
 		}
 	}
 	switch {
 	case len(findings) > 0:
 		return findings
-	case len(e.survey.handlers) == 0:
+	case len(e.survey.Handlers) == 0:
 		return []doctor.Finding{doctor.Warnf(checkCoverage, "", "write wechat_auth into the site, before its reverse_proxy", "no site has wechat_auth, so nobody can log in")}
 	}
 	return []doctor.Finding{doctor.OKf(checkCoverage, "", "no route goes around wechat_auth")}

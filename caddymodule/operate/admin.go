@@ -1,4 +1,4 @@
-package wechatapp
+package operate
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/session"
@@ -30,7 +31,7 @@ func init() {
 // keeping users out, dropping a signing key. Users are named in request bodies,
 // never in a URL. No answer holds a secret, a token or a session key.
 type Admin struct {
-	app *App
+	app *wechatapp.App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -41,7 +42,7 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 // Provision finds the app, if there is one.
 func (a *Admin) Provision(ctx caddy.Context) error {
 	if module, err := ctx.AppIfConfigured("wechat"); err == nil {
-		a.app = module.(*App)
+		a.app = module.(*wechatapp.App)
 	}
 	return nil
 }
@@ -198,9 +199,9 @@ type adminApp struct {
 	Users    *int   `json:"users,omitempty"`
 	Breaker  string `json:"breaker"`
 	// BreakerUntil is when the next call of WeChat is tried.
-	BreakerUntil *time.Time `json:"breaker_until,omitempty"`
-	LastLogin    *time.Time `json:"last_login,omitempty"`
-	LastProblem  *Problem   `json:"last_problem,omitempty"`
+	BreakerUntil *time.Time         `json:"breaker_until,omitempty"`
+	LastLogin    *time.Time         `json:"last_login,omitempty"`
+	LastProblem  *wechatapp.Problem `json:"last_problem,omitempty"`
 }
 
 func (a *Admin) status(w http.ResponseWriter, r *http.Request) error {
@@ -217,7 +218,7 @@ func (a *Admin) status(w http.ResponseWriter, r *http.Request) error {
 		}
 		app.LastLogin, app.LastProblem = a.app.Record().Last(id)
 		if app.LastProblem == nil && breaker.Cause != nil { // of a configuration before this one
-			problem := NewProblem(breaker.Cause, breaker.Failed)
+			problem := wechatapp.NewProblem(breaker.Cause, breaker.Failed)
 			app.LastProblem = &problem
 		}
 		apps = append(apps, app)
@@ -238,7 +239,7 @@ type readyBody struct {
 	Storage string `json:"storage"`
 }
 
-func newReadyBody(s Health) readyBody {
+func newReadyBody(s wechatapp.Health) readyBody {
 	text := func(err error) string {
 		if err != nil {
 			return err.Error()
