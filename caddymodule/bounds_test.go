@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/gateway/caddymodule/api"
+	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/caddymodule/stores"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
@@ -114,12 +115,12 @@ var configured = []any{
 	stores.RedisStore{},
 	stores.RedisTLS{},
 	stores.OnFailure{},
-	wechatapp.Handler{},
-	wechatapp.Browser{},
-	wechatapp.Assertion{},
-	wechatapp.Selection{},
-	wechatapp.Headers{},
-	wechatapp.TokenCarrier{},
+	auth.Handler{},
+	auth.Browser{},
+	auth.Assertion{},
+	auth.Selection{},
+	auth.Headers{},
+	auth.TokenCarrier{},
 	api.API{},
 }
 

@@ -14,6 +14,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
@@ -124,8 +125,8 @@ const (
 	checkStore    = "store"
 	checkKeys     = "keys"
 	checkHeaders  = "headers"
-	checkLogin    = wechatapp.NoticeLogin
-	checkCoverage = wechatapp.NoticeCoverage
+	checkLogin    = auth.NoticeLogin
+	checkCoverage = auth.NoticeCoverage
 	checkRunning  = "running"
 )
 
@@ -136,7 +137,7 @@ type examination struct {
 	settings *wechatapp.App     // by themselves; nil if they cannot be read
 	accounts []provider.Account // whose secret is there
 	offline  bool
-	survey   *wechatapp.Survey // of the routes, once the configuration has loaded
+	survey   *auth.Survey // of the routes, once the configuration has loaded
 }
 
 // checks are made in this order.
@@ -163,7 +164,7 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	var unreadable error
 	e.settings, unreadable = wechatSettings(config)
 	if e.err == nil {
-		e.survey = wechatapp.SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
+		e.survey = auth.SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
 	}
 	var findings []doctor.Finding
 	for _, c := range checks {

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
-	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -18,8 +18,8 @@ import (
 
 // checkHeaders tests each app of a server that is behind wechat_auth, and reports
 // whether one of them got a user.
-func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *wechatapp.Server) (findings []doctor.Finding, identified bool) {
-	tested := make(map[*wechatapp.Handler]bool)
+func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *auth.Server) (findings []doctor.Finding, identified bool) {
+	tested := make(map[*auth.Handler]bool)
 	for _, p := range e.survey.Proxies {
 		if p.Server != server || len(p.Covered) == 0 || p.AsksOnly() {
 			continue
@@ -43,8 +43,8 @@ func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, serv
 // visit is the test of one app.
 type visit struct {
 	site  *loopSite
-	proxy *wechatapp.ProxySurvey
-	by    *wechatapp.Handler // the wechat_auth in front
+	proxy *auth.ProxySurvey
+	by    *auth.Handler // the wechat_auth in front
 	apps  *probes
 
 	user       identity.User
@@ -124,7 +124,7 @@ func (v *visit) logOut(ctx context.Context) error {
 
 // tryPath sends the forged requests to one path. It is final when the app was
 // reached as somebody, or something is wrong.
-func (v *visit) tryPath(ctx context.Context, t wechatapp.Traveller) (f doctor.Finding, final bool) {
+func (v *visit) tryPath(ctx context.Context, t auth.Traveller) (f doctor.Finding, final bool) {
 	open := false // to requests without a token
 	for _, attempt := range []struct{ authenticated, erase bool }{{false, false}, {true, false}, {true, true}} {
 		v.apps.forget() // what other tests left behind
@@ -178,6 +178,6 @@ func (v *visit) app() string {
 }
 
 // isPublic reports whether the path may need no login.
-func (v *visit) isPublic(t wechatapp.Traveller) bool {
+func (v *visit) isPublic(t auth.Traveller) bool {
 	return v.by.Public.MayCover(t.Sent)
 }

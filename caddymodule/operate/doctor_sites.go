@@ -11,6 +11,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
@@ -20,7 +21,7 @@ import (
 // siteExamination is a configuration with probes in place of its apps, so that
 // requests can be sent through it.
 type siteExamination struct {
-	survey *wechatapp.Survey
+	survey *auth.Survey
 	apps   *probes
 }
 
@@ -39,7 +40,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	if i.err != nil {
 		return skipped("not tested, because the configuration does not load with test apps in place of its own: "+i.err.Error(), checkHeaders, checkLogin)
 	}
-	sites := &siteExamination{survey: wechatapp.SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
+	sites := &siteExamination{survey: auth.SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
 	var findings, logins []doctor.Finding
 	someoneIdentified := false
 	for _, server := range sites.survey.Servers() {
@@ -72,7 +73,7 @@ func untested(f doctor.Finding) bool {
 // checkLogins sends a request without credentials to every route of every
 // wechat_auth of a server, as a client would, and expects the gateway's own refusal.
 // No code is sent, so nothing is spent.
-func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, server *wechatapp.Server) []doctor.Finding {
+func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, server *auth.Server) []doctor.Finding {
 	var findings []doctor.Finding
 	for _, h := range e.survey.Handlers {
 		if h.Server != server || len(h.Logins) == 0 {
@@ -82,7 +83,7 @@ func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, serve
 		host := h.LoginHost()
 	routes:
 		for _, login := range h.Logins {
-			above := strings.TrimSuffix(login, wechatapp.LoginRoute)
+			above := strings.TrimSuffix(login, auth.LoginRoute)
 			for _, route := range h.Handler.GuardedRoutes() {
 				if problem := e.tryRoute(ctx, site, host, above+"/"+route.Name, route.Method); problem != "" {
 					f = doctor.Failf(checkLogin, h.Place(), "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,

@@ -1,20 +1,8 @@
-// Package wechatapp gives any web app WeChat Mini Program login without
-// touching the app. A Mini Program posts the code of wx.login() to a login
-// route; from then on the app behind the proxy sees who the user is in the
-// headers X-OpenID and X-UnionID, which no client can forge or erase.
+// Package wechatapp is the app `wechat`, which all sites of a process share: accounts
+// and their secrets, the connection to WeChat, the keys that sign tokens, the host side
+// of session stores, and the record of what happens, for metrics, log and events.
 //
-// Modules: the app `wechat` (Mini Programs, keys, sessions; global option
-// `wechat`), the handler `http.handlers.wechat_auth` (directive `wechat_auth`)
-// and the session stores `wechat.stores.*`. The smallest Caddyfile:
-//
-//	{
-//		wechat {
-//			app wx1234567890abcdef {env.WECHAT_SECRET}
-//		}
-//	}
-//
-//	example.com {
-//		wechat_auth
-//		reverse_proxy localhost:3000
-//	}
+// Rooms that need the app get it by [Of], and ask it by its methods in host.go. It knows
+// none of them: what it has to do for one is registered by [OnProvision], [OnStart] and
+// [WhileRunning].
 package wechatapp

@@ -1,0 +1,330 @@
+package auth
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
+	"github.com/caddy-wechat/gateway/internal/browser"
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/page"
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+)
+
+// maxRestarts is how often a callback without its state begins again.
+const maxRestarts = 2
+
+// parameters reads a query, and reports whether nothing in it comes twice or cannot
+// be read.
+func parameters(query string) (values url.Values, single bool) {
+	values, err := url.ParseQuery(query)
+	single = err == nil
+	for _, all := range values {
+		single = single && len(all) == 1
+	}
+	return values, single
+}
+
+// wish is what an authorize asks for.
+type wish struct {
+	to, scope, appID string
+	restarts         int
+}
+
+// authorize sends a browser to WeChat, or says why it does not.
+func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, c *classified) error {
+	if !browser.PageLoad(r) {
+		return answer.ErrNoPageLoad
+	}
+	query, ok := parameters(r.URL.RawQuery)
+	if !ok {
+		return fmt.Errorf("%w: a parameter comes twice", gateway.ErrInvalidRequest)
+	}
+	asked := wish{to: h.to(c, query.Get("to")), appID: query.Get("appid")}
+	switch scope := query.Get("scope"); scope {
+	case "", "base", "userinfo":
+		asked.scope = scope
+	default:
+		return fmt.Errorf("%w: scope must be base or userinfo", gateway.ErrInvalidRequest)
+	}
+	if mark := h.outMark(r); mark != "" && !browser.OwnLink(r.Header) && !sameText(query.Get("again"), mark) {
+		refusal := answer.For(answer.ErrLoggedOut)
+		h.writePage(w, r, refusal, page.Page{Kind: page.LoggedOut, Continue: h.authorizeLink(r, c, asked.to)})
+		return nil
+	}
+	return h.sendToWeChat(w, r, c, asked)
+}
+
+func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// sendToWeChat begins a login in a browser, by the way that fits it.
+func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classified, asked wish) error {
+	client := browser.ClientOf(r.UserAgent())
+	way, appID := h.browsers.ways.For(client)
+	if asked.appID != "" && client != browser.WebView {
+		account, known := h.browsers.accounts[asked.appID]
+		if !known || !fits(account.Kind, client) {
+			return fmt.Errorf("%w: appid is none that this browser can log in with", gateway.ErrInvalidRequest)
+		}
+		way, appID = browser.ByRedirect, asked.appID
+	}
+	if user, live := h.liveUser(r); live && asked.scope != "userinfo" && (user.AppID == appID || way != browser.ByRedirect) {
+		redirect(w, http.StatusFound, asked.to)
+		return nil
+	}
+	if way != browser.ByRedirect {
+		h.showWay(w, r, c, way, asked)
+		return nil
+	}
+	origin, err := h.origin(r)
+	if err != nil {
+		return err
+	}
+	callback := h.callbackURL(origin, c, asked)
+	account := h.browsers.accounts[appID]
+	state := browser.NewState(appID, scopeFor(account.Kind, asked.scope), asked.to, time.Now())
+	cookie, err := h.browsers.cookies.SealState(h.app.Keys().Current(), origin, state)
+	if err != nil {
+		return err
+	}
+	for _, name := range browser.Surplus(h.held(r)) {
+		http.SetCookie(w, browser.Set(name, "", 0, origin.Secure()))
+	}
+	http.SetCookie(w, cookie)
+	h.warnRedirect(origin)
+	redirecter, ok := h.app.Redirecter(account.Kind)
+	if !ok {
+		return errNoRedirect
+	}
+	redirect(w, http.StatusFound, redirecter.AuthorizeURL(account, state.Scope, state.ID, callback))
+	return nil
+}
+
+// errNoRedirect cannot happen: a site has no such accounts among those for browsers.
+var errNoRedirect = errors.New("account whose logins do not begin in a browser")
+
+// fits reports whether an account can log in a kind of browser.
+func fits(kind provider.Kind, client browser.Client) bool {
+	if kind == provider.OfficialAccount {
+		return client == browser.WeChat
+	}
+	return client == browser.Desktop || client == browser.Outside
+}
+
+func scopeFor(kind provider.Kind, asked string) string {
+	switch {
+	case kind == provider.Website:
+		return wechat.ScopeLogin
+	case asked == "userinfo":
+		return wechat.ScopeUserInfo
+	}
+	return wechat.ScopeBase
+}
+
+// callbackURL is where WeChat sends the browser back to. It carries where the
+// browser goes then, for one that loses its cookies, and how often it did.
+func (h *Handler) callbackURL(origin browser.Origin, c *classified, asked wish) string {
+	query := url.Values{}
+	if asked.to != browser.Home {
+		query.Set("to", asked.to)
+	}
+	if asked.restarts > 0 {
+		query.Set("n", strconv.Itoa(asked.restarts))
+	}
+	return origin.String() + h.link(c, "/callback", query)
+}
+
+// showWay answers a browser that cannot be sent to WeChat.
+func (h *Handler) showWay(w http.ResponseWriter, r *http.Request, c *classified, way browser.Way, asked wish) {
+	refusal := answer.For(answer.ErrWrongPlace)
+	switch way {
+	case browser.GoBack:
+		h.writePage(w, r, refusal, page.Page{Kind: page.GoBack})
+	case browser.OpenElsewhere:
+		h.writePage(w, r, refusal, page.Page{Kind: page.OpenElsewhere})
+	default:
+		p := page.Page{Kind: page.OpenInWeChat}
+		if origin, err := h.origin(r); err == nil {
+			p.Address = origin.String() + asked.to
+		}
+		if website := h.browsers.ways.Elsewhere; website != "" {
+			query := url.Values{"appid": {website}}
+			if asked.to != browser.Home {
+				query.Set("to", asked.to)
+			}
+			p.Other = h.link(c, "/authorize", query)
+		}
+		h.writePage(w, r, refusal, p)
+	}
+}
+
+// liveUser returns whose live session the browser's cookie names, if any.
+func (h *Handler) liveUser(r *http.Request) (identity.User, bool) {
+	text, err := h.cookie(r)
+	if err != nil || text == "" {
+		return identity.User{}, false
+	}
+	user, err := h.gateway.AuthenticateCookie(r.Context(), text, h.apps)
+	return user, err == nil
+}
+
+// callback takes a browser back from WeChat.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified) error {
+	if !browser.PageLoad(r) {
+		return answer.ErrNoPageLoad
+	}
+	origin, err := h.origin(r)
+	if err != nil {
+		return err
+	}
+	query, single := parameters(r.URL.RawQuery)
+	asked := wish{to: h.to(c, query.Get("to")), restarts: restarts(query["n"])}
+	state, found := h.stateOf(r, query.Get("state"))
+	if !single || !found {
+		return h.startAgain(w, r, c, asked)
+	}
+	asked.to = h.to(c, state.To)
+	code := query.Get("code")
+	switch {
+	case code == "" && state.UsedUp():
+		return h.startAgain(w, r, c, asked)
+	case code == "":
+		http.SetCookie(w, browser.Set(state.Name, "", 0, origin.Secure()))
+		refusal := answer.For(answer.ErrConsentRefused)
+		h.writePage(w, r, refusal, page.Page{Kind: page.Refused, Continue: h.authorizeLink(r, c, asked.to)})
+		return nil
+	}
+	return h.finish(w, r, c, origin, state, code, asked)
+}
+
+// restarts reads how often a login began again; what is not a number is too often.
+func restarts(values []string) int {
+	if len(values) == 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(values[0])
+	if err != nil || n < 0 || len(values) > 1 {
+		return maxRestarts
+	}
+	return n
+}
+
+// stateOf finds the browser's own state with this ID, if it still counts.
+func (h *Handler) stateOf(r *http.Request, id string) (browser.Held, bool) {
+	if !browser.IsState(id) {
+		return browser.Held{}, false
+	}
+	now := time.Now()
+	for _, held := range h.held(r) {
+		if held.Opens && sameText(held.ID, id) {
+			_, ours := h.browsers.accounts[held.AppID]
+			return held, ours && held.Current(now)
+		}
+	}
+	return browser.Held{}, false
+}
+
+// finish exchanges the code and logs the browser in.
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, origin browser.Origin, state browser.Held, code string, asked wish) error {
+	start := time.Now()
+	grant, err := h.gateway.LoginBrowser(r.Context(), gateway.BrowserLogin{
+		AppID: state.AppID, Scope: state.Scope, State: state.ID, Code: code, Client: clientAddr(r), Lifetime: h.browsers.lifetime,
+	})
+	b, secure := &h.browsers, origin.Secure()
+	switch {
+	case err == nil:
+	case errors.Is(err, provider.ErrSnapshotUser):
+		h.record.LoginRefused(clientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
+		http.SetCookie(w, browser.Set(state.Name, "", 0, secure))
+		http.SetCookie(w, browser.Set(b.cookies.Snapshot(secure), "1", browser.UsedLifetime, secure))
+		redirect(w, http.StatusSeeOther, asked.to)
+		return nil
+	case startsAgain(err):
+		if !errors.Is(err, gateway.ErrStateUsed) {
+			h.record.LoginRefused(clientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
+		}
+		return h.startAgain(w, r, c, asked)
+	default:
+		refusal := answer.For(err)
+		h.record.LoginRefused(clientIP(r), state.AppID, grant, refusal, err, time.Since(start))
+		p := h.pageOf(c, refusal)
+		p.Continue = h.authorizeLink(r, c, asked.to)
+		h.writePage(w, r, refusal, p)
+		return nil
+	}
+	used, err := b.cookies.SealState(h.app.Keys().Current(), origin, state.UsedAt(time.Now()))
+	if err != nil {
+		return err
+	}
+	h.endOld(r, grant)
+	if !grant.Repeated {
+		h.record.LoggedIn(grant, time.Since(start))
+	}
+	h.record.Passed(wechatapp.Anonymous)
+	if !state.UsedUp() { // what is left of its minute is not more after a repeat
+		http.SetCookie(w, used)
+	}
+	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
+	for _, name := range []string{b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
+		if b.cookies.Has(r.Header, name) {
+			http.SetCookie(w, browser.Set(name, "", 0, secure))
+		}
+	}
+	redirect(w, http.StatusSeeOther, asked.to)
+	return nil
+}
+
+// startsAgain reports whether a new code helps: this one, or its state, is over.
+func startsAgain(err error) bool {
+	for _, over := range []error{gateway.ErrStateUsed, gateway.ErrCodeUsed, gateway.ErrInvalidRequest, provider.ErrCodeUsed, provider.ErrCodeRejected} {
+		if errors.Is(err, over) {
+			return true
+		}
+	}
+	return false
+}
+
+// endOld ends the session that the browser had before, unless the login gave it the
+// same one again. Of two cookies nobody knows which is the browser's own.
+func (h *Handler) endOld(r *http.Request, grant gateway.Grant) {
+	old, err := h.cookie(r)
+	if err != nil || old == "" || old == grant.Token {
+		return
+	}
+	user, err := h.gateway.LogoutCookie(r.Context(), old, h.apps)
+	if err != nil {
+		return // not one of ours, or nobody can tell; it is not in the cookie any more
+	}
+	h.record.SessionReplaced(user.AppID, h.userHash(user))
+}
+
+// startAgain is for a callback whose state is not this browser's, or is over: who is
+// logged in goes on, others begin once more, but not for ever.
+func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classified, asked wish) error {
+	if _, live := h.liveUser(r); live {
+		redirect(w, http.StatusSeeOther, asked.to)
+		return nil
+	}
+	again := page.Page{Continue: h.authorizeLink(r, c, asked.to)}
+	switch {
+	case h.outMark(r) != "":
+		// Back after a logout: only the user's own click logs in again.
+		again.Kind = page.LoggedOut
+		h.writePage(w, r, answer.For(answer.ErrLoggedOut), again)
+		return nil
+	case asked.restarts >= maxRestarts:
+		again.Kind, again.Code = page.NotKept, answer.For(answer.ErrNotKept).Code
+		h.writePage(w, r, answer.For(answer.ErrNotKept), again)
+		return nil
+	}
+	asked.restarts++
+	return h.sendToWeChat(w, r, c, asked)
+}

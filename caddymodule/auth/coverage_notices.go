@@ -1,0 +1,205 @@
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/internal/urlpath"
+)
+
+// findTwoInAChain finds a request that passes two wechat_auth: the second one
+// would take the user away that the first one has put in.
+func (s *Survey) findTwoInAChain(h *HandlerSurvey, t *Traveller) {
+	for _, first := range t.by {
+		// Turns between the two that nobody can judge may exclude each other.
+		if first.undecided != t.undecided {
+			continue
+		}
+		places := []string{first.node.place + option.PositionOfHandler(first.handler.digest()), h.node.place + option.PositionOfHandler(h.Handler.digest())}
+		if lines := option.PositionsOfHandler(h.Handler.digest()); len(lines) == 2 && first.handler.digest() == h.Handler.digest() {
+			places = []string{first.node.place + ", at " + lines[0], h.node.place + ", at " + lines[1]}
+		}
+		s.add(Notice{
+			Kind: NoticeCoverage, Place: h.node.place, fatal: true,
+			Message: fmt.Sprintf("requests pass two wechat_auth one after the other: (1) %s, and (2) %s", places[0], places[1]),
+			Fix:     "keep one of them; `public` and `optional` of one wechat_auth say which paths need no login",
+		})
+		return
+	}
+}
+
+// add keeps each notice once.
+func (s *Survey) add(n Notice) {
+	if !slices.ContainsFunc(s.Notices, func(other Notice) bool {
+		return n.Kind == other.Kind && n.Message == other.Message && (n.Place == other.Place || n.fatal)
+	}) {
+		s.Notices = append(s.Notices, n)
+	}
+}
+
+const uncoveredMessage = "this route reaches an app without wechat_auth, so its clients can forge the identity headers"
+
+// findUncovered finds the apps that are reached both through wechat_auth and
+// around it, wherever in the configuration, and those that a site with
+// wechat_auth reaches around it.
+func (s *Survey) findUncovered() {
+	covered := make(map[string]bool)
+	for _, p := range s.Proxies {
+		if len(p.Covered) > 0 && !p.AsksOnly() {
+			for _, upstream := range p.Upstreams {
+				covered[sameApp(upstream)] = true
+			}
+		}
+	}
+	for _, p := range s.Proxies {
+		if len(p.open) == 0 || p.AsksOnly() {
+			continue
+		}
+		sharesApp := slices.ContainsFunc(p.Upstreams, func(u string) bool { return covered[sameApp(u)] })
+		sharesSite := slices.ContainsFunc(s.Handlers, func(h *HandlerSurvey) bool {
+			return h.Server == p.Server && slices.ContainsFunc(p.open, func(t Traveller) bool { return h.hosts[t.Host] })
+		})
+		if sharesApp || sharesSite {
+			example := p.open[0]
+			s.add(Notice{
+				Kind: NoticeCoverage, Place: p.node.place, Message: uncoveredMessage, upstreams: p.Upstreams,
+				Fix: fmt.Sprintf("put wechat_auth in front of the route, which a request to %s%s takes, with `public` for what needs no login", example.Host, example.Sent),
+			})
+		}
+	}
+}
+
+// AsksOnly reports whether the proxy asks somebody whether a request may pass, as
+// forward_auth does, and is no app.
+func (p *ProxySurvey) AsksOnly() bool {
+	return p.proxy.Rewrite != nil && p.proxy.Rewrite.Method == http.MethodGet &&
+		len(p.proxy.HandleResponse) > 0 && p.proxy.HandleResponse[0].Match != nil && slices.Contains(p.proxy.HandleResponse[0].Match.StatusCode, 2)
+}
+
+// findLogin finds a wechat_auth whose users cannot log in.
+func (s *Survey) findLogin(h *HandlerSurvey) {
+	if len(h.Logins) > 0 || len(h.arrived) == 0 {
+		return
+	}
+	for _, other := range s.Handlers { // on the same site, for the same apps
+		if other.Server == h.Server && len(other.Logins) > 0 && sharesKey(other.hosts, h.hosts) && sharesApps(other.Handler, h.Handler) {
+			return
+		}
+	}
+	prefix := h.Handler.prefixOrDefault()
+	n := Notice{
+		Kind: NoticeLogin, Place: h.node.place + option.PositionOfHandler(h.Handler.digest()),
+		Message: fmt.Sprintf("nobody can log in: no request to %s%s reaches this wechat_auth", prefix, LoginRoute),
+		Fix:     "move wechat_auth out of the block or matcher, in front of it",
+	}
+	for _, p := range s.Proxies {
+		if p.Server == h.Server && slices.ContainsFunc(p.open, func(t Traveller) bool { return t.Sent == prefix+LoginRoute && h.hosts[t.Host] }) {
+			n.Message += fmt.Sprintf("; login codes sent there go to the app (%s)", strings.Join(p.Upstreams, " "))
+			break
+		}
+	}
+	if folder := h.folder(); folder != "" {
+		n.Fix = fmt.Sprintf("write `prefix %s%s` into it, or %s", folder, prefix, n.Fix)
+	}
+	n.fatal = h.shutOut()
+	s.add(n)
+}
+
+// folder is the path above all requests that reach the handler, if its matchers
+// name one.
+func (h *HandlerSurvey) folder() string {
+	place := h.node.place
+	i := strings.LastIndex(place, ", path ")
+	if i < 0 {
+		return ""
+	}
+	for pattern := range strings.FieldsSeq(place[i+len(", path "):]) {
+		pattern = strings.TrimSuffix(pattern, ",")
+		if folder, found := strings.CutSuffix(pattern, "/*"); found && urlpath.Canonical(folder) {
+			return folder
+		}
+	}
+	return ""
+}
+
+// shutOut reports whether it is the handler's own matcher that no login passes.
+func (h *HandlerSurvey) shutOut() bool {
+	var own *routeNode
+	var find func([]*routeNode)
+	find = func(nodes []*routeNode) {
+		for _, node := range nodes {
+			for _, handler := range node.handlers {
+				if handler == h.node {
+					own = node
+				}
+				find(handler.routes)
+			}
+		}
+	}
+	find(h.Server.routes)
+	if own == nil || len(own.sets) == 0 {
+		return false
+	}
+	for _, path := range h.Server.samplePaths() {
+		if !strings.HasSuffix(path, h.Handler.prefixOrDefault()+LoginRoute) {
+			continue
+		}
+		for host := range h.hosts {
+			t := Traveller{method: http.MethodPost, Host: host, Sent: path, current: path}
+			if matchSets(own.sets, &t) != no {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// findUselessPatterns finds patterns of public and optional that select nothing.
+func (h *HandlerSurvey) findUselessPatterns(s *Survey) {
+	if len(h.arrived) == 0 {
+		return
+	}
+	for _, text := range h.Handler.patterns() {
+		if h.useful[text] {
+			continue
+		}
+		n := Notice{
+			Kind: NoticeCoverage, Place: h.node.place + option.PositionOfHandler(h.Handler.digest()),
+			Message: fmt.Sprintf("the pattern %s of public or optional never matches a request here", text),
+			Fix:     "remove it, or write the path as clients send it",
+		}
+		pattern, err := urlpath.ParsePattern(text)
+		for _, t := range h.arrived {
+			if err != nil || t.Sent == t.current || h.Handler.owns(t.Sent, t.current) {
+				continue
+			}
+			missing := t.Sent
+			if pattern.Match(t.Sent) {
+				missing = t.current
+			} else if !pattern.Match(t.current) {
+				continue
+			}
+			missing = strings.ReplaceAll(missing, sampleName, "*")
+			n.Message += ", because a rewrite changes paths and both forms must be listed"
+			n.Fix = "list " + missing + " beside it"
+			break
+		}
+		s.add(n)
+	}
+}
+
+func sharesKey(a, b map[string]bool) bool {
+	for key := range a {
+		if b[key] {
+			return true
+		}
+	}
+	return false
+}
+
+func sharesApps(a, b *Handler) bool {
+	return len(a.Apps) == 0 || len(b.Apps) == 0 || slices.ContainsFunc(a.Apps, func(id string) bool { return slices.Contains(b.Apps, id) })
+}

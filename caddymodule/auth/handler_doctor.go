@@ -1,0 +1,43 @@
+package auth
+
+import (
+	"net/http"
+
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
+)
+
+// What those who examine a configuration ask a provisioned handler for.
+
+// App returns the app of the handler's configuration.
+func (h *Handler) App() *wechatapp.App { return h.app }
+
+// SiteApps lists the accounts that may use the site.
+func (h *Handler) SiteApps() gateway.Apps { return h.apps }
+
+// IdentityHeaders returns what the app gets about a user.
+func (h *Handler) IdentityHeaders(user identity.User) http.Header {
+	header := make(http.Header)
+	h.preset.Inject(header, h.guard, user, identity.Asked{}, "")
+	return header
+}
+
+// A NamedRoute is one of the gateway's routes, by its name below the prefix.
+type NamedRoute struct{ Name, Method string }
+
+// GuardedRoutes lists the routes of the site that refuse who has nothing to show.
+func (h *Handler) GuardedRoutes() (routes []NamedRoute) {
+	for _, name := range routeNames {
+		if route, there := h.routes[h.Prefix+"/"+name]; there {
+			routes = append(routes, NamedRoute{name, route.method})
+		}
+	}
+	return routes
+}
+
+// MayCover reports whether requests to a path may be in the selection: matchers may
+// look at more than the path.
+func (s *Selection) MayCover(path string) bool {
+	return s != nil && (s.covers(path, nil) || len(s.matchers) > 0)
+}

@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/gateway/internal/gateway"
+)
+
+// passage is somebody's request on its way to the app and back: all that is kept
+// of it, in one piece.
+type passage struct {
+	responseWriter
+	handler *Handler
+	pass    gateway.Pass
+	stream  gateway.Stream
+
+	cancel   context.CancelFunc
+	reads    bool        // the request has a body
+	upgraded bool        // to a WebSocket
+	late     bool        // the handlers behind have answered when it was over
+	begun    atomic.Bool // the client sees an answer
+	ended    atomic.Bool // the session did
+}
+
+// placeholder is a caddy.ReplacerFunc. Values are checked at login: no braces, so
+// nothing in them is ever expanded again.
+func (p *passage) placeholder(key string) (any, bool) {
+	switch key {
+	case "http.auth.user.id":
+		return p.handler.userHash(p.pass.User), true
+	case "http.auth.user.openid":
+		return p.pass.User.OpenID, true
+	case "http.auth.user.unionid":
+		return p.pass.User.UnionID, true
+	case "http.auth.user.appid":
+		return p.pass.User.AppID, true
+	case "http.auth.user.session_id":
+		return p.pass.User.SessionID, true
+	case "http.auth.user.user_id":
+		return p.pass.User.UserID, true
+	}
+	return nil, false
+}
+
+// placeholderOfNobody is empty for each of them.
+func placeholderOfNobody(key string) (any, bool) {
+	switch key {
+	case "http.auth.user.id", "http.auth.user.openid", "http.auth.user.unionid", "http.auth.user.appid", "http.auth.user.session_id", "http.auth.user.user_id":
+		return "", true
+	}
+	return nil, false
+}
+
+// setPlaceholders makes the user known to the rest of the Caddyfile. The function
+// runs only if somebody asks.
+func setPlaceholders(r *http.Request, placeholder caddy.ReplacerFunc) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(placeholder)
+	}
+}

@@ -1,0 +1,135 @@
+package auth
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/gateway/internal/browser"
+)
+
+// responseWriter is on the way of every answer that passes the gateway. It removes
+// what only the gateway may say, from early hints, answers, upgrades and trailers
+// alike. And it tells caches in front that an answer is one user's: it adds Vary
+// with the header the token came in, and Cache-Control private where nobody said
+// anything about caching.
+type responseWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	vary     []string
+	cookies  browser.Cookies // the gateway's, which no app sets
+	private  bool
+	referrer bool
+	done     bool
+	trip     *trip     // nil on a site without one_trip
+	until    time.Time // if not zero: caches may keep the answer until then
+	values   [3]string // of the two headers: their place is here
+}
+
+// marked wraps the writer of an answer that depends on the token; one to somebody
+// is private.
+func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
+	return responseWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		vary:                  h.vary, cookies: h.browsers.cookies, private: private, referrer: h.carrier.inURL(), trip: h.trips,
+	}
+}
+
+func (w *responseWriter) mark(status int) {
+	if w.done {
+		return
+	}
+	header := w.Header()
+	w.strip(header)
+	// Informational answers come before the final one; 101 has no body to cache.
+	if status < http.StatusOK {
+		return
+	}
+	w.done = true
+	w.trip.hand(header)
+	if len(w.vary) > 0 {
+		w.addVary(header)
+	}
+	if w.private && len(header["Cache-Control"]) == 0 {
+		header["Cache-Control"] = append(w.values[2:2], "private")
+	}
+	if !w.until.IsZero() {
+		limitCaching(header, w.until)
+	}
+	if w.referrer {
+		header["Referrer-Policy"] = []string{"no-referrer"}
+	}
+}
+
+// finish is called when the handlers behind are done, with their error. What they have
+// written no status for is a 200, and trailers are as they will be sent.
+func (w *responseWriter) finish(err error) error {
+	switch {
+	case w.done:
+		w.strip(w.Header())
+		w.trip.hand(w.Header()) // HTTP/3 may not have sent it yet
+	case err == nil:
+		w.mark(http.StatusOK)
+	default:
+		w.markError()
+	}
+	return err
+}
+
+// strip removes what only the gateway may say.
+func (w *responseWriter) strip(header http.Header) {
+	w.trip.strip(header)
+	w.cookies.StripSetCookies(header)
+}
+
+// addVary names the headers that a token comes in, unless the app has.
+func (w *responseWriter) addVary(header http.Header) {
+	vary := header["Vary"]
+	if len(vary) == 0 {
+		vary = w.values[:0:2]
+	}
+	for _, name := range w.vary {
+		if !varies(vary, name) {
+			vary = append(vary, name)
+		}
+	}
+	header["Vary"] = vary
+}
+
+func varies(values []string, on string) bool {
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, on) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *responseWriter) WriteHeader(status int) {
+	w.mark(status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.mark(http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps sendfile and splice working.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	w.mark(http.StatusOK)
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// FlushError implements the flushing of http.ResponseController, which sends
+// the header.
+func (w *responseWriter) FlushError() error {
+	w.mark(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
