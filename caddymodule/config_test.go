@@ -234,6 +234,12 @@ func TestNarrowPublicPatternsLoad(t *testing.T) {
 			t.Errorf("%s: %v", site, err)
 		}
 	}
+	// The pages that patterns are tried on are made up anew each time.
+	for range 200 {
+		if _, _, err := adapt(siteText(oneApp, "public {\npath /e*\n}")); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // validate does what `caddy validate` does, with a storage of its own.

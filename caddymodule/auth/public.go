@@ -145,10 +145,14 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 			return fmt.Errorf("public: %s the gateway's prefix %s", what, prefix)
 		}
 	}
-	for _, folder := range []string{"/", "/" + rand.Text() + "/", "/" + rand.Text() + "/" + rand.Text() + "/"} {
+	for depth := range 3 {
 		covered := 0
 		for _, initial := range []string{"e", "q", "7"} { // /e* has its one page by its name
-			if covers(folder + initial + strings.ToLower(rand.Text())) {
+			path := ""
+			for range depth + 1 {
+				path += "/" + initial + strings.ToLower(rand.Text())
+			}
+			if covers(path) {
 				covered++
 			}
 		}
