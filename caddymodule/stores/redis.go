@@ -101,7 +101,8 @@ type RedisTLS struct {
 type OnFailure struct {
 	// Tokens no older than this pass on their signature alone while Redis cannot be
 	// reached; at most `15m`. What other nodes end meanwhile is not noticed; what
-	// this one saw end does not pass. Tokens are not renewed, and sites with
+	// this one saw end does not pass, and nothing does in a process that has not
+	// reached Redis yet. Tokens are not renewed, and sites with
 	// `assertion` answer 503. Zero: all requests are refused with
 	// 503 `store_unavailable`, and Caddy does not start while Redis is away.
 	// Default: 0
@@ -141,7 +142,7 @@ func (s *RedisStore) Open(env wechatapp.StoreEnv) error {
 		s.warnUntracked()
 		return nil
 	case s.Grace() > 0:
-		env.Logger.Warn("Redis cannot be used now; young tokens pass, nobody can log in, and it is tried again", zap.Error(err))
+		env.Logger.Warn("Redis cannot be used now: nobody can log in, and young tokens pass only if this process has reached it before; it is tried again", zap.Error(err))
 		return nil
 	}
 	return fmt.Errorf("cannot be used, so nobody could log in: %w; fix it, or allow `on_failure grace <duration>`", err)

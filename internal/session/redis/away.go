@@ -84,6 +84,9 @@ func (s *Store) lastSeen(query *session.Query) (live, known bool) {
 	if s.known.hasEnded(query.Ref) {
 		return false, true
 	}
+	if !s.known.hasFollowed() {
+		return false, false
+	}
 	now := query.At()
 	m := s.memo(query.Ref)
 	if time.Unix(s.known.user(m.hash).denied, 0).After(now) || s.known.mayHaveEnded(query.Ref, query.Issued) {

@@ -21,6 +21,7 @@ type Known struct {
 	seed  maphash.Seed
 
 	mu          sync.RWMutex
+	followed    bool             // the control hash was read
 	generations map[string]int64 // by field of the control hash
 	dropped     []string         // sorted
 }
@@ -134,6 +135,14 @@ func (k *Known) mayHaveEnded(ref session.Ref, issued time.Time) bool {
 	return forgot && !issued.After(time.Unix(last, 0).Add(skew))
 }
 
+// hasFollowed reports whether this process has read what operators decided. One that
+// has not knows of no app that was ended and of no key that was dropped.
+func (k *Known) hasFollowed() bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.followed
+}
+
 // generation returns the newest generation of an app.
 func (k *Known) generation(field string) int64 {
 	k.mu.RLock()
@@ -160,6 +169,7 @@ func (k *Known) droppedKeys() []string {
 func (k *Known) merge(generations map[string]int64, dropped []string) (all *control, missing map[string]int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.followed = true
 	missing = make(map[string]int64)
 	for field, generation := range generations {
 		if _, known := k.generations[field]; known || len(k.generations) < maxKnownControl {

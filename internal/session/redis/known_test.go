@@ -276,3 +276,47 @@ func TestF2CallersThatLeave(t *testing.T) {
 		<-done
 	}
 }
+
+// F3, F5: a node that starts in an outage knows neither the apps that were ended nor
+// the keys that were dropped. Nothing passes there by grace until Redis was reached
+// once; after that the process knows, and so does its next configuration.
+func TestF3NodeThatStartsInAnOutageLetsNobodyPass(t *testing.T) {
+	server := redistest.Start(t)
+	there := connect(t, options(server.Addr))
+	ref := mustPut(t, there, "session-00000000000001")
+	if _, err := there.EndApp(t.Context(), ref.AppID); err != nil {
+		t.Fatal(err)
+	}
+	if err := there.DropKey(t.Context(), "0123456789abcdef"); err != nil {
+		t.Fatal(err)
+	}
+	o := options(server.Addr)
+	o.Known = NewKnown()
+	server.Pause()
+	o.Timeout = 100 * time.Millisecond
+	fresh := open(t, o)
+	query := sessiontest.Query(ref)
+	query.Issued = time.Now()
+	unseen := query
+	unseen.AppID = "wxffffffffffffffff"
+	for _, query := range []session.Query{query, unseen} {
+		if _, err := fresh.Get(t.Context(), query); !errors.Is(err, session.ErrUnavailable) || errors.Is(err, session.ErrAway) {
+			t.Errorf("before Redis was ever reached: %v, want ErrUnavailable and no grace", err)
+		}
+	}
+	server.Resume()
+	until(t, "it reaches Redis", func() bool { return fresh.Connect(t.Context()) == nil })
+	server.Kill()
+	after := open(t, o)
+	for _, store := range []*Store{fresh, after} {
+		if _, err := store.Get(t.Context(), unseen); !errors.Is(err, session.ErrAway) {
+			t.Errorf("of an app that was not ended: %v, want ErrAway", err)
+		}
+		if _, err := store.Get(t.Context(), query); err == nil || errors.Is(err, session.ErrAway) {
+			t.Errorf("of an app that was ended: %v", err)
+		}
+		if len(store.DroppedKeys()) != 1 {
+			t.Error("the dropped key is not known")
+		}
+	}
+}
