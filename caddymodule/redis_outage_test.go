@@ -236,3 +236,40 @@ func TestO1ReloadFailsNothingThatRedisKnows(t *testing.T) {
 	close(stop)
 	group.Wait()
 }
+
+// F4: Redis fails when the key is gone from storage already. Whoever tries again is
+// told that it is done, not that there is no such key, and the other nodes hear of it.
+func TestF4DropOfAKeyCanBeTriedAgain(t *testing.T) {
+	for name, global := range map[string]string{
+		"in storage": "", "configured": "signing_key " + testKey + " AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+			g := newGateway(t, withAdmin, withGlobal(strings.Replace(redisGlobal(server, ""), "signing_key "+testKey, global, 1)))
+			token := g.login(userA)
+			var status struct{ Keys []statusKey }
+			g.must(http.MethodGet, "/wechat/status", "", &status)
+			leaked := status.Keys[0].ID
+			server.Kill()
+			for range 2 {
+				code, body := g.operate(http.MethodDelete, "/wechat/keys/"+leaked, "")
+				wantCode(t, "while Redis is away", code, body, "", http.StatusServiceUnavailable)
+			}
+			server.Run()
+			eventually(t, "it is dropped when Redis is back", func() bool {
+				code, body := g.operate(http.MethodDelete, "/wechat/keys/"+leaked, "")
+				if code != http.StatusOK && code != http.StatusServiceUnavailable {
+					t.Fatalf("the next try: %d %s", code, body)
+				}
+				return code == http.StatusOK
+			})
+			if !strings.Contains(server.Do("HGETALL", "caddy-wechat:control"), leaked) {
+				t.Error("the other nodes are not told")
+			}
+			g.wantToken(token, "login_required", http.StatusUnauthorized)
+			code, body := g.operate(http.MethodDelete, "/wechat/keys/"+leaked, "")
+			wantCode(t, "when it is done", code, body, "", http.StatusNotFound)
+		})
+	}
+}

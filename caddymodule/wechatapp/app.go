@@ -401,6 +401,7 @@ func (a *App) refreshKeys(ctx context.Context) {
 		case <-ticker.C:
 			a.store.Tend()
 			a.refreshNow(ctx)
+			a.finishDrops(ctx)
 		case <-drops.C:
 			a.followDrops(ctx)
 		}

@@ -107,8 +107,12 @@ func (a *App) followDrops(ctx context.Context) {
 	a.logger.Info("signing keys dropped by an operator do not count", zap.Strings("kids", dropped))
 }
 
-// DropKey makes tokens of a signing key not count any more, on every node.
+// DropKey makes tokens of a signing key not count any more, on every node. If they
+// cannot be told, it can be tried again, and is every minute.
 func (a *App) DropKey(ctx context.Context, id string) error {
+	if a.state.drops.Has(id) {
+		return a.tellDropped(ctx, id)
+	}
 	err := a.keys.Drop(ctx, id)
 	if own := a.assertions.ring; errors.Is(err, keyring.ErrUnknownKey) && own != nil {
 		return own.Drop(ctx, id) // the other nodes follow within a minute
@@ -116,10 +120,25 @@ func (a *App) DropKey(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	a.state.drops.Add(id)
+	return a.tellDropped(ctx, id)
+}
+
+func (a *App) tellDropped(ctx context.Context, id string) error {
 	if err := a.store.Sessions().DropKey(ctx, id); err != nil {
 		return fmt.Errorf("telling the other nodes: %w", err)
 	}
+	a.state.drops.Remove(id)
 	return a.keys.Exclude(a.store.Sessions().DroppedKeys())
+}
+
+// finishDrops tries again to tell the other nodes of keys that were dropped here.
+func (a *App) finishDrops(ctx context.Context) {
+	for _, id := range a.state.drops.List() {
+		if err := a.tellDropped(ctx, id); err != nil {
+			return // the next time
+		}
+	}
 }
 
 // kidPattern fits no token, whose parts are joined by dots.

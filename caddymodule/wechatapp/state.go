@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/credential"
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/keyring"
 	"github.com/caddy-wechat/gateway/internal/relay"
 )
 
@@ -18,6 +19,7 @@ type pooledState struct {
 	*gateway.State
 	tokens  *credential.Tokens
 	buffers *relay.Buffers
+	drops   keyring.Pending
 }
 
 func (s *pooledState) Destruct() error {
@@ -27,7 +29,7 @@ func (s *pooledState) Destruct() error {
 
 func acquireState() (*pooledState, error) {
 	value, _, err := pool.LoadOrNew(stateKey, func() (caddy.Destructor, error) {
-		return &pooledState{gateway.NewState(), credential.NewTokens(), relay.NewBuffers()}, nil
+		return &pooledState{State: gateway.NewState(), tokens: credential.NewTokens(), buffers: relay.NewBuffers()}, nil
 	})
 	if err != nil {
 		return nil, err

@@ -35,11 +35,12 @@ func (r *Ring) Drop(ctx context.Context, id string) error {
 		}
 		return nil
 	}
-	_, err := r.change(ctx, time.Now(), func(f file, now time.Time) (file, bool, error) { return f.drop(id, now) })
+	now := time.Now()
+	f, err := r.change(ctx, now, func(f file, now time.Time) (file, bool, error) { return f.drop(id, now) })
 	if err != nil {
 		return r.named(err)
 	}
-	return r.Refresh(ctx)
+	return r.take(f, now) // not Refresh: what is done here needs no storage any more
 }
 
 // Exclude makes the tokens of these keys not count, wherever the keys stand. The
