@@ -81,7 +81,14 @@ func speaksOfTokens(w http.ResponseWriter, r *http.Request) {
 
 // K13: whoever answers, there is one token, of the gateway; without a login none.
 func TestK13OneTripTokensAreTheGateways(t *testing.T) {
+	for name, servers := range map[string]string{"by default": "", "without timeouts": noIdleTimeouts} {
+		t.Run(name, func(t *testing.T) { testOneTripTokens(t, servers) })
+	}
+}
+
+func testOneTripTokens(t *testing.T, servers string) {
 	g := newGateway(t, func(g *gatewayTest) {
+		g.servers = servers
 		app := g.app.addr()
 		g.site = "wechat_auth {\none_trip\npublic /public\noptional /optional\n}\n" +
 			"handle /fails {\nerror 503\n}\nhandle /words {\nheader Authorization \"Bearer planted\"\nheader +etag x\nrespond hello 418\n}\nhandle /nothing {\nvars a b\n}\n" +
@@ -123,11 +130,7 @@ func TestK13OneTripTokensAreTheGateways(t *testing.T) {
 
 // The same over HTTP/2 and HTTP/3, also where an answer has no body.
 func TestK13OneTripOverNewerProtocols(t *testing.T) {
-	g := newTLSGateway(t, "# one_trip")
-	g.site = strings.Replace(g.site, "public /public", "public /public\none_trip", 1)
-	if err := load(g.caddyfile()); err != nil {
-		t.Fatal(err)
-	}
+	g := newGateway(t, func(g *gatewayTest) { g.overTLS("one_trip\n", "") })
 	g.app.answerWith(speaksOfTokens)
 	for name, transport := range tlsTransports(t) {
 		for _, path := range []string{"/", "/?unmodified", "/?broken"} {

@@ -28,7 +28,17 @@ func wantNoVerdict(t *testing.T, what string, headers ...http.Header) {
 // K13, K16: an app says in the gateway's name that a login is over, and the client
 // throws its token away. It says so in every place that an answer has.
 func TestK13AppsCannotSpeakForTheGateway(t *testing.T) {
+	for name, servers := range map[string]string{"by default": "", "without timeouts": noIdleTimeouts} {
+		t.Run(name, func(t *testing.T) { testSpeaksForGateway(t, servers) })
+	}
+}
+
+// noIdleTimeouts make Caddy's server hand out its writer as it is.
+const noIdleTimeouts = "timeouts {\nread_body_idle -1s\nwrite_idle -1s\n}"
+
+func testSpeaksForGateway(t *testing.T, servers string) {
 	g := newGateway(t, func(g *gatewayTest) {
+		g.servers = servers
 		app := g.app.addr()
 		g.site = "wechat_auth {\npublic /public\noptional /optional\n}\nhandle /fails {\nerror 503\n}\nhandle {\nreverse_proxy " + app + "\n}\nhandle_errors {\nreverse_proxy " + app + "\n}"
 	})
@@ -85,12 +95,17 @@ func TestK13AppsCannotSpeakForTheGateway(t *testing.T) {
 
 // The same over HTTP/2 and HTTP/3.
 func TestK13AppsCannotSpeakOverNewerProtocols(t *testing.T) {
-	g := newTLSGateway(t)
+	g := newGateway(t, func(g *gatewayTest) {
+		g.servers = noIdleTimeouts
+		app := "reverse_proxy " + g.app.addr() + "\n"
+		g.overTLS("", "handle /fails* {\nerror 503\n}\n"+app+"handle_errors {\n"+app+"}\n")
+	})
 	g.app.answerWith(func(w http.ResponseWriter, _ *http.Request) {
 		for _, name := range speaksForGateway {
 			w.Header()[name] = []string{"session_ended"}
 			w.Header()[http.TrailerPrefix+name] = []string{"session_ended"}
 		}
+		w.Header().Set("X-App", "yes")
 		w.Header()[http.TrailerPrefix+"X-Sum"] = []string{"1"}
 		_, _ = io.WriteString(w, "hello")
 	})
@@ -103,6 +118,11 @@ func TestK13AppsCannotSpeakOverNewerProtocols(t *testing.T) {
 			}
 			wantNoVerdict(t, name+" "+path, resp.Header, resp.Trailer)
 		}
+		resp := g.tlsDo(t, transport, "GET", "/fails", nil, bearerHeader(token))
+		if _, err := io.ReadAll(resp.Body); err != nil || resp.Header.Get("X-App") != "yes" {
+			t.Errorf("%s: an error route: the control: %d %v %v", name, resp.StatusCode, resp.Header, err)
+		}
+		wantNoVerdict(t, name+" an error route", resp.Header, resp.Trailer)
 	}
 }
 
@@ -159,8 +179,8 @@ func TestG8WhoeverAnswersIsPrivate(t *testing.T) {
 	for name, layout := range map[string]struct{ site, servers string }{
 		"error routes":        {site + pages, ""},
 		"no error routes":     {site, ""},
-		"without timeouts":    {site + pages, "timeouts {\nread_body_idle -1s\nwrite_idle -1s\n}"},
-		"only an access log":  {"log {\noutput discard\n}\n" + site + pages, "timeouts {\nread_body_idle -1s\nwrite_idle -1s\n}"},
+		"without timeouts":    {site + pages, noIdleTimeouts},
+		"only an access log":  {"log {\noutput discard\n}\n" + site + pages, noIdleTimeouts},
 		"a proxied error":     {site + "handle_errors {\nreverse_proxy APP\n}\n", ""},
 		"an unreachable app":  {strings.ReplaceAll(site, "respond \"hello {http.auth.user.id}\"", "reverse_proxy 127.0.0.1:1") + pages, ""},
 		"an encoded answer":   {"encode\n" + site + pages, ""},

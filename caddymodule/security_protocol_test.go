@@ -451,11 +451,14 @@ func tlsTransports(t *testing.T) map[string]http.RoundTripper {
 // newTLSGateway is a gateway with TLS, and so HTTP/2 and HTTP/3.
 func newTLSGateway(t *testing.T, handlers ...string) *gatewayTest {
 	t.Helper()
-	return newGateway(t, func(g *gatewayTest) {
-		g.scheme = "https"
-		g.addr = strings.Replace(g.addr, "127.0.0.1", "localhost", 1)
-		g.site = "tls " + selfSigned(t) + "\nwechat_auth {\npublic /public\n}\n" + strings.Join(handlers, "\n")
-	})
+	return newGateway(t, func(g *gatewayTest) { g.overTLS("", strings.Join(handlers, "\n")) })
+}
+
+// overTLS makes the site one with a certificate and a public path.
+func (g *gatewayTest) overTLS(options, handlers string) {
+	g.scheme = "https"
+	g.addr = strings.Replace(g.addr, "127.0.0.1", "localhost", 1)
+	g.site = "tls " + selfSigned(g.t) + "\nwechat_auth {\npublic /public\n" + options + "}\n" + handlers
 }
 
 func (g *gatewayTest) tlsDo(t *testing.T, transport http.RoundTripper, method, path string, trailer http.Header, lines ...string) *http.Response {

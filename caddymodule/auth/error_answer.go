@@ -3,6 +3,10 @@ package auth
 import (
 	"net/http"
 	"reflect"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // errorAnswer marks the answer to a request that the handlers behind returned an error
@@ -14,12 +18,24 @@ type errorAnswer struct {
 }
 
 // markError marks whatever answers in place of the handlers behind. The mark goes
-// below the writers of Caddy's server. Where the server has none (neither idle
-// timeouts nor an access log), at least caches are told.
+// below the writers of Caddy's server, see keepWriters.
 func (w *responseWriter) markError() {
 	answer := &errorAnswer{responseWriter: *w}
 	if !insertBelow(w.ResponseWriter, &answer.ResponseWriter, answer) {
 		w.mark(http.StatusInternalServerError)
+	}
+}
+
+// longIdle is an idle timeout that is none.
+const longIdle = caddy.Duration(365 * 24 * time.Hour)
+
+// keepWriters makes the server wrap what it writes answers to, where it was told not
+// to and there is nothing in place of which markError could write: neither idle
+// timeouts nor an access log. What it wraps with then never ends a request.
+func keepWriters(ctx caddy.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if ok && server.ReadIdleTimeout < 0 && server.WriteIdleTimeout < 0 {
+		server.ReadIdleTimeout = longIdle
 	}
 }
 

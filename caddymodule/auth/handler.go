@@ -156,6 +156,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.provisionOneTrip()
 	h.routes = h.newRoutes()
 	h.warnOfLoggedTokens(ctx)
+	keepWriters(ctx)
 	return h.checkPublic()
 }
 
