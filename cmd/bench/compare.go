@@ -18,6 +18,8 @@ const (
 	warmUp = 200
 	// maxFresh bounds the tokens that are minted for a slice.
 	maxFresh = 40_000
+	// maxRounds is how many times -rounds -check may take to be clear.
+	maxRounds = 5
 )
 
 // compare measures all variants in rounds and prints the table.
@@ -35,23 +37,36 @@ func (b *bench) compare() error {
 	if err != nil {
 		return err
 	}
-	r := report{
-		Stock: b.stockNote, Missing: b.missing, Quick: b.quick,
-		Rounds: b.rounds, Slice: b.duration.String(), Connections: b.connections, Sessions: b.sessions,
+	r := b.judged(all, rounds)
+	for b.check && r.any(unclear) && len(rounds) < maxRounds*b.rounds {
+		more, err := b.inRounds(all)
+		if err != nil {
+			return err
+		}
+		rounds = append(rounds, more...)
+		r = b.judged(all, rounds)
 	}
-	for _, v := range all {
-		r.Rows = append(r.Rows, summarize(v.name, v.base, v.bound, rounds))
-	}
-	r.judge()
 	if b.json {
 		err = printJSON(b.out, r)
 	} else {
 		err = r.print(b.out)
 	}
-	if err == nil && b.check && r.broken() {
+	if err == nil && b.check && r.any(broken) {
 		return errBound
 	}
 	return err
+}
+
+func (b *bench) judged(all []*variant, rounds []map[string]sample) report {
+	r := report{
+		Stock: b.stockNote, Missing: b.missing, Quick: b.quick,
+		Rounds: len(rounds), Slice: b.duration.String(), Connections: b.connections, Sessions: b.sessions,
+	}
+	for _, v := range all {
+		r.Rows = append(r.Rows, summarize(v.name, v.base, v.bound, rounds))
+	}
+	r.judge()
+	return r
 }
 
 // inRounds measures each variant once a round, in another order each time.
@@ -73,17 +88,15 @@ func (b *bench) inRounds(all []*variant) ([]map[string]sample, error) {
 
 // verify holds the variant to what the upstream has to see of it.
 func (b *bench) verify(v *variant) error {
-	c, err := dial(b.ctx, v.proxy.addr, 1)
+	c, err := b.dial(v, 1+len(v.nodes))
 	if err != nil {
 		return fmt.Errorf("%s: %w", v.name, err)
 	}
 	defer c.close()
-	_, err = c.run(b.ctx, inTurn([]call{v.check}), limit{requests: 1})
-	if err != nil {
-		return fmt.Errorf("%s: %w", v.name, err)
-	}
-	if got := string(c.conns[0].body); got != v.sees {
-		return fmt.Errorf("%s: the upstream sees %q, want %q", v.name, got, v.sees)
+	for _, conn := range c.conns {
+		if err := conn.do(v.check, []byte(v.sees)); err != nil {
+			return fmt.Errorf("%s: %w: the upstream sees %q, want %q", v.name, err, conn.answered(), v.sees)
+		}
 	}
 	return nil
 }
@@ -94,7 +107,7 @@ func (b *bench) measure(v *variant) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	c, err := dial(b.ctx, v.proxy.addr, b.connections)
+	c, err := b.dial(v, b.connections)
 	if err != nil {
 		return sample{}, err
 	}
@@ -136,9 +149,16 @@ func (b *bench) sources(v *variant) (warm, measured source, err error) {
 }
 
 func (v *variant) cpu() (own, beside time.Duration, err error) {
-	if own, err = cpuTime(v.proxy.cmd.Process.Pid); err != nil || v.beside == nil {
-		return own, 0, err
+	for _, p := range append([]*process{v.proxy}, v.nodes...) {
+		used, err := cpuTime(p.cmd.Process.Pid)
+		if err != nil {
+			return 0, 0, err
+		}
+		own += used
+	}
+	if v.beside == nil {
+		return own, 0, nil
 	}
 	beside, err = cpuTime(v.beside.cmd.Process.Pid)
-	return own, beside, err
+	return own + beside, beside, err // whoever has a verifier pays for it
 }

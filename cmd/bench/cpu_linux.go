@@ -117,12 +117,21 @@ func residentBytes(pid int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading memory: %w", err)
 	}
-	return parseStatus(string(text))
+	return parseStatus(string(text), "VmRSS:")
 }
 
-func parseStatus(text string) (int, error) {
+// peakBytes is the most that residentBytes has ever been.
+func peakBytes(pid int) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading memory: %w", err)
+	}
+	return parseStatus(string(text), "VmHWM:")
+}
+
+func parseStatus(text, field string) (int, error) {
 	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			var kilobytes int
 			if _, err := fmt.Sscanf(rest, "%d kB", &kilobytes); err != nil {
 				return 0, fmt.Errorf("reading memory: %w", err)
@@ -130,7 +139,7 @@ func parseStatus(text string) (int, error) {
 			return kilobytes << 10, nil
 		}
 	}
-	return 0, errors.New("reading memory: status has no VmRSS")
+	return 0, errors.New("reading memory: status has no " + field)
 }
 
 // maxSockets is how many a proxy can hold with two files for each.

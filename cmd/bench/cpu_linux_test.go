@@ -29,10 +29,10 @@ func TestSchedstatIsNanoseconds(t *testing.T) {
 }
 
 func TestResidentMemoryIsInBytes(t *testing.T) {
-	if got, err := parseStatus("Name:\tx\nVmRSS:\t    12 kB\nThreads:\t1\n"); err != nil || got != 12<<10 {
+	if got, err := parseStatus("Name:\tx\nVmRSS:\t    12 kB\nThreads:\t1\n", "VmRSS:"); err != nil || got != 12<<10 {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if _, err := parseStatus("Name:\tx\n"); err == nil {
+	if _, err := parseStatus("Name:\tx\n", "VmRSS:"); err == nil {
 		t.Error("a status without VmRSS is read")
 	}
 }

@@ -15,4 +15,6 @@ func cpuTime(int) (time.Duration, error) { return 0, errUnsupported }
 
 func residentBytes(int) (int, error) { return 0, errUnsupported }
 
+func peakBytes(int) (int, error) { return 0, errUnsupported }
+
 func maxSockets() int { return 0 }

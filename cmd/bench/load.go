@@ -44,25 +44,32 @@ type loadResult struct {
 }
 
 // client is a set of keep-alive connections.
-type client struct{ conns []*connection }
+type client struct{ conns []sender }
 
 func dial(ctx context.Context, addr string, n int) (*client, error) {
 	c := new(client)
-	var dialer net.Dialer
 	for range n {
-		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		conn, err := dialPlain(ctx, addr)
 		if err != nil {
 			c.close()
 			return nil, fmt.Errorf("connecting: %w", err)
 		}
-		c.conns = append(c.conns, &connection{conn: conn, reader: bufio.NewReaderSize(conn, 8<<10)})
+		c.conns = append(c.conns, conn)
 	}
 	return c, nil
 }
 
+func dialPlain(ctx context.Context, addr string) (sender, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return newConnection(conn), nil
+}
+
 func (c *client) close() {
 	for _, conn := range c.conns {
-		_ = conn.conn.Close()
+		conn.close()
 	}
 }
 
@@ -77,7 +84,7 @@ func (c *client) run(ctx context.Context, next source, end limit) (loadResult, e
 		errs  = make([]error, len(c.conns))
 	)
 	for i, conn := range c.conns {
-		_ = conn.conn.SetDeadline(start.Add(end.duration + 30*time.Second)) // a closed one fails when used
+		conn.deadline(start.Add(end.duration + 30*time.Second))
 		wg.Go(func() {
 			for {
 				now := time.Now()
@@ -118,6 +125,14 @@ type connection struct {
 	reader *bufio.Reader
 	body   []byte
 }
+
+func newConnection(conn net.Conn) *connection {
+	return &connection{conn: conn, reader: bufio.NewReaderSize(conn, 8<<10)}
+}
+
+func (c *connection) answered() []byte      { return c.body }
+func (c *connection) deadline(at time.Time) { _ = c.conn.SetDeadline(at) } // a closed one fails when used
+func (c *connection) close()                { _ = c.conn.Close() }
 
 var (
 	errAnswer = errors.New("answer not understood")

@@ -39,49 +39,10 @@ func (b *bench) login() error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.fetch("http://" + b.wechat.addr + "/delay?of=" + weChatDelay.String()); err != nil {
-		return err
-	}
-	c, err := dial(b.ctx, p.addr, loginConnections)
+	r, err := b.measureLogins(p, admin)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	next := b.newLogins()
-	if _, err := c.run(b.ctx, next, limit{requests: 2 * loginConnections}); err != nil {
-		return fmt.Errorf("warming up: %w", err)
-	}
-	var r loginReport
-	if r.HeapBefore, r.ResidentBefore, err = b.memory(p, admin); err != nil {
-		return err
-	}
-	connections, err := b.weChatConnections()
-	if err != nil {
-		return err
-	}
-	before, err := cpuTime(p.cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	result, err := c.run(b.ctx, next, limit{duration: time.Duration(b.rounds) * b.duration})
-	if err != nil {
-		return fmt.Errorf("logging in: %w", err)
-	}
-	after, err := cpuTime(p.cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	if r.WeChatConnections, err = b.weChatConnections(); err != nil {
-		return err
-	}
-	r.WeChatConnections -= connections
-	if r.HeapAfter, r.ResidentAfter, err = b.memory(p, admin); err != nil {
-		return err
-	}
-	r.Logins, r.PerSecond = result.requests, float64(result.requests)/result.elapsed.Seconds()
-	r.CPU = micros(after-before) / float64(max(result.requests, 1))
-	r.P50, r.P99 = micros(quantile(result.latencies, 0.5))/1000, micros(quantile(result.latencies, 0.99))/1000
-	r.HeapBytesPerSession = float64(r.HeapAfter-r.HeapBefore) / float64(max(result.requests, 1))
 	if err := b.printLogin(r); err != nil {
 		return err
 	}
@@ -89,6 +50,53 @@ func (b *bench) login() error {
 		return errBound
 	}
 	return nil
+}
+
+// measureLogins logs in users who are all new over many connections.
+func (b *bench) measureLogins(p *process, admin string) (r loginReport, err error) {
+	if _, err := b.fetch("http://" + b.wechat.addr + "/delay?of=" + weChatDelay.String()); err != nil {
+		return r, err
+	}
+	c, err := dial(b.ctx, p.addr, loginConnections)
+	if err != nil {
+		return r, err
+	}
+	defer c.close()
+	next := b.newLogins()
+	if _, err := c.run(b.ctx, next, limit{requests: 2 * loginConnections}); err != nil {
+		return r, fmt.Errorf("warming up: %w", err)
+	}
+	if r.HeapBefore, r.ResidentBefore, err = b.memory(p, admin); err != nil {
+		return r, err
+	}
+	connections, err := b.weChatConnections()
+	if err != nil {
+		return r, err
+	}
+	before, err := cpuTime(p.cmd.Process.Pid)
+	if err != nil {
+		return r, err
+	}
+	result, err := c.run(b.ctx, next, limit{duration: time.Duration(b.rounds) * b.duration})
+	if err != nil {
+		return r, fmt.Errorf("logging in: %w", err)
+	}
+	after, err := cpuTime(p.cmd.Process.Pid)
+	if err != nil {
+		return r, err
+	}
+	if r.WeChatConnections, err = b.weChatConnections(); err != nil {
+		return r, err
+	}
+	r.WeChatConnections -= connections
+	if r.HeapAfter, r.ResidentAfter, err = b.memory(p, admin); err != nil {
+		return r, err
+	}
+	r.Logins, r.PerSecond = result.requests, float64(result.requests)/result.elapsed.Seconds()
+	r.CPU = micros(after-before) / float64(max(result.requests, 1))
+	r.P50, r.P99 = micros(quantile(result.latencies, 0.5))/1000, micros(quantile(result.latencies, 0.99))/1000
+	r.HeapBytesPerSession = float64(r.HeapAfter-r.HeapBefore) / float64(max(result.requests, 1))
+	return r, nil
 }
 
 func (b *bench) printLogin(r loginReport) error {

@@ -31,6 +31,8 @@ type options struct {
 	scale, login   bool
 	collectors     bool
 	webSockets     bool
+	redisCosts     bool
+	restarts       bool
 	sockets        int
 	chart, profile string
 	out            io.Writer
@@ -58,6 +60,8 @@ func main() {
 	flag.StringVar(&o.chart, "chart", "docs/scale.svg", "`file` for the chart of -scale")
 	flag.BoolVar(&o.login, "login", false, "measure logins, with WeChat at 50 ms")
 	flag.BoolVar(&o.collectors, "collector", false, "measure settings of the garbage collector")
+	flag.BoolVar(&o.redisCosts, "redis", false, "measure logins, cold checks and memory of Redis")
+	flag.BoolVar(&o.restarts, "restart", false, "measure stop, start and reload with 10^6 sessions")
 	flag.BoolVar(&o.webSockets, "streams", false, "measure idle WebSockets beside stock, and a logout that closes them")
 	flag.IntVar(&o.sockets, "sockets", 10_000, "WebSockets of -streams")
 	flag.StringVar(&o.profile, "profile", "", "record a CPU profile of a mixed workload into `file`")
@@ -114,6 +118,10 @@ func run(ctx context.Context, o options) (err error) {
 		return b.login()
 	case o.collectors:
 		return b.collectors()
+	case o.redisCosts:
+		return b.throughRedis()
+	case o.restarts:
+		return b.restart()
 	case o.webSockets:
 		return b.streams()
 	}

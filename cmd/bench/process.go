@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type bench struct {
 	logging             string
 	nextToken, nextCode int
 	began               time.Time
+	roots               *x509.CertPool // of the certificate of secured
 }
 
 // errEnded: a server ended without being told to.
@@ -89,9 +91,9 @@ func (b *bench) close() error {
 func (b *bench) prepare() (err error) {
 	if b.gateway == "" {
 		b.gateway = filepath.Join(b.dir, "gateway")
-		var flags []string
-		if b.options.profile != "" {
-			flags = []string{"-trimpath"} // the profile is for everybody's machine
+		flags, err := b.buildFlags()
+		if err != nil {
+			return err
 		}
 		if err := b.build(b.gateway, "github.com/caddy-wechat/gateway/cmd/caddy", flags...); err != nil {
 			return err
@@ -114,6 +116,22 @@ func (b *bench) prepare() (err error) {
 	}
 	b.wechat, err = b.helper("wechat")
 	return err
+}
+
+// buildFlags are those of a production build, as xcaddy.json has them. A quick run
+// shares what is compiled already.
+func (b *bench) buildFlags() ([]string, error) {
+	if b.quick {
+		return nil, nil
+	}
+	if b.options.profile != "" {
+		return []string{"-trimpath"}, nil // the profile is for everybody's machine
+	}
+	text, err := exec.CommandContext(b.ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/caddy-wechat/gateway").Output()
+	if err != nil {
+		return nil, fmt.Errorf("finding the profile: %w", err)
+	}
+	return []string{"-pgo", filepath.Join(strings.TrimSpace(string(text)), "cmd", "build", "caddy.pgo")}, nil
 }
 
 func (b *bench) build(output, pkg string, flags ...string) error {

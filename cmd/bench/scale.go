@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -27,6 +29,8 @@ const (
 	maxSessionBytes  = 600.0
 	snapshotFile     = "wechat/sessions.snapshot"
 	snapshotPurpose  = "session snapshot"
+	ownerFile        = "sessions.owner" // names the process whose snapshot counts
+	snapshotOwner    = "bench"
 	scaleMaxSessions = "\t\tstore memory {\n\t\t\tmax_sessions 2000000\n\t\t}\n"
 )
 
@@ -89,7 +93,7 @@ func (b *bench) scale() error {
 // restart. A million logins over HTTP would take minutes.
 func (b *bench) seeded(n int) (*variant, scalePoint, error) {
 	dir := filepath.Join(b.dir, fmt.Sprintf("scale-%d", n))
-	tokens, err := b.seed(dir, n)
+	tokens, err := b.seed(dir, n, oneApp)
 	if err != nil {
 		return nil, scalePoint{}, err
 	}
@@ -109,16 +113,20 @@ func (b *bench) seeded(n int) (*variant, scalePoint, error) {
 	return v, point, err
 }
 
+// oneApp says of which app a seeded session is, and whether a browser's.
+func oneApp(int) (app string, browser bool) { return appID, false }
+
 // seed writes the snapshot of n sessions, one a user, where a gateway with this
 // storage finds it, and returns tokens spread over them.
-func (b *bench) seed(dir string, n int) ([]string, error) {
+func (b *bench) seed(dir string, n int, of func(i int) (app string, browser bool)) ([]string, error) {
 	store := memory.New(n, time.Hour)
 	defer func() { _ = store.Close() }() // never fails
 	now := time.Now()
 	step := max(1, n/maxScaleTokens)
 	tokens := make([]string, 0, n/step)
 	for i := range n {
-		user := identity.User{AppID: appID, OpenID: name(i, "open"), UnionID: name(i, "union"), SessionID: name(i, "session")[:22]}
+		app, browser := of(i)
+		user := identity.User{AppID: app, OpenID: name(i, "open"), UnionID: name(i, "union"), SessionID: name(i, "session")[:22]}
 		login := session.Login{
 			Ref:     session.Ref{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID},
 			UnionID: user.UnionID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg=="), Ends: now.Add(24 * time.Hour),
@@ -129,7 +137,7 @@ func (b *bench) seed(dir string, n int) ([]string, error) {
 		if i%step != 0 {
 			continue
 		}
-		text, err := token.Mint(b.ring, token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime)})
+		text, err := token.Mint(b.ring, token.Claims{User: user, IssuedAt: now, Expires: now.Add(tokenLifetime), Browser: browser})
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +159,9 @@ func (b *bench) seed(dir string, n int) ([]string, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, fmt.Errorf("making storage: %w", err)
 	}
-	return tokens, os.WriteFile(file, box.Seal(data, snapshotPurpose), 0o600)
+	sealed := slices.Concat([]byte(snapshotOwner+"\n"), box.Seal(data, snapshotPurpose))
+	return tokens, errors.Join(os.WriteFile(file, sealed, 0o600),
+		os.WriteFile(filepath.Join(filepath.Dir(file), ownerFile), []byte(snapshotOwner), 0o600))
 }
 
 // name is an identifier of the usual 28 characters, another for every number.

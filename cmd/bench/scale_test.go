@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,7 +20,7 @@ func TestSeedIsASnapshotOfAllSessions(t *testing.T) {
 	}
 	defer b.close()
 	dir := t.TempDir()
-	tokens, err := b.seed(dir, 100)
+	tokens, err := b.seed(dir, 100, oneApp)
 	if err != nil || len(tokens) != 100 {
 		t.Fatalf("%d tokens, %v", len(tokens), err)
 	}
@@ -34,6 +35,10 @@ func TestSeedIsASnapshotOfAllSessions(t *testing.T) {
 	box, err := seal.New(keys.StoreKey(snapshotPurpose))
 	if err != nil {
 		t.Fatal(err)
+	}
+	writer, sealed, _ := bytes.Cut(sealed, []byte("\n"))
+	if owner, err := os.ReadFile(filepath.Join(dir, "wechat", ownerFile)); err != nil || !bytes.Equal(owner, writer) {
+		t.Errorf("the snapshot is of %q, the storage of %q, %v", writer, owner, err)
 	}
 	data, err := box.Open(sealed, snapshotPurpose)
 	if err != nil {

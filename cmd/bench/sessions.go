@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -84,28 +83,6 @@ func (b *bench) fresh(tokens []string, n int) ([]string, error) {
 	return out, nil
 }
 
-// get is a GET as a Mini Program sends it. An empty token sends none.
-func get(path, token string, extra int) []byte {
-	var buf bytes.Buffer
-	fmt.Fprintf(&buf, "GET %s HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench\r\nAccept: */*\r\n", path)
-	if token != "" {
-		fmt.Fprintf(&buf, "Authorization: Bearer %s\r\n", token)
-	}
-	for i := range extra {
-		fmt.Fprintf(&buf, "X-Extra-%d: value-%d-of-a-usual-length\r\n", i, i)
-	}
-	buf.WriteString("\r\n")
-	return buf.Bytes()
-}
-
-func gets(path string, tokens []string, extra int) []call {
-	calls := make([]call, len(tokens))
-	for i, token := range tokens {
-		calls[i] = call{get(path, token, extra), http.StatusOK}
-	}
-	return calls
-}
-
 func (b *bench) newLogins() source {
 	var mu sync.Mutex
 	return func() (call, bool) {
@@ -114,8 +91,7 @@ func (b *bench) newLogins() source {
 		b.nextCode++
 		mu.Unlock()
 		body := `{"code":"` + code + `"}`
-		raw := fmt.Sprintf("POST /wechat/login HTTP/1.1\r\nHost: bench.test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-		return call{[]byte(raw), http.StatusOK}, true
+		return call{login(body), http.StatusOK}, true
 	}
 }
 

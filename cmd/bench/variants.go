@@ -1,150 +1,21 @@
 package main
 
-import (
-	"fmt"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-)
+import "net/http"
 
 // variant is one way to send requests to one proxy.
 type variant struct {
 	name   string
 	proxy  *process
-	beside *process // whose CPU is reported apart: the verifier
-	base   string   // the variant that is 1.00
-	bound  float64  // of design, 0: none
+	nodes  []*process // more proxies: connections go to each in turn, CPU is added up
+	beside *process   // its CPU is counted and also reported apart: the verifier
+	front  front
+	base   string  // the variant that is 1.00
+	bound  float64 // of design, 0: none
 	calls  []call
 	fresh  []string // if set, every request has another token of these sessions
 	check  call     // asks the upstream what it sees
 	sees   string   // and what that has to be
 }
-
-const globals = `{
-	admin %s
-	persist_config off
-	auto_https off
-	storage file_system %s
-	log {
-		level ERROR
-%s	}
-%s}
-http://:%s {
-	bind 127.0.0.1
-%s}
-`
-
-func (b *bench) stockProxy(name, site string) (*process, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(b.dir, "proxy-"+addr)
-	text := fmt.Sprintf(globals, "off", dir, "", "", port(addr), site+"\treverse_proxy "+b.upstream.addr+"\n")
-	return b.caddy(name, b.stock, dir, addr, text)
-}
-
-// gatewayProxy starts a gateway whose storage is dir, with these more lines in
-// its global option.
-func (b *bench) gatewayProxy(name, dir, admin, store string) (*process, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	global := "\twechat {\n\t\tapp " + appID + " {env.BENCH_SECRET}\n\t\tsigning_key {env.BENCH_KEY}\n\t\tapi http://" + b.wechat.addr +
-		"\n\t\tlogin_limit off\n" + store + "\t}\n"
-	site := "\twechat_auth {\n\t\tpublic /public/*\n\t}\n\treverse_proxy " + b.upstream.addr + "\n"
-	return b.caddy(name, b.gateway, dir, addr, fmt.Sprintf(globals, admin, dir, b.logging, global, port(addr), site))
-}
-
-// redis starts a server of its own, or returns nil if there is none here.
-func (b *bench) redis() (*process, error) {
-	path, _ := exec.LookPath("redis-server")
-	if path == "" {
-		b.missing = append(b.missing, "gateway, Redis: redis-server is not installed")
-		return nil, nil
-	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(b.ctx, path, "--bind", "127.0.0.1", "--port", port(addr), "--save", "", "--appendonly", "no", "--dir", b.dir) //nolint:gosec // as installed here
-	p, err := b.start("redis-server", addr, cmd)
-	if err != nil {
-		return nil, err
-	}
-	return p, b.awaitPort(p)
-}
-
-// nginx starts one with auth_request, or returns nil if there is none here.
-func (b *bench) nginx(verifier *process) (*process, error) {
-	path, _ := exec.LookPath("nginx")
-	if path == "" {
-		b.missing = append(b.missing, "nginx auth_request: nginx is not installed")
-		return nil, nil
-	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(b.dir, "nginx")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making directory of nginx: %w", err)
-	}
-	user := ""
-	if os.Getuid() == 0 {
-		user = "user root;\n"
-	}
-	text := fmt.Sprintf(nginxConfig, user, dir, dir, dir, dir, dir, dir, verifier.addr, b.upstream.addr, addr)
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, fmt.Errorf("writing configuration of nginx: %w", err)
-	}
-	p, err := b.start("nginx", addr, exec.CommandContext(b.ctx, path, "-c", file, "-p", dir, "-e", "stderr")) //nolint:gosec // as installed here
-	if err != nil {
-		return nil, err
-	}
-	return p, b.await(p)
-}
-
-const nginxConfig = `%sdaemon off;
-worker_processes auto;
-pid %s/pid;
-events {}
-http {
-	access_log off;
-	keepalive_requests 1000000000;
-	client_body_temp_path %s/body;
-	proxy_temp_path %s/proxy;
-	fastcgi_temp_path %s/fastcgi;
-	uwsgi_temp_path %s/uwsgi;
-	scgi_temp_path %s/scgi;
-	upstream verifier { server %s; keepalive 64; keepalive_requests 1000000000; }
-	upstream app { server %s; keepalive 64; keepalive_requests 1000000000; }
-	server {
-		listen %s;
-		proxy_http_version 1.1;
-		proxy_set_header Connection "";
-		location / {
-			auth_request /verify;
-			auth_request_set $openid $upstream_http_x_openid;
-			auth_request_set $unionid $upstream_http_x_unionid;
-			proxy_set_header Host $host;
-			proxy_set_header X-OpenID $openid;
-			proxy_set_header X-UnionID $unionid;
-			proxy_pass http://app;
-		}
-		location = /verify {
-			internal;
-			proxy_pass_request_body off;
-			proxy_set_header Content-Length "";
-			proxy_pass http://verifier;
-		}
-	}
-}
-`
 
 // variants starts every proxy and logs in at the gateways.
 func (b *bench) variants() ([]*variant, error) {
@@ -166,10 +37,10 @@ func (b *bench) variants() ([]*variant, error) {
 			return nil, err
 		}
 		stocks[i] = p
-		add(&variant{name: name, proxy: p, base: "stock", calls: gets("/", tokens, 0)}, "/check", "", 0, "openid= extra=")
+		add(&variant{name: name, proxy: p, base: "stock", calls: gets("/", tokens, 0)}, "/check", "", 0, "openid="+forgedOpenID+" extra=")
 	}
 	more := "value-19-of-a-usual-length"
-	add(&variant{name: stockExtra, proxy: stocks[0], base: stockExtra, calls: gets("/", tokens, 20)}, "/check", "", 20, "openid= extra="+more)
+	add(&variant{name: stockExtra, proxy: stocks[0], base: stockExtra, calls: gets("/", tokens, 20)}, "/check", "", 20, "openid="+forgedOpenID+" extra="+more)
 	add(&variant{name: "gateway as shipped", proxy: shipped, base: "stock", bound: 0.85, calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
 	b.logging = "\t\texclude http.handlers.reverse_proxy\n"
 	quiet, quietTokens, quietOpenID, err := b.loggedIn("gateway as shipped, quiet proxy", "")
@@ -191,7 +62,7 @@ func (b *bench) variants() ([]*variant, error) {
 	if err != nil {
 		return nil, err
 	}
-	add(&variant{name: "gateway, unseen tokens", proxy: cold, base: "stock", fresh: coldTokens}, "/check", coldTokens[0], 0, "openid="+openID+" extra=")
+	add(&variant{name: "gateway, unseen tokens", proxy: cold, base: "stock", bound: 1.15, fresh: coldTokens}, "/check", coldTokens[0], 0, "openid="+openID+" extra=")
 
 	server, err := b.redis()
 	if err != nil {
@@ -214,6 +85,14 @@ func (b *bench) variants() ([]*variant, error) {
 		add(&variant{name: row.name, proxy: p, base: "stock", bound: row.bound, calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
 	}
 
+	if server != nil {
+		v, err := b.twoNodes(server)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+
 	verify, err := b.helper("verifier")
 	if err != nil {
 		return nil, err
@@ -231,21 +110,14 @@ func (b *bench) variants() ([]*variant, error) {
 	if p != nil {
 		add(&variant{name: "nginx auth_request", proxy: p, beside: verify, base: "stock", calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
 	}
+	for _, more := range []func() ([]*variant, error){b.fronts, b.cookies, b.manySites} {
+		variants, err := more()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, variants...)
+	}
 	return all, nil
 }
 
 const stockExtra = "stock, 20 headers more"
-
-// loggedIn starts a gateway and logs users in; openID is that of the first.
-func (b *bench) loggedIn(name, store string) (p *process, tokens []string, openID string, err error) {
-	p, err = b.gatewayProxy(name, filepath.Join(b.dir, fmt.Sprintf("gateway-%d", len(b.processes))), "off", store)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	if tokens, err = b.logins(p.addr, b.sessions); err != nil {
-		return nil, nil, "", err
-	}
-	return p, tokens, b.openID(tokens[0]), nil
-}
-
-func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
