@@ -37,7 +37,8 @@ Looks at a configuration and at what it needs, and prints one line per finding:
 whether the configuration loads; whether each AppSecret is there; whether WeChat
 accepts AppID, secret and IP address; whether WeChat's hosts can be reached, with
 which certificate, and whether the clock is right; whether the session store
-can be used; which keys sign; whether the app behind each site gets true identity
+can be used; which keys sign; whether the login hook answers, and refuses what
+nobody signed; whether the app behind each site gets true identity
 headers and no forged ones; whether clients reach the gateway's routes; whether a
 route goes around wechat_auth; and whether the gateway that runs with this
 configuration has suspended logins.
@@ -128,6 +129,7 @@ const (
 	checkLogin    = auth.NoticeLogin
 	checkCoverage = auth.NoticeCoverage
 	checkRunning  = "running"
+	checkHook     = "hook"
 )
 
 // examination is a configuration under examination.
@@ -152,6 +154,7 @@ var checks = []struct {
 	{kinds: []string{doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock}, settings: true, run: (*examination).askWeChat},
 	{kinds: []string{checkStore}, settings: true, run: (*examination).checkStore},
 	{kinds: []string{checkKeys}, settings: true, run: (*examination).checkKeys},
+	{kinds: []string{checkHook}, settings: true, run: (*examination).checkHook},
 	{kinds: []string{checkHeaders, checkLogin}, settings: true, loads: true, run: (*examination).checkSites},
 	{kinds: []string{checkCoverage}, settings: true, loads: true, run: (*examination).checkCoverage},
 	{kinds: []string{checkRunning}, settings: true, run: (*examination).checkRunning},

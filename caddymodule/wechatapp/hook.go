@@ -51,16 +51,20 @@ func (a *App) openHook() (gateway.Hook, error) {
 	if a.OnLogin == nil {
 		return gateway.Hook{}, nil
 	}
-	hook, err := a.OnLogin.open()
+	hook, err := a.OnLogin.Open()
 	if err != nil {
 		return gateway.Hook{}, fmt.Errorf("on_login: %w", err)
 	}
 	option.HookSecret.WarnIfWrittenOut(a.logger, a.OnLogin.Secret)
 	a.hook = hook
-	return gateway.Hook{LoginHook: hook, AllowOnFailure: a.OnLogin.OnFailure == onFailureAllow}, nil
+	return gateway.Hook{LoginHook: hook, AllowOnFailure: a.OnLogin.AllowsOnFailure()}, nil
 }
 
-func (h *LoginHook) open() (*loginhook.Hook, error) {
+// AllowsOnFailure reports whether a user comes in whom the hook cannot judge.
+func (h *LoginHook) AllowsOnFailure() bool { return h.OnFailure == onFailureAllow }
+
+// Open checks the settings and returns the hook, which is called by nobody yet.
+func (h *LoginHook) Open() (*loginhook.Hook, error) {
 	option.SetDefault(&h.Timeout, caddy.Duration(loginhook.DefaultTimeout))
 	option.SetDefault(&h.OnFailure, onFailureDeny)
 	if err := option.HookTimeoutBounds.Check("timeout", time.Duration(h.Timeout)); err != nil {
