@@ -155,6 +155,56 @@ func TestK5HookKeepsUsersOut(t *testing.T) {
 	}
 }
 
+// K5: a hook that is not there, or does not answer in time, costs the login and its
+// code, or with allow the name alone; after 10 failures it is given a rest.
+func TestK5HookIsAwayOrSlow(t *testing.T) {
+	hook := newHookApp(t)
+	release := make(chan struct{})
+	hook.mu.Lock()
+	hook.answer = func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}
+	hook.mu.Unlock()
+	t.Cleanup(func() { close(release) })
+	hanging := hook.option("timeout 100ms")
+	down := fmt.Sprintf("on_login http://%s/ {\nsecret %q\n}", freeAddr(t), hookSecret)
+	for name, c := range map[string]struct {
+		option string
+		want   int
+	}{
+		"slow": {hanging, 504}, "down": {down, 502},
+		"slow, and allow": {strings.Replace(hanging, "timeout", "on_failure allow\ntimeout", 1), 200}, "down, and allow": {strings.Replace(down, "secret", "on_failure allow\nsecret", 1), 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, withGlobal(c.option))
+			for i := range 12 {
+				code := freshCode()
+				g.wechat.AddCode(code, wechattest.User{OpenID: openIDA})
+				resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`)
+				want := c.want
+				if want != 200 && i >= 10 {
+					want = 503
+				}
+				if resp.StatusCode != want || want != 200 && errorCode(body) != answer.CodeLoginHookFailed || (want == 503) != (resp.Header.Get("Retry-After") != "") || strings.Contains(body, "127.0.0.1") {
+					t.Fatalf("login %d: %d %v %s, want %d", i, resp.StatusCode, resp.Header, body, want)
+				}
+				if want == 200 {
+					if got := g.userID(t, bearerHeader(grantOf(t, body).Token)); len(got) > 0 {
+						t.Errorf("the app saw %q", got)
+					}
+					continue
+				}
+				if resp, body = g.post("/wechat/login", `{"code":"`+code+`"}`); errorCode(body) != answer.CodeCodeUsed {
+					t.Errorf("the code again: %d %s", resp.StatusCode, body)
+				}
+			}
+		})
+	}
+}
+
 func TestHookConfigurationErrors(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"no URL":        {"on_login {\nsecret {env.X}\n}", "on_login"},

@@ -134,6 +134,9 @@ func TestK7Decrypt(t *testing.T) {
 	if resp, _ := g.post("/gateway/decrypt", `{"openid":"`+strings.Repeat("x", 70<<10)+`"}`); resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a long body: %d", resp.StatusCode)
 	}
+	if resp, _ := g.post("/gateway/decrypt", `{"openid":"`+openIDA+`","encrypted_data":"`+strings.Repeat("A", 10<<20)+`","iv":"`+iv+`"}`); resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("10 MB: %d", resp.StatusCode)
+	}
 	if resp, _ := g.do(http.MethodGet, "/gateway/decrypt", ""); resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", resp.StatusCode)
 	}
