@@ -102,13 +102,13 @@ func redisGlobal(server *redistest.Server, more string) string {
 // eventually polls for what another process or Redis brings about.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 200 {
+	// How soon is not asked here: a loaded machine takes its time.
+	for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
 		if done() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("not within 2 s: %s", what)
+	t.Errorf("never: %s", what)
 }
 
 // O7, J11: two processes with nothing in common but Redis and their keys are

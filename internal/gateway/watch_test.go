@@ -282,6 +282,35 @@ func TestG9NextConfigurationJudges(t *testing.T) {
 			}
 			undo()
 		}
+		// The store of the configuration before is closed some time after it: what began
+		// with it is looked up in the store of the next one.
+		old, fresh := memory.New(10, time.Minute), memory.New(10, time.Minute)
+		defer fresh.Close()
+		w.store.Backend = old
+		before := w.login(t, "code-closed")
+		undo = next(func(c *Config) { c.Store = fresh })
+		stays := w.open(t, before.Token)
+		live := ref(stays.pass.User)
+		if _, err := fresh.Put(t.Context(), session.Login{Ref: live, Ends: time.Now().Add(time.Hour)}, 5); err != nil {
+			t.Fatal(err)
+		}
+		w.store.broken.Store(true)
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		if stays.cuts.Load() != 0 {
+			t.Error("cut with its store, although it is live in the next one")
+		}
+		if err := fresh.Delete(t.Context(), live); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(sweepInterval + time.Millisecond)
+		if err := stays.Done(); !errors.Is(err, ErrSessionEnded) {
+			t.Errorf("logged out after its store was closed: %v", err)
+		}
+		undo()
+		w.store.broken.Store(false)
 		// Nobody judges any more: not even the end is the time to stop.
 		w.State.Close()
 		synctest.Wait()

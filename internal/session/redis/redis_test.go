@@ -42,6 +42,7 @@ func connect(t *testing.T, o Options) *Store {
 	return store
 }
 
+// For sessiontest.Timed see TestTimedRules.
 func TestContract(t *testing.T) {
 	server := redistest.Start(t)
 	for _, check := range sessiontest.Checks {
@@ -94,13 +95,13 @@ func wantGet(t *testing.T, store *Store, ref session.Ref, want error) {
 // until waits for news that travel between processes.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 400 {
+	// How soon is not asked here: a loaded machine takes its time.
+	for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(5 * time.Millisecond) {
 		if done() {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
-	t.Errorf("not within 2 s: %s", what)
+	t.Errorf("never: %s", what)
 }
 
 func TestLogoutReachesOtherNodes(t *testing.T) {
