@@ -95,8 +95,9 @@ func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error)
 	return m, nil
 }
 
-// manyApps is from how many apps on only what alerts need begins at 0: a series for
-// each outcome of thousands of apps is most of what is scraped, and never changes.
+// manyApps is from how many apps on only what alerts need begins at 0, and gauges
+// leave out apps that nobody uses and breakers that are closed: series for each
+// outcome of thousands of apps are most of what is scraped, and never change.
 const manyApps = 100
 
 // begin makes counters begin at 0: an increase from nothing to 1 is none to
@@ -107,16 +108,16 @@ func (m *metrics) begin(apps []string) {
 		m.requests.WithLabelValues(outcomeRefused + r.Code)
 	}
 	m.logins.WithLabelValues("", answer.CodeInvalidRequest) // of clients that name no app
-	codes := answer.LoginCodes
+	codes, counters := answer.LoginCodes, []*prometheus.CounterVec{m.gracePasses, m.duplicates, m.storeErrors, m.rateLimited}
 	if len(apps) > manyApps {
-		codes = answer.AlertedCodes
+		codes, counters = answer.AlertedCodes, counters[:2]
 	}
 	for _, app := range apps {
 		m.logins.WithLabelValues(app, OutcomeOK)
 		for _, code := range codes {
 			m.logins.WithLabelValues(app, code)
 		}
-		for _, c := range []*prometheus.CounterVec{m.storeErrors, m.gracePasses, m.duplicates, m.rateLimited} {
+		for _, c := range counters {
 			c.WithLabelValues(app)
 		}
 	}
@@ -180,9 +181,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	one := map[bool]float64{true: 1}
+	one, few := map[bool]float64{true: 1}, len(g.app.order) <= manyApps
 	for _, app := range g.app.order {
-		if count, err := g.app.Store().Sessions().Count(ctx, app); err == nil {
+		if count, err := g.app.Store().Sessions().Count(ctx, app); err == nil && (few || count.Sessions > 0) {
 			send(g.sessions, float64(count.Sessions), app)
 			send(g.users, float64(count.Users), app)
 		}
@@ -191,7 +192,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			send(g.accessToken, time.Since(fetched).Seconds(), app)
 		}
 		for _, state := range breakerStates {
-			send(g.breaker, one[state == now], app, state)
+			if few || state == now && state != gateway.BreakerClosed {
+				send(g.breaker, one[state == now], app, state)
+			}
 		}
 	}
 	send(g.store, one[g.app.health.check(ctx).Store == nil])

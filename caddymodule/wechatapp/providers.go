@@ -61,7 +61,9 @@ func newProviders(client *wechat.Client, authorizeBase string, accounts map[stri
 		p.byKind[kind] = k.provider(client, authorizeBase)
 	}
 	for id, account := range accounts { // so that rates are right from the first call on
-		m.wechatTime.WithLabelValues(kinds[account.Kind].endpoint, id)
+		if len(accounts) <= manyApps {
+			m.wechatTime.WithLabelValues(kinds[account.Kind].endpoint, id)
+		}
 	}
 	return p
 }

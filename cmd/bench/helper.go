@@ -111,6 +111,9 @@ func verifier(key []byte) http.Handler {
 	})
 }
 
+// again ends another code of the same user.
+const again = "-again"
+
 // fakeWeChat knows every code: each is another user, the same every time, so
 // that it needs no memory of its own. It counts what connects.
 type fakeWeChat struct {
@@ -129,7 +132,8 @@ func (f *fakeWeChat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/sns/jscode2session":
 		time.Sleep(time.Duration(f.delay.Load()))
 		w.Header().Set("Content-Type", "text/plain")
-		sum := sha256.Sum256([]byte(r.URL.Query().Get("js_code")))
+		code, _, _ := strings.Cut(r.URL.Query().Get("js_code"), again)
+		sum := sha256.Sum256([]byte(code))
 		id := hex.EncodeToString(sum[:])
 		_, _ = fmt.Fprintf(w, `{"openid":"o%s","unionid":"o%s","session_key":"%s"}`, id[:27], id[27:54], base64.StdEncoding.EncodeToString(sum[:16])) //nolint:gosec // hex and base64 for this program
 	case "/delay":

@@ -33,6 +33,7 @@ type options struct {
 	webSockets     bool
 	redisCosts     bool
 	restarts       bool
+	severalNodes   bool
 	sockets        int
 	chart, profile string
 	out            io.Writer
@@ -61,6 +62,7 @@ func main() {
 	flag.BoolVar(&o.login, "login", false, "measure logins, with WeChat at 50 ms")
 	flag.BoolVar(&o.collectors, "collector", false, "measure settings of the garbage collector")
 	flag.BoolVar(&o.redisCosts, "redis", false, "measure logins, cold checks and memory of Redis")
+	flag.BoolVar(&o.severalNodes, "nodes", false, "count what 8 nodes ask a Redis cluster, and what it tells them")
 	flag.BoolVar(&o.restarts, "restart", false, "measure stop, start and reload with 10^6 sessions")
 	flag.BoolVar(&o.webSockets, "streams", false, "measure idle WebSockets beside stock, and a logout that closes them")
 	flag.IntVar(&o.sockets, "sockets", 10_000, "WebSockets of -streams")
@@ -120,6 +122,8 @@ func run(ctx context.Context, o options) (err error) {
 		return b.collectors()
 	case o.redisCosts:
 		return b.throughRedis()
+	case o.severalNodes:
+		return b.nodes()
 	case o.restarts:
 		return b.restart()
 	case o.webSockets:
