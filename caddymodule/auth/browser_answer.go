@@ -41,6 +41,7 @@ func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *class
 		return false
 	}
 	switch {
+	case h.answersTicket(w, r, err, *refusal):
 	case refusal.Status != http.StatusUnauthorized || h.below(c):
 		h.writePage(w, r, *refusal, h.pageOf(c, *refusal))
 	case form:
@@ -140,7 +141,9 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, refusal answ
 
 // showPage answers with a page and the code that it stands for.
 func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, status int, code string, p page.Page) {
-	w.Header().Set(identity.VerdictHeader, code)
+	if code != "" {
+		w.Header().Set(identity.VerdictHeader, code)
+	}
 	if err := page.Write(w, r, status, p); err != nil {
 		h.logger.Error("a page cannot be rendered", zap.Error(err))
 		answer.Write(w, answer.InternalError)

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -92,20 +93,21 @@ type Handler struct {
 
 	configured string // the digest of all of the above
 
-	app       *wechatapp.App
-	gateway   *gateway.Gateway
-	record    *wechatapp.Record
-	apps      gateway.Apps
-	loginApps gateway.Apps // those of which clients post codes
-	guard     *identity.Guard
-	preset    identity.Preset
-	carrier   carrier
-	site      *siteCheck
-	prefix    string // folded
-	routes    map[string]route
-	trips     *trip    // of requests that do not log in; nil without one_trip
-	vary      []string // what an answer to somebody depends on
-	logger    *zap.Logger
+	app        *wechatapp.App
+	gateway    *gateway.Gateway
+	record     *wechatapp.Record
+	apps       gateway.Apps
+	loginApps  gateway.Apps // those of which clients post codes
+	guard      *identity.Guard
+	preset     identity.Preset
+	carrier    carrier
+	site       *siteCheck
+	prefix     string // folded
+	routes     map[string]route
+	trips      *trip    // of requests that do not log in; nil without one_trip
+	vary       []string // what an answer to somebody depends on
+	varyCookie []string // the same, and Cookie
+	logger     *zap.Logger
 
 	browsers browsers
 }
@@ -154,6 +156,10 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.provisionOneTrip()
+	// A web-view has a cookie also where no browser logs in.
+	if h.varyCookie = slices.Clone(h.vary); !slices.Contains(h.vary, "Cookie") {
+		h.varyCookie = append(h.varyCookie, "Cookie")
+	}
 	h.routes = h.newRoutes()
 	h.warnOfLoggedTokens(ctx)
 	keepWriters(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
@@ -24,28 +25,34 @@ import (
 type route struct {
 	method string
 	serve  func(http.ResponseWriter, *http.Request, *classified) error
+	// form, if there is one, takes the form of the page that serve shows.
+	form func(http.ResponseWriter, *http.Request, *classified) error
 }
 
 // routeNames lists the routes below the prefix that refuse who has nothing to show.
 // A site need not have all of them.
-var routeNames = []string{"login", "renew", "logout", "session", "sign", "authorize", "callback"}
+var routeNames = []string{"login", "renew", "logout", "session", "sign", "authorize", "callback", "ticket", "enter"}
 
 func (h *Handler) newRoutes() map[string]route {
 	routes := map[string]route{
-		h.Prefix + "/login":   {http.MethodPost, h.login},
-		h.Prefix + "/renew":   {http.MethodPost, h.renew},
-		h.Prefix + "/logout":  {http.MethodPost, h.logout},
-		h.Prefix + "/session": {http.MethodGet, h.session},
-		h.Prefix + "/sign":    {http.MethodPost, h.sign},
+		h.Prefix + "/login":   {method: http.MethodPost, serve: h.login},
+		h.Prefix + "/renew":   {method: http.MethodPost, serve: h.renew},
+		h.Prefix + "/logout":  {method: http.MethodPost, serve: h.logout},
+		h.Prefix + "/session": {method: http.MethodGet, serve: h.session},
+		h.Prefix + "/sign":    {method: http.MethodPost, serve: h.sign},
 		// After a logout in a browser.
-		h.Prefix + "/logged-out": {http.MethodGet, h.showLoggedOut},
+		h.Prefix + "/logged-out": {method: http.MethodGet, serve: h.showLoggedOut},
 	}
 	if len(h.browsers.accounts) > 0 {
-		routes[h.Prefix+"/authorize"] = route{http.MethodGet, h.authorize}
-		routes[h.Prefix+"/callback"] = route{http.MethodGet, h.callback}
+		routes[h.Prefix+"/authorize"] = route{method: http.MethodGet, serve: h.authorize}
+		routes[h.Prefix+"/callback"] = route{method: http.MethodGet, serve: h.callback}
+	}
+	if h.hasKind(provider.MiniProgram) {
+		routes[h.Prefix+"/ticket"] = route{method: http.MethodPost, serve: h.ticket}
+		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterAnyway}
 	}
 	if h.Assertion != nil {
-		routes[h.Prefix+"/jwks.json"] = route{http.MethodGet, h.jwks}
+		routes[h.Prefix+"/jwks.json"] = route{method: http.MethodGet, serve: h.jwks}
 	}
 	return routes
 }
@@ -72,20 +79,30 @@ func (h *Handler) serveRoute(w http.ResponseWriter, r *http.Request, c *classifi
 	c.route = true
 	if err := h.callRoute(w, r, c, route, found); err != nil {
 		if errors.Is(err, answer.ErrMethodNotAllowed) {
-			w.Header().Set("Allow", route.method)
+			w.Header().Set("Allow", route.allow())
 		}
 		h.refuseTo(w, r, c, err, identity.User{})
 	}
+}
+
+// allow names the methods of a route.
+func (r *route) allow() string {
+	if r.form != nil {
+		return r.method + ", " + http.MethodPost
+	}
+	return r.method
 }
 
 func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, c *classified, route route, found bool) error {
 	switch {
 	case !found:
 		return answer.ErrNotFound
-	case r.Method != route.method:
+	case r.Method != route.method && (route.form == nil || r.Method != http.MethodPost):
 		return answer.ErrMethodNotAllowed
-	case route.method != http.MethodGet && inEarlyData(r):
+	case r.Method != http.MethodGet && inEarlyData(r):
 		return answer.ErrTooEarly
+	case r.Method != route.method:
+		return route.form(w, r, c)
 	}
 	return route.serve(w, r, c)
 }

@@ -23,6 +23,7 @@ type admission struct {
 	pass      gateway.Pass
 	varies    bool      // whether a token would have changed the answer
 	trip      *trip     // of a login on the way
+	byCookie  bool      // a browser's cookie says who it is from
 	until     time.Time // not zero: when the signed URL ends that let it pass
 }
 
@@ -59,6 +60,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	p := &passage{responseWriter: h.marked(w, true), handler: h, pass: a.pass}
 	if a.trip != nil {
 		p.trip = a.trip
+	}
+	if a.byCookie {
+		p.vary = h.varyCookie
 	}
 	if !a.until.IsZero() {
 		p.until, p.referrer = a.until, true
@@ -127,7 +131,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 		h.carrier.remove(r)
 	}
 	h.browsers.cookies.Strip(r.Header)
-	return admission{pass: pass, varies: true, until: until}
+	return admission{pass: pass, varies: true, byCookie: given.byCookie, until: until}
 }
 
 // anonymous lets a request pass that a login would have changed.

@@ -21,6 +21,7 @@ const (
 	eventLogin        = "wechat_login"
 	eventLoginRefused = "wechat_login_refused"
 	eventLogout       = "wechat_logout"
+	eventEntered      = "wechat_web_view_entered"
 	eventSessionEnded = "wechat_session_ended"
 	eventBreakerOpen  = "wechat_breaker_opened"
 	eventBreakerClose = "wechat_breaker_closed"

@@ -77,6 +77,12 @@ func (r *Record) LoggedOut(appID, userHash string) {
 	r.emit(eventLogout, map[string]any{"app": appID, "user_hash": userHash})
 }
 
+// Entered records that a web-view got the session of its Mini Program.
+func (r *Record) Entered(appID, userHash string) {
+	r.logger.Info("a web-view entered with a ticket", zap.String("app", appID), zap.String("user_hash", userHash))
+	r.emit(eventEntered, map[string]any{"app": appID, "user_hash": userHash})
+}
+
 // SessionReplaced records that a session ended because its browser got another one.
 func (r *Record) SessionReplaced(appID, userHash string) {
 	r.emit(eventSessionEnded, map[string]any{"app": appID, "user_hash": userHash})

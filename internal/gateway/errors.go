@@ -24,6 +24,10 @@ var (
 	// ErrStateUsed: a browser finished this login before, and what came of it is not
 	// known or over.
 	ErrStateUsed = errors.New("the login of this state is over")
+	// ErrTicketRefused: a ticket that is used, late, of another site or of a session
+	// that is over, or opened in the wrong place. There is deliberately no further
+	// reason.
+	ErrTicketRefused = errors.New("ticket refused")
 	// ErrUserDenied: an operator lets the user not log in for a time.
 	ErrUserDenied = errors.New("user is denied by the operator")
 	// ErrRateLimited: too many logins from one address, or waiting for WeChat.

@@ -89,7 +89,12 @@ func Write(w http.ResponseWriter, r *http.Request, status int, p Page) error {
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Content-Security-Policy", Policy)
 	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "no-referrer")
+	policy := "no-referrer"
+	if p.Confirm != "" {
+		// The form must say which site sends it; with no-referrer that is null.
+		policy = "strict-origin"
+	}
+	header.Set("Referrer-Policy", policy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY") // for WebViews that know no frame-ancestors
 	w.WriteHeader(status)

@@ -33,6 +33,7 @@ const (
 	CodeLoggedOut      = "logged_out"
 	CodeLoginNotKept   = "login_not_kept"
 	CodeConsentRefused = "consent_refused"
+	CodeTicketRefused  = "ticket_refused"
 	// CodeClientClosed is for logs and metrics: the client that left reads nothing.
 	CodeClientClosed = "client_closed"
 

@@ -97,6 +97,7 @@ var Refusals = []Refusal{
 	{Err: ErrLoggedOut, Status: http.StatusUnauthorized, Code: CodeLoggedOut, Message: "You have logged out."},
 	{Err: ErrNotKept, Status: http.StatusUnauthorized, Code: CodeLoginNotKept, Message: "The browser does not keep its login."},
 	{Err: ErrConsentRefused, Status: http.StatusForbidden, Code: CodeConsentRefused, Message: "The user did not consent."},
+	{Err: gateway.ErrTicketRefused, Status: http.StatusGone, Code: CodeTicketRefused, Message: "This ticket cannot be used; go back and open the page again."},
 	{Err: gateway.ErrStateUsed, Status: http.StatusUnauthorized, Code: CodeCodeUsed, Message: codeUsedMessage},
 	{Err: context.Canceled, Status: statusClientClosed, Code: CodeClientClosed, Message: internalMessage},
 }

@@ -15,8 +15,9 @@ const maxCodes = 1 << 16
 
 // codes implements session.Once.
 type codes struct {
-	mu   sync.RWMutex
-	apps map[string]*bounded.Table[*code]
+	began time.Time
+	mu    sync.RWMutex
+	apps  map[string]*bounded.Table[*code]
 }
 
 type code struct {
@@ -25,7 +26,9 @@ type code struct {
 	reply   *session.Reply
 }
 
-func newCodes() *codes { return &codes{apps: make(map[string]*bounded.Table[*code])} }
+func newCodes() *codes {
+	return &codes{began: time.Now(), apps: make(map[string]*bounded.Table[*code])}
+}
 
 func (c *codes) table(appID string) *bounded.Table[*code] {
 	c.mu.RLock()
@@ -79,3 +82,6 @@ func (c *codes) ReleaseCode(_ context.Context, key session.CodeKey) error {
 	c.table(key.AppID).Delete(string(key.Hash[:]))
 	return nil
 }
+
+// ClaimsSince implements session.Once: no snapshot has codes.
+func (c *codes) ClaimsSince() time.Time { return c.began }

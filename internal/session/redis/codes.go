@@ -113,3 +113,6 @@ func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 	stateName, _ := s.codeNames(key)
 	return unavailable(s.again(ctx, func() error { return client.Do(ctx, client.B().Del().Key(stateName).Build()).Error() }))
 }
+
+// ClaimsSince implements session.Once: Redis outlives this process.
+func (s *Store) ClaimsSince() time.Time { return time.Time{} }
