@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/bounded"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/ticket"
@@ -68,7 +68,7 @@ func (g *Gateway) Sign(ctx context.Context, req SignRequest, apps Apps) (urls []
 			return nil, 0, err
 		}
 		if len(sealed) > maxSignature {
-			return nil, 0, errors.New("signing a URL: the user's ids are too long for it")
+			return nil, 0, fmt.Errorf("%w: the user's ids are too long for a signed URL", ErrInvalidRequest)
 		}
 		urls = append(urls, target+separator(target)+SignatureParameter+"="+sealed)
 	}
@@ -155,14 +155,11 @@ func (g *Gateway) AdmitSigned(ctx context.Context, host, path, query string, app
 	if !ok || len(target) > maxSignedPath || len(signature) > maxSignature {
 		return Pass{}, time.Time{}, ErrLoginRequired
 	}
-	data, err := ticket.Open(g.Keys(), ticket.Signature, signedPlace(host, target), signature)
-	if err != nil {
+	seen, ok := g.openSignature(host, target, signature)
+	if !ok || !apps.Has(seen.user.AppID) {
 		return Pass{}, time.Time{}, ErrLoginRequired
 	}
-	user, end, ok := parseSignature(data)
-	if !ok || !apps.Has(user.AppID) {
-		return Pass{}, time.Time{}, ErrLoginRequired
-	}
+	user, end := seen.user, seen.end
 	now := time.Now()
 	if !now.Before(end) {
 		return Pass{User: user}, end, ErrSessionExpired
@@ -176,7 +173,43 @@ func (g *Gateway) AdmitSigned(ctx context.Context, host, path, query string, app
 	if live.Ends.Before(end) {
 		end = live.Ends
 	}
-	return Pass{User: user, expires: end, keyID: ticket.KeyID(signature), hint: live.Hint}, end, nil
+	return Pass{User: user, expires: end, keyID: seen.keyID, hint: live.Hint}, end, nil
+}
+
+// seenSignature is a signature that opened at its address.
+type seenSignature struct {
+	user  identity.User
+	end   time.Time
+	keyID string
+}
+
+// maxSeenSignatures bounds those that are remembered, to about 20 MiB. Forged ones never
+// are.
+const maxSeenSignatures = 1 << 15
+
+func newSeenSignatures() *bounded.Table[seenSignature] {
+	return bounded.New[seenSignature](maxSeenSignatures, MaxSignedLifetime+time.Minute)
+}
+
+// openSignature opens a signature, or remembers that it did. A dropped key is asked
+// about each time.
+func (g *Gateway) openSignature(host, target, signature string) (seenSignature, bool) {
+	ring := g.Keys()
+	sum := g.State.tokenHash(host + "\x00" + target + "\x00." + signature)
+	if seen, ok := g.State.signatures.Get(string(sum[:])); ok && ring.Has(seen.keyID) {
+		return seen, true
+	}
+	data, err := ticket.Open(ring, ticket.Signature, signedPlace(host, target), signature)
+	if err != nil {
+		return seenSignature{}, false
+	}
+	user, end, ok := parseSignature(data)
+	if !ok {
+		return seenSignature{}, false
+	}
+	seen := seenSignature{user: user, end: end, keyID: ticket.KeyID(signature)}
+	g.State.signatures.GetOrAdd(string(sum[:]), func() seenSignature { return seen })
+	return seen, true
 }
 
 // cutSignature takes the last parameter off an address.

@@ -25,6 +25,8 @@ type State struct {
 	streams  *streams
 	decrypts *bounded.Table[*rate.Limiter] // by user
 
+	signatures *bounded.Table[seenSignature] // by address and signature
+
 	mu       sync.Mutex
 	gates    map[string]*gate
 	lifetime time.Duration
@@ -38,7 +40,7 @@ func NewState() *State {
 		gates:    make(map[string]*gate),
 		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		streams:  newStreams(),
-		decrypts: newDecrypts(),
+		decrypts: newDecrypts(), signatures: newSeenSignatures(),
 	}
 }
 
