@@ -34,6 +34,7 @@ type options struct {
 	redisCosts     bool
 	restarts       bool
 	severalNodes   bool
+	model          bool
 	sockets        int
 	chart, profile string
 	out            io.Writer
@@ -63,6 +64,7 @@ func main() {
 	flag.BoolVar(&o.collectors, "collector", false, "measure settings of the garbage collector")
 	flag.BoolVar(&o.redisCosts, "redis", false, "measure logins, cold checks and memory of Redis")
 	flag.BoolVar(&o.severalNodes, "nodes", false, "count what 8 nodes ask a Redis cluster, and what it tells them")
+	flag.BoolVar(&o.model, "model", false, "print what 10^5, 10^7 and 10^8 users need")
 	flag.BoolVar(&o.restarts, "restart", false, "measure stop, start and reload with 10^6 sessions")
 	flag.BoolVar(&o.webSockets, "streams", false, "measure idle WebSockets beside stock, and a logout that closes them")
 	flag.IntVar(&o.sockets, "sockets", 10_000, "WebSockets of -streams")
@@ -103,6 +105,10 @@ func (o *options) valid() error {
 
 // run measures what was asked for and ends every process before it returns.
 func run(ctx context.Context, o options) (err error) {
+	if o.model {
+		printModel(o.out)
+		return nil
+	}
 	b, err := newBench(ctx, o)
 	if err != nil {
 		return err
