@@ -41,7 +41,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 	if err := h.endSessions(r, carried, ours, inBrowser); err != nil {
 		return err
 	}
-	h.carrier.takeBack(w, r)
+	h.carrier.clearToken(w, r)
 	if inBrowser {
 		h.clearCookies(w, r)
 	}

@@ -40,9 +40,9 @@ type carrier interface {
 	credential(r *http.Request) (string, error)
 	// remove takes the token out and leaves everything else as it was.
 	remove(r *http.Request)
-	// hand gives a new token to the client beside the JSON, takeBack undoes it.
-	hand(w http.ResponseWriter, r *http.Request, token string, lifetime time.Duration)
-	takeBack(w http.ResponseWriter, r *http.Request)
+	// setToken gives a new token to the client beside the JSON, clearToken undoes it.
+	setToken(w http.ResponseWriter, r *http.Request, token string, lifetime time.Duration)
+	clearToken(w http.ResponseWriter, r *http.Request)
 	// vary is the request header that answers depend on, if any.
 	vary() string
 	// ambient reports whether browsers send the token on their own.
@@ -120,10 +120,11 @@ func one(values []string) (string, error) {
 // unauthored is for carriers that clients fill themselves.
 type unauthored struct{}
 
-func (unauthored) hand(http.ResponseWriter, *http.Request, string, time.Duration) {}
-func (unauthored) takeBack(http.ResponseWriter, *http.Request)                    {}
-func (unauthored) ambient() bool                                                  { return false }
-func (unauthored) inURL() bool                                                    { return false }
+func (unauthored) setToken(http.ResponseWriter, *http.Request, string, time.Duration) {}
+func (unauthored) clearToken(http.ResponseWriter, *http.Request)                      {}
+func (unauthored) ambient() bool                                                      { return false }
+
+func (unauthored) inURL() bool { return false }
 
 // bearerCarrier is Authorization: Bearer (RFC 6750). Other schemes belong to
 // the app.
@@ -133,12 +134,12 @@ func (bearerCarrier) credential(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	if len(values) == 1 {
 		text, isBearer := bearer(values[0])
-		return emptyIsBad(text, isBearer), nil
+		return malformedIfEmpty(text, isBearer), nil
 	}
 	var tokens []string
 	for _, value := range values {
 		if text, isBearer := bearer(value); isBearer {
-			tokens = append(tokens, emptyIsBad(text, true))
+			tokens = append(tokens, malformedIfEmpty(text, true))
 		}
 	}
 	if len(tokens) == 0 {
@@ -147,8 +148,8 @@ func (bearerCarrier) credential(r *http.Request) (string, error) {
 	return one(tokens)
 }
 
-// emptyIsBad makes an empty token a bad one: the client meant to send one.
-func emptyIsBad(text string, sent bool) string {
+// malformedIfEmpty makes an empty token a bad one: the client meant to send one.
+func malformedIfEmpty(text string, sent bool) string {
 	if sent && text == "" {
 		return "-"
 	}
@@ -257,7 +258,7 @@ func (c queryCarrier) is(pair string) (value string, ok bool) {
 	if err != nil {
 		return "-", true // a bad token, not none
 	}
-	return emptyIsBad(decoded, true), true
+	return malformedIfEmpty(decoded, true), true
 }
 
 func (c queryCarrier) credential(r *http.Request) (string, error) {
@@ -376,11 +377,11 @@ func (c cookieCarrier) remove(r *http.Request) {
 	r.Header["Cookie"] = kept
 }
 
-func (c cookieCarrier) hand(w http.ResponseWriter, r *http.Request, token string, lifetime time.Duration) {
+func (c cookieCarrier) setToken(w http.ResponseWriter, r *http.Request, token string, lifetime time.Duration) {
 	http.SetCookie(w, c.cookie(r, token, int(lifetime/time.Second)))
 }
 
-func (c cookieCarrier) takeBack(w http.ResponseWriter, r *http.Request) {
+func (c cookieCarrier) clearToken(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, c.cookie(r, "", -1))
 }
 

@@ -167,7 +167,7 @@ func (h *Handler) renew(w http.ResponseWriter, r *http.Request, _ *classified) e
 }
 
 func (h *Handler) writeGrant(w http.ResponseWriter, r *http.Request, grant gateway.Grant) {
-	h.carrier.hand(w, r, grant.Token, grant.ExpiresIn)
+	h.carrier.setToken(w, r, grant.Token, grant.ExpiresIn)
 	answer.WriteJSON(w, http.StatusOK, grantBody{grant.Token, "Bearer", int64(grant.ExpiresIn / time.Second)})
 }
 

@@ -89,7 +89,7 @@ func (m *MemoryStore) Cleanup() error {
 		return nil
 	}
 	if refs, _ := opened.References(m.key); refs == 1 && m.started {
-		m.keep()
+		m.saveSnapshot()
 	}
 	_, err := opened.Delete(m.key)
 	return err
@@ -104,12 +104,12 @@ func (m *MemoryStore) Start() {
 	m.started = true
 	m.store.Thaw() // should the last configuration have ended while this one began
 	m.store.SetMaxSessions(m.MaxSessions)
-	m.store.takenBack.Do(m.takeBack)
+	m.store.takenBack.Do(m.restoreSnapshot)
 }
 
 // Tend removes a snapshot that another process has written since: it is older
 // than what is known here, and must not come back at the next start.
-func (m *MemoryStore) Tend() { m.discard() }
+func (m *MemoryStore) Tend() { m.dropSnapshot() }
 
 // Grace implements [Store].
 func (m *MemoryStore) Grace() time.Duration { return 0 }

@@ -21,9 +21,9 @@ const (
 	manySessions = 10_000
 )
 
-// keep writes the sessions to storage, encrypted, unless another store has begun
+// saveSnapshot writes the sessions to storage, encrypted, unless another store has begun
 // there meanwhile.
-func (m *MemoryStore) keep() {
+func (m *MemoryStore) saveSnapshot() {
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	err := func() error {
@@ -56,9 +56,9 @@ func (m *MemoryStore) keep() {
 	m.env.Logger.Info("sessions kept for the next start", zap.Int("sessions", sessions))
 }
 
-// takeBack reads what keep wrote, once: it is removed from storage before any
+// restoreSnapshot reads what saveSnapshot wrote, once: it is removed from storage before any
 // of it counts, so that no session which ends from now on ever comes back.
-func (m *MemoryStore) takeBack() {
+func (m *MemoryStore) restoreSnapshot() {
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	sealed, err := m.store.own(ctx, m.env.Storage)
@@ -99,7 +99,7 @@ func (m *MemoryStore) restore(sealed []byte) (int, error) {
 	return m.store.Restore(data)
 }
 
-func (m *MemoryStore) discard() {
+func (m *MemoryStore) dropSnapshot() {
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	if !m.env.Storage.Exists(ctx, snapshotKey) {

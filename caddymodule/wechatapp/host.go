@@ -39,7 +39,7 @@ func ReadSettings(raw json.RawMessage) (*App, error) {
 
 // EnsureStarted takes the store into use unless that is done: Caddy starts its apps in
 // no particular order, so requests may come before the app's Start.
-func (a *App) EnsureStarted() { a.begun() }
+func (a *App) EnsureStarted() { a.ensureStarted() }
 
 // Gateway returns the use cases.
 func (a *App) Gateway() *gateway.Gateway { return a.gateway }
