@@ -1,0 +1,177 @@
+package caddymodule_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var namedFile = regexp.MustCompile("`((?:caddymodule|internal|docs)/[^`]+)`")
+
+// Whoever adds something finds the files that docs/architecture.md names.
+func TestWhereToAddNamesFiles(t *testing.T) {
+	data, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(data), "## Where do I add X?")
+	if !found {
+		t.Fatal("there is no table")
+	}
+	rows := 0
+	for row := range strings.Lines(table) {
+		if !strings.HasPrefix(row, "| ") || strings.HasPrefix(row, "| New") {
+			continue
+		}
+		rows++
+		named := namedFile.FindAllStringSubmatch(row, -1)
+		if len(named) < 2 {
+			t.Errorf("names %d files: %s", len(named), row)
+		}
+		for _, name := range named {
+			if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(name[1]))); err != nil {
+				t.Errorf("%v in: %s", err, row)
+			}
+		}
+	}
+	for what := range strings.FieldsSeq("preset known new store metric route account check command") {
+		if !regexp.MustCompile(`(?m)^\| [^|]*\b` + what + `\b`).MatchString(table) {
+			t.Errorf("no row for %s", what)
+		}
+	}
+	if rows < 9 {
+		t.Errorf("%d rows", rows)
+	}
+	for room := range strings.FieldsSeq("wechatapp auth api stores operate gctuning simulator") {
+		if !strings.Contains(string(data), "| `"+room+"` |") {
+			t.Errorf("the room %s is not described", room)
+		}
+		if _, err := os.Stat(room); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// largestCycles are how many files of a room may need each other where that is more
+// than six: about what there is.
+var largestCycles = map[string]int{"auth": 22, "wechatapp": 20}
+
+const largestCycle = 6
+
+// Files that all need each other can only be understood together. A file needs another
+// if it names what stands there at the top level.
+func TestNoLargeCycleAmongFiles(t *testing.T) {
+	for _, root := range []string{"."} {
+		err := filepath.WalkDir(root, func(folder string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() {
+				return err
+			}
+			cycle := cycleAmong(needs(t, folder))
+			name := filepath.ToSlash(strings.TrimPrefix(filepath.Clean(folder), "../"))
+			allowed := largestCycle
+			if known, ok := largestCycles[name]; ok {
+				allowed = known
+			}
+			if len(cycle) > allowed {
+				t.Errorf("%s: %d files need each other, at most %d may: %v", name, len(cycle), allowed, cycle)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// needs returns which files of a folder each of its files needs.
+func needs(t *testing.T, folder string) map[string][]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]*ast.File)
+	home := make(map[string]string) // of top-level names
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = file
+		for declared := range file.Scope.Objects { //nolint:staticcheck // top-level names are all that is asked for
+			home[declared] = name
+		}
+	}
+	graph := make(map[string][]string)
+	for name, file := range files {
+		graph[name] = nil
+		for _, used := range file.Unresolved { //nolint:staticcheck // as above
+			if other := home[used.Name]; other != "" && other != name && !slices.Contains(graph[name], other) {
+				graph[name] = append(graph[name], other)
+			}
+		}
+	}
+	return graph
+}
+
+// cycleAmong returns the largest set of nodes that can all be reached from each other.
+func cycleAmong(graph map[string][]string) (largest []string) {
+	reach := make(map[string]map[string]bool)
+	for node := range graph {
+		seen := make(map[string]bool)
+		var visit func(string)
+		visit = func(from string) {
+			for _, to := range graph[from] {
+				if !seen[to] {
+					seen[to] = true
+					visit(to)
+				}
+			}
+		}
+		visit(node)
+		reach[node] = seen
+	}
+	for node := range graph {
+		var cycle []string
+		for other := range reach[node] {
+			if reach[other][node] {
+				cycle = append(cycle, filepath.Base(other))
+			}
+		}
+		if len(cycle) > len(largest) {
+			largest = cycle
+		}
+	}
+	slices.Sort(largest)
+	return largest
+}
+
+// A file of the adapter has one subject, and so at most 400 lines.
+func TestFilesAreShort(t *testing.T) {
+	const longest = 400
+	for _, root := range []string{".", "../cmd"} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if lines := strings.Count(string(data), "\n"); lines > longest {
+				t.Errorf("%s has %d lines", path, lines)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
