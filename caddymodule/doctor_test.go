@@ -94,6 +94,9 @@ func wantNoSecrets(t *testing.T, out string) {
 func wechatCommand(t *testing.T, args ...string) (status int, out, errout string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
+	if os.Getenv("LC_ALL") == "" {
+		t.Setenv("LC_ALL", "C")
+	}
 	root := &cobra.Command{Use: "wechat"}
 	caddycmd.Commands()["wechat"].CobraFunc(root)
 	root.SetOut(&stdout)

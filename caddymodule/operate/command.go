@@ -35,6 +35,9 @@ history of the shell could show.`,
 	})
 }
 
+// langUsage is what --lang means.
+const langUsage = "Language of what people read: en or zh (default: that of the locale)"
+
 // maxInput bounds what is read from standard input.
 const maxInput = 8 << 10
 

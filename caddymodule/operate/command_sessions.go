@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-wechat/gateway/internal/doctor"
 )
 
 func sessionsCommand() *cobra.Command {
@@ -130,6 +133,7 @@ var errNotLive = errors.New("the token does not count")
 func tokenCommand() *cobra.Command {
 	var client adminClient
 	var asJSON bool
+	var lang string
 	cmd := &cobra.Command{
 		Use: "token", Short: "Explains the token on standard input", Args: noArgs,
 		Long: `
@@ -137,6 +141,10 @@ Explains the token on standard input: whether it counts, for whom it was made an
 with which key. The exit status is 0 if requests with it pass. Sites may still
 refuse it if they do not list its app.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			language, err := doctor.LanguageOf(lang, os.Getenv)
+			if err != nil {
+				return err
+			}
 			text, err := readInput(cmd, "token")
 			if err != nil {
 				return err
@@ -148,7 +156,7 @@ refuse it if they do not list its app.`,
 			if asJSON {
 				err = printJSON(cmd, answer)
 			} else {
-				answer.print(cmd)
+				answer.print(cmd, language)
 			}
 			if err == nil && answer.Answer != "" {
 				err = errNotLive
@@ -158,14 +166,15 @@ refuse it if they do not list its app.`,
 	}
 	client.addFlags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	cmd.Flags().StringVar(&lang, "lang", "", langUsage)
 	return cmd
 }
 
-func (e explanationBody) print(cmd *cobra.Command) {
+func (e explanationBody) print(cmd *cobra.Command, language doctor.Language) {
 	line := func(name, format string, args ...any) {
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("verdict", "%s: %s", e.Verdict, verdictWords[e.Verdict])
+	line("verdict", "%s: %s", e.Verdict, language.Say(verdictWords[e.Verdict]))
 	if e.Answer != "" {
 		line("answer", "%s", e.Answer)
 	}

@@ -23,14 +23,14 @@ import (
 
 // doctorOptions are the flags of `caddy wechat doctor`.
 type doctorOptions struct {
-	config, adapter string
-	offline, json   bool
+	config, adapter, lang string
+	offline, json         bool
 }
 
 func doctorCommand() *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
-		Use:   "doctor [--config <path> [--adapter <name>]] [--offline] [--json]",
+		Use:   "doctor [--config <path> [--adapter <name>]] [--offline] [--json] [--lang en|zh]",
 		Short: "Finds out why logins fail, and says what to do",
 		Long: `
 Looks at a configuration and at what it needs, and prints one line per finding:
@@ -60,6 +60,7 @@ if it is used wrongly or the configuration cannot be read.`,
 	cmd.Flags().StringVarP(&o.config, "config", "c", "", "Configuration file (default: Caddyfile in the current directory)")
 	cmd.Flags().StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter")
 	cmd.Flags().BoolVar(&o.offline, "offline", false, "Do not call WeChat")
+	cmd.Flags().StringVar(&o.lang, "lang", "", langUsage)
 	cmd.Flags().BoolVar(&o.json, "json", false, "Print the findings as a JSON array")
 	return cmd
 }
@@ -67,6 +68,10 @@ if it is used wrongly or the configuration cannot be read.`,
 // runDoctor prints the findings and returns the exit status; the error is of
 // exitUsage.
 func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error) {
+	language, err := doctor.LanguageOf(o.lang, os.Getenv)
+	if err != nil {
+		return exitUsage, err
+	}
 	if err := readable(o); err != nil {
 		return exitUsage, err
 	}
@@ -84,11 +89,12 @@ func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error)
 	} else {
 		findings = examine(ctx, config, o.offline)
 	}
-	write := doctor.WriteText
 	if o.json {
-		write = doctor.WriteJSON
+		err = doctor.WriteJSON(out, findings)
+	} else {
+		err = doctor.WriteText(out, findings, language)
 	}
-	if err := write(out, findings); err != nil {
+	if err != nil {
 		return exitUsage, err
 	}
 	if doctor.Failed(findings) {

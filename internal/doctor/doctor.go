@@ -60,9 +60,10 @@ func Failed(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Status == Fail })
 }
 
-// WriteText writes one line per finding.
-func WriteText(w io.Writer, findings []Finding) error {
+// WriteText writes one line per finding, in the language.
+func WriteText(w io.Writer, findings []Finding, language Language) error {
 	for _, f := range findings {
+		f.Message, f.Action = language.Say(f.Message), language.Say(f.Action)
 		parts := []string{f.Check, f.Subject + ":", f.Message}
 		if f.Subject == "" {
 			parts = []string{f.Check + ":", f.Message}

@@ -13,7 +13,7 @@ func TestFindingsAreOneLineEach(t *testing.T) {
 		{"config", "", OK, "it loads", ""},
 	}
 	var text, data strings.Builder
-	if err := WriteText(&text, findings); err != nil {
+	if err := WriteText(&text, findings, English); err != nil {
 		t.Fatal(err)
 	}
 	if want := "fail  clock api.weixin.qq.com: two hours behind -> set it\nok    config: it loads\n"; text.String() != want {

@@ -1,0 +1,40 @@
+package caddymodule_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The doctor speaks Chinese when it is asked to or when the locale is Chinese; what
+// programs read stays as it is.
+func TestDoctorSpeaksChinese(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte("{\n\twechat {\n\t\tapp wx1234567890abcdef {env.NO_SUCH_SECRET}\n\t}\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const chinese, english = "没有小程序密钥（AppSecret）", "the AppSecret is missing"
+	for name, tc := range map[string]struct {
+		locale string
+		args   []string
+		want   string
+	}{
+		"asked":            {"C", []string{"--lang", "zh"}, chinese},
+		"locale":           {"zh_CN.UTF-8", nil, chinese},
+		"asked otherwise":  {"zh_CN.UTF-8", []string{"--lang", "en"}, english},
+		"another locale":   {"de_DE.UTF-8", nil, english},
+		"JSON for scripts": {"zh_CN.UTF-8", []string{"--json"}, english},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("LC_ALL", tc.locale)
+			status, out, errout := wechatCommand(t, append([]string{"doctor", "--offline", "--config", file, "--adapter", "caddyfile"}, tc.args...)...)
+			if status != 1 || !strings.Contains(out, tc.want) || tc.want == english && strings.Contains(out, "密钥") {
+				t.Errorf("status %d\n%s%s", status, out, errout)
+			}
+		})
+	}
+	if status, _, errout := wechatCommand(t, "doctor", "--lang", "fr"); status != 2 || !strings.Contains(errout, "--lang must be en or zh") {
+		t.Errorf("status %d: %s", status, errout)
+	}
+}
