@@ -169,7 +169,7 @@ func TestReferenceHasEveryCode(t *testing.T) {
 	}
 }
 
-// Every route of the reference answers, with the method that it names and no other,
+// Every route of the reference answers with the method that it names, allows it,
 // and no route is left out.
 func TestReferenceHasEveryRoute(t *testing.T) {
 	g := newGateway(t, withBrowsers("assertion X-Signed-User", ""))
@@ -184,7 +184,7 @@ func TestReferenceHasEveryRoute(t *testing.T) {
 		if resp, body := g.do(method, path, ""); resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d %s", span, resp.StatusCode, body)
 		}
-		if resp, body := g.do(http.MethodPut, path, ""); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != method {
+		if resp, body := g.do(http.MethodPut, path, ""); resp.StatusCode != http.StatusMethodNotAllowed || !slices.Contains(strings.Split(resp.Header.Get("Allow"), ", "), method) {
 			t.Errorf("PUT %s: %d %s", path, resp.StatusCode, body)
 		}
 	}

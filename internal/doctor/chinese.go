@@ -185,6 +185,16 @@ var phrases = []phrase{
 	{"logins are suspended in the running gateway, because WeChat answered badly", "正在运行的网关暂停了登录，因为微信的响应不正常"},
 	{"see last_problem of `caddy wechat status` and the gateway's log for WeChat's errcode; logins are tried again by themselves", "微信的 errcode 看 `caddy wechat status` 的 last_problem 和网关日志；网关会自己重试"},
 
+	// hook
+	{"not asked, because of --offline", "没有询问，因为用了 --offline"},
+	{"start the application, or correct the URL of on_login; while it does not answer, nobody can log in", "启动业务应用，或改正 on_login 的网址；它不应答期间，谁也登录不了"},
+	{"start the application, or correct the URL of on_login; while it does not answer, users come in under the names that are known", "启动业务应用，或改正 on_login 的网址；它不应答期间，用户以已知的编号登录"},
+	{"the application answers, and refuses what the gateway has not signed", "业务应用有应答，并拒绝没有网关签名的请求"},
+	{"check X-WeChat-Signature first, as docs/login-hook.md shows, and answer 401 if it is wrong", "先按 docs/zh-CN/login-hook.md 校验 X-WeChat-Signature，不对就返回 401"},
+	{"the application answers %s to a request with a wrong signature: whoever reaches it can ask it, or make users", "业务应用对签名错误的请求返回 %s：谁能连上它，谁就能查询它，或创建用户"},
+	{"look whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature", "看看 on_login 的网址是不是业务应用的，签名错误时是不是返回 401"},
+	{"the application answers %s to a request with a wrong signature", "业务应用对签名错误的请求返回 %s"},
+
 	// caddy wechat token
 	{"it counts: requests with it pass", "有效：带它的请求可以通过"},
 	{"it, or its session, is past its end; the Mini Program must log in again", "它或它的会话已过期；小程序要重新登录"},

@@ -42,7 +42,7 @@ func TestEveryFindingIsAPhrase(t *testing.T) {
 	for _, name := range []string{
 		"wechat.go", "connection.go", "headers.go",
 		"../../caddymodule/operate/doctor.go", "../../caddymodule/operate/doctor_headers.go",
-		"../../caddymodule/operate/doctor_sites.go", "../../caddymodule/operate/doctor_state.go",
+		"../../caddymodule/operate/doctor_sites.go", "../../caddymodule/operate/doctor_hook.go", "../../caddymodule/operate/doctor_state.go",
 		"../../caddymodule/operate/command_sessions.go",
 	} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
