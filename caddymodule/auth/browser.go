@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -70,6 +71,39 @@ type browsers struct {
 	// placeSites.
 	base   string
 	placed bool
+	// besides are the cookies of other sites on the same host, which browsers send
+	// here, too; tokens are the cookies that their clients have tokens in.
+	besides []browser.Cookies
+	tokens  []cookieCarrier
+}
+
+// strip removes from a request all cookies of the gateway but the token's own.
+func (b *browsers) strip(r *http.Request) {
+	b.cookies.Strip(r.Header)
+	for _, cookies := range b.besides {
+		cookies.Strip(r.Header)
+	}
+	for _, token := range b.tokens {
+		token.remove(r)
+	}
+}
+
+// stripAnswer removes from an answer what would set one of a browser's cookies.
+func (b *browsers) stripAnswer(header http.Header) {
+	b.cookies.StripSetCookies(header)
+	for _, cookies := range b.besides {
+		cookies.StripSetCookies(header)
+	}
+}
+
+// keepFrom makes the cookies of another site on the same host unknown to this one's app.
+func (b *browsers) keepFrom(own carrier, other *Handler) {
+	if cookies := other.browsers.cookies; cookies != b.cookies && !slices.Contains(b.besides, cookies) {
+		b.besides = append(b.besides, cookies)
+	}
+	if token, ok := other.carrier.(cookieCarrier); ok && own != token && !slices.Contains(b.tokens, token) {
+		b.tokens = append(b.tokens, token)
+	}
 }
 
 // logsIn reports whether browsers can log in here.

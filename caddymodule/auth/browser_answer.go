@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,7 +61,7 @@ func (h *Handler) below(c *classified) bool { return c.route || c.signed }
 
 // challenge answers a page load that needs a login.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *answer.Refusal) {
-	to := c.sentURI()
+	to := h.sentURI(c)
 	login := h.authorizeLink(r, c, to)
 	held, current := h.held(r), time.Now()
 	b, cookies := &h.browsers, h.browsers.cookies.All(r.Header)
@@ -80,7 +81,7 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classifie
 		}
 		h.logger.Warn("a browser logs in again and again", zap.String("reason", reason), zap.Error(err))
 		h.writePage(w, r, *refusal, page.Page{Kind: page.NotKept, Code: refusal.Code, Continue: login})
-	case !b.challenge:
+	case !b.challenge || h.bringsBoth(r):
 		h.writePage(w, r, *refusal, page.Page{Kind: page.LoginRequired, Continue: login})
 	default:
 		h.count(*refusal)
@@ -127,7 +128,7 @@ func (h *Handler) pageOf(c *classified, refusal answer.Refusal) page.Page {
 		p.Message = refusal.Message
 	}
 	if (p.Kind == page.Busy || p.Kind == page.Failed) && !h.below(c) {
-		p.Continue = c.sentURI()
+		p.Continue = h.sentURI(c)
 	}
 	return p
 }
@@ -204,6 +205,31 @@ func (h *Handler) outMark(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// bringsBoth reports whether the browser is logged in, and yet sends on its own a token
+// that does not count. A login would not help.
+func (h *Handler) bringsBoth(r *http.Request) bool {
+	if !h.carrier.ambient() {
+		return false
+	}
+	_, live := h.liveUser(r)
+	return live
+}
+
+// sentURI is the path and the query as the client sent them, without a token: it goes
+// to WeChat and back, and one that was refused is refused again.
+func (h *Handler) sentURI(c *classified) string {
+	sent := c.sentURI()
+	path, query, found := strings.Cut(sent, "?")
+	carrier, inURL := h.carrier.(queryCarrier)
+	if !found || !inURL {
+		return sent
+	}
+	if query = without(query, func(pair string) bool { _, ok := carrier.is(pair); return ok }); query == "" {
+		return path
+	}
+	return path + "?" + query
 }
 
 // sentURI is the path and the query as the client sent them.

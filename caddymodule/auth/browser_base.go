@@ -11,7 +11,8 @@ import (
 // placeSites tells each site where its routes are for browsers, and finds sites on
 // one host whose browsers would take each other's cookie for their own: with other
 // apps or another prefix, the one would end or replace the login of the other.
-// Cookies do not know ports.
+// Cookies do not know ports, nor which app they are kept from: a login at the one is
+// nothing for the app of the other.
 func placeSites(ctx caddy.Context) error {
 	found := SurveyOf(ctx).Handlers
 	for i, one := range found {
@@ -23,6 +24,8 @@ func placeSites(ctx caddy.Context) error {
 			if err := one.Handler.checkSharedCookie(other.Handler); err != nil {
 				return err
 			}
+			one.Handler.browsers.keepFrom(one.Handler.carrier, other.Handler)
+			other.Handler.browsers.keepFrom(other.Handler.carrier, one.Handler)
 		}
 	}
 	return nil

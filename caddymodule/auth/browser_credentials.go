@@ -72,16 +72,19 @@ func (h *Handler) choose(r *http.Request, text, inCookie string) (brought, error
 	ofCookie := new(trial)
 	ofCookie.pass, ofCookie.err = h.gateway.AdmitCookie(r.Context(), inCookie, h.apps)
 	explicit := brought{text: text, tried: carried}
+	foreign := errors.Is(carried.err, gateway.ErrLoginRequired) && !h.gateway.Signed(text)
 	switch {
-	case ofCookie.err != nil: // whatever it is, the cookie is not needed
-		return explicit, nil //nolint:nilerr // see above
+	case ofCookie.err != nil && foreign && !saysNobody(ofCookie.err): // the cookie may be what counts
+		return brought{text: inCookie, byCookie: true, foreign: true, tried: ofCookie}, nil
+	case ofCookie.err != nil:
+		return explicit, nil //nolint:nilerr // the cookie is not needed, or worth nothing
 	case carried.err == nil:
 		a, b := carried.pass.User, ofCookie.pass.User
 		if a.AppID != b.AppID || a.OpenID != b.OpenID {
 			return brought{}, answer.ErrTwoCredentials
 		}
 		return explicit, nil
-	case errors.Is(carried.err, gateway.ErrLoginRequired) && !h.gateway.Signed(text):
+	case foreign:
 		return brought{text: inCookie, byCookie: true, foreign: true, tried: ofCookie}, nil
 	}
 	return explicit, nil
@@ -146,6 +149,12 @@ func (h *Handler) isNoCredential(r *http.Request, given brought, err error) bool
 	case !given.byCookie:
 		return false
 	}
+	return saysNobody(err)
+}
+
+// saysNobody reports whether an error says that a token is nobody's, and not that
+// nobody can tell.
+func saysNobody(err error) bool {
 	return errors.Is(err, gateway.ErrLoginRequired) || errors.Is(err, gateway.ErrSessionExpired) || errors.Is(err, gateway.ErrSessionEnded)
 }
 

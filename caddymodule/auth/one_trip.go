@@ -100,7 +100,7 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 		h.record.LogRefused(refusal, err, pass.User, h.userHash)
 		return admission{answered: true}
 	}
-	h.browsers.cookies.Strip(r.Header)
+	h.browsers.strip(r)
 	return admission{pass: pass, varies: true, trip: &trip{grant.Token, strconv.FormatInt(int64(grant.ExpiresIn/time.Second), 10)}}
 }
 

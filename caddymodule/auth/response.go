@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-wechat/gateway/internal/browser"
 )
 
 // responseWriter is on the way of every answer that passes the gateway. It removes
@@ -19,7 +17,7 @@ import (
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	vary     []string
-	cookies  browser.Cookies // the gateway's, which no app sets
+	browsers *browsers // whose cookies no app sets
 	private  bool
 	referrer bool
 	done     bool
@@ -33,7 +31,7 @@ type responseWriter struct {
 func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
 	return responseWriter{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		vary:                  h.vary, cookies: h.browsers.cookies, private: private, referrer: h.carrier.inURL(), trip: h.trips,
+		vary:                  h.vary, browsers: &h.browsers, private: private, referrer: h.carrier.inURL(), trip: h.trips,
 	}
 }
 
@@ -81,7 +79,7 @@ func (w *responseWriter) finish(err error) error {
 // strip removes what only the gateway may say.
 func (w *responseWriter) strip(header http.Header) {
 	w.trip.strip(header)
-	w.cookies.StripSetCookies(header)
+	w.browsers.stripAnswer(header)
 }
 
 // addVary names the headers that a token comes in, unless the app has.

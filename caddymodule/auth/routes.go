@@ -27,6 +27,8 @@ type route struct {
 	serve  func(http.ResponseWriter, *http.Request, *classified) error
 	// form, if there is one, takes the form of the page that serve shows.
 	form func(http.ResponseWriter, *http.Request, *classified) error
+	// once says that serve uses something up, although it is a GET.
+	once bool
 }
 
 // routeNames lists the routes below the prefix that refuse who has nothing to show.
@@ -45,11 +47,11 @@ func (h *Handler) newRoutes() map[string]route {
 	}
 	if len(h.browsers.accounts) > 0 {
 		routes[h.Prefix+"/authorize"] = route{method: http.MethodGet, serve: h.authorize}
-		routes[h.Prefix+"/callback"] = route{method: http.MethodGet, serve: h.callback}
+		routes[h.Prefix+"/callback"] = route{method: http.MethodGet, serve: h.callback, once: true}
 	}
 	if h.hasKind(provider.MiniProgram) {
 		routes[h.Prefix+"/ticket"] = route{method: http.MethodPost, serve: h.ticket}
-		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterAnyway}
+		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterAnyway, once: true}
 	}
 	if h.Assertion != nil {
 		routes[h.Prefix+"/jwks.json"] = route{method: http.MethodGet, serve: h.jwks}
@@ -99,7 +101,7 @@ func (h *Handler) callRoute(w http.ResponseWriter, r *http.Request, c *classifie
 		return answer.ErrNotFound
 	case r.Method != route.method && (route.form == nil || r.Method != http.MethodPost):
 		return answer.ErrMethodNotAllowed
-	case r.Method != http.MethodGet && inEarlyData(r):
+	case (route.once || r.Method != http.MethodGet) && inEarlyData(r):
 		return answer.ErrTooEarly
 	case r.Method != route.method:
 		return route.form(w, r, c)
@@ -121,7 +123,7 @@ type grantBody struct {
 	ExpiresIn int64  `json:"expires_in"`
 }
 
-func (h *Handler) login(w http.ResponseWriter, r *http.Request, _ *classified) error {
+func (h *Handler) login(w http.ResponseWriter, r *http.Request, c *classified) error {
 	if h.carrier.ambient() { // the answer sets the cookie
 		if err := h.site.check(r, false); err != nil {
 			return err
@@ -140,7 +142,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, _ *classified) e
 	if err != nil {
 		refusal := answer.For(err)
 		h.record.LoginRefused(clientIP(r), req.AppID, grant, refusal, err, time.Since(start))
-		h.answerRefusal(w, refusal)
+		h.refuseCode(w, c, refusal)
 		return nil
 	}
 	h.record.LoggedIn(grant, time.Since(start))

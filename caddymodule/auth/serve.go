@@ -34,10 +34,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// Before any decision, and in place: error routes get the same header map.
 	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
 	sent := h.takeCode(r)
+	upgrades := len(r.Header["Upgrade"]) > 0
 	websocket := identity.CleanHop(r)
 	h.preset.Keep(r.Header, asked)
 
-	a := h.admit(w, r, websocket, sent)
+	a := h.admit(w, r, hop{websocket, upgrades}, sent)
 	if a.answered {
 		return nil
 	}
@@ -72,9 +73,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return p.serve(r, next)
 }
 
+// hop is what a request wanted of its connection before that was cleaned.
+type hop struct {
+	websocket bool
+	upgrades  bool // to whatever
+}
+
 // admit decides. Whatever goes wrong in here, a panic included, is an answer of
 // the gateway and never lets a request through.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, sent *sentCode) (a admission) {
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, hop hop, sent *sentCode) (a admission) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
@@ -85,7 +92,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	// Neither has a use for an app, and both are dangerous: a CONNECT body can
 	// be taken for another request (Traefik CVE-2026-71324), TRACE echoes the
 	// injected headers.
-	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !websocket {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !hop.websocket {
 		h.refuse(w, answer.ErrMethodNotAllowed, identity.User{})
 		return admission{answered: true}
 	}
@@ -97,7 +104,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	}
 	if h.Public.selects(&c) {
 		h.carrier.remove(r)
-		h.browsers.cookies.Strip(r.Header)
+		h.browsers.strip(r)
 		return admission{anonymous: true}
 	}
 	if sent != nil {
@@ -105,18 +112,18 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	}
 	given, err := h.credentials(r)
 	optional := h.Optional.selects(&c)
-	if err == nil && given.text == "" && optional && !h.judgesSignature(r, signed, websocket) {
+	if err == nil && given.text == "" && optional && !h.judgesSignature(r, signed, hop) {
 		return h.anonymous(r)
-	}
-	if err == nil && h.ambient(given) {
-		err = h.site.check(r, websocket)
 	}
 	var pass gateway.Pass
 	if err == nil {
 		pass, err = h.authenticate(r, given)
 	}
+	if err == nil && h.ambient(given) { // what does not count identifies nothing
+		err = h.site.check(r, hop.websocket)
+	}
 	var until time.Time
-	if needsSignature(err) && h.judgesSignature(r, signed, websocket) {
+	if needsSignature(err) && h.judgesSignature(r, signed, hop) {
 		c.signed = true
 		pass, until, err = h.admitSigned(r, &c, signed, err)
 	}
@@ -130,13 +137,13 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, websocket bool, 
 	if !h.ForwardToken && !given.foreign {
 		h.carrier.remove(r)
 	}
-	h.browsers.cookies.Strip(r.Header)
+	h.browsers.strip(r)
 	return admission{pass: pass, varies: true, byCookie: given.byCookie, until: until}
 }
 
 // anonymous lets a request pass that a login would have changed.
 func (h *Handler) anonymous(r *http.Request) admission {
-	h.browsers.cookies.Strip(r.Header)
+	h.browsers.strip(r)
 	return admission{anonymous: true, varies: true}
 }
 

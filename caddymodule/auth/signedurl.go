@@ -128,8 +128,8 @@ func takeSignature(r *http.Request) (query string) {
 }
 
 // judgesSignature reports whether a request is of the kind that a signature opens.
-func (h *Handler) judgesSignature(r *http.Request, query string, websocket bool) bool {
-	return query != "" && gateway.HasSignature(query) && !websocket && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+func (h *Handler) judgesSignature(r *http.Request, query string, hop hop) bool {
+	return query != "" && gateway.HasSignature(query) && !hop.upgrades && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 // needsSignature reports whether a request has nothing else that counts.
