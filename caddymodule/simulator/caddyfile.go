@@ -5,6 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/simulator"
 )
 
@@ -37,7 +38,7 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		var err error
-		switch option := d.Val(); option {
+		switch d.Val() {
 		case "app":
 			err = s.unmarshalApp(d)
 		case "domain":
@@ -57,7 +58,7 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = checkPrefix(s.Prefix)
 			}
 		default:
-			return d.Errf("wechat_simulator: unrecognized option %q; the options are: app, developer_tools, domain, gateway, prefix, user", option)
+			return option.Unknown(d, "wechat_simulator", "app", "developer_tools", "domain", "gateway", "prefix", "user")
 		}
 		if err != nil {
 			return d.WrapErr(err)

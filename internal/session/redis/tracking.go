@@ -91,6 +91,7 @@ func (s *Store) tells(client rueidis.Client) error {
 	get := func() (string, error) {
 		return text(client.DoCache(ctx, client.B().Get().Key(key).Cache(), cacheTime))
 	}
+	defer func() { _ = client.Do(ctx, client.B().Del().Key(key).Build()).Error() }()
 	if err := set("old"); err != nil {
 		return err
 	}
@@ -100,7 +101,6 @@ func (s *Store) tells(client rueidis.Client) error {
 	if err := set("new"); err != nil {
 		return err
 	}
-	defer func() { _ = client.Do(ctx, client.B().Del().Key(key).Build()).Error() }()
 	for start := time.Now(); time.Since(start) < probeTime; time.Sleep(5 * time.Millisecond) {
 		if value, err := get(); err != nil || value == "new" {
 			return err
