@@ -14,7 +14,7 @@ func TestDoctorSpeaksChinese(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{\n\twechat {\n\t\tapp wx1234567890abcdef {env.NO_SUCH_SECRET}\n\t}\n}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const chinese, english = "没有小程序密钥（AppSecret）", "the AppSecret is missing"
+	const chinese, english = "缺少 AppSecret", "the AppSecret is missing"
 	for name, tc := range map[string]struct {
 		locale string
 		args   []string
@@ -29,12 +29,12 @@ func TestDoctorSpeaksChinese(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("LC_ALL", tc.locale)
 			status, out, errout := wechatCommand(t, append([]string{"doctor", "--offline", "--config", file, "--adapter", "caddyfile"}, tc.args...)...)
-			if status != 1 || !strings.Contains(out, tc.want) || tc.want == english && strings.Contains(out, "密钥") {
+			if status != 1 || !strings.Contains(out, tc.want) || tc.want == english && strings.Contains(out, "缺少") {
 				t.Errorf("status %d\n%s%s", status, out, errout)
 			}
 		})
 	}
-	if status, _, errout := wechatCommand(t, "doctor", "--lang", "fr"); status != 2 || !strings.Contains(errout, "--lang must be en or zh") {
+	if status, _, errout := wechatCommand(t, "doctor", "--lang", "fr"); status != 2 || !strings.Contains(errout, "must be en or zh") {
 		t.Errorf("status %d: %s", status, errout)
 	}
 }

@@ -119,10 +119,10 @@ func wechatCommand(t *testing.T, args ...string) (status int, out, errout string
 func wantFinding(t *testing.T, name string, findings []doctor.Finding, check string, status doctor.Status, texts ...string) {
 	t.Helper()
 	for _, f := range findings {
-		all := f.Subject + ": " + f.Message + " -> " + f.Action
+		all := f.Subject + ": " + f.Message.String() + " -> " + f.Action.String()
 		missing := slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(all, text) })
 		if f.Check == check && f.Status == status && !missing {
-			if f.Action == "" && (status == doctor.Fail || status == doctor.Warn) {
+			if f.Action.IsZero() && (status == doctor.Fail || status == doctor.Warn) {
 				t.Errorf("%s: nothing is said to be done about: %s", name, all)
 			}
 			return

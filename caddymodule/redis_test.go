@@ -36,6 +36,7 @@ var caddyBinary = sync.OnceValues(func() (string, error) {
 var binaryDir string
 
 func TestMain(m *testing.M) {
+	_ = os.Setenv("LC_ALL", "C") // commands speak the language of the locale
 	code := m.Run()
 	if binaryDir != "" {
 		_ = os.RemoveAll(binaryDir)

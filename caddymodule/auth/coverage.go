@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/internal/urlpath"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // Kinds of notices.
@@ -25,8 +26,8 @@ const (
 type Notice struct {
 	Kind      string // the doctor's check
 	Place     string // server, host and matchers, and the Caddyfile's line if it is known
-	Message   string
-	Fix       string
+	Message   wording.Text
+	Fix       wording.Text
 	upstreams []string
 	fatal     bool // the configuration does not load
 }
@@ -285,11 +286,11 @@ func surveyRoutes(ctx caddy.Context) error {
 			fatal = append(fatal, fmt.Errorf("wechat_auth: %s: %s; %s", n.Place, n.Message, n.Fix))
 			continue
 		}
-		fields := []zap.Field{zap.String("route", n.Place), zap.String("action", n.Fix)}
+		fields := []zap.Field{zap.String("route", n.Place), zap.Stringer("action", n.Fix)}
 		if len(n.upstreams) > 0 {
 			fields = append(fields, zap.Strings("upstreams", n.upstreams))
 		}
-		logger.Warn(n.Message, fields...)
+		logger.Warn(n.Message.String(), fields...)
 	}
 	return errors.Join(fatal...)
 }

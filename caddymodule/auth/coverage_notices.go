@@ -1,13 +1,13 @@
 package auth
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // findTwoInAChain finds a request that passes two wechat_auth: the second one
@@ -24,8 +24,8 @@ func (s *Survey) findTwoInAChain(h *HandlerSurvey, t *Traveller) {
 		}
 		s.add(Notice{
 			Kind: NoticeCoverage, Place: h.node.place, fatal: true,
-			Message: fmt.Sprintf("requests pass two wechat_auth one after the other: (1) %s, and (2) %s", places[0], places[1]),
-			Fix:     "keep one of them; `public` and `optional` of one wechat_auth say which paths need no login",
+			Message: wording.Textf("requests pass two wechat_auth one after the other: (1) %s, and (2) %s", places[0], places[1]),
+			Fix:     wording.Textf("keep one of them; `public` and `optional` of one wechat_auth say which paths need no login"),
 		})
 		return
 	}
@@ -34,7 +34,7 @@ func (s *Survey) findTwoInAChain(h *HandlerSurvey, t *Traveller) {
 // add keeps each notice once.
 func (s *Survey) add(n Notice) {
 	if !slices.ContainsFunc(s.Notices, func(other Notice) bool {
-		return n.Kind == other.Kind && n.Message == other.Message && (n.Place == other.Place || n.fatal)
+		return n.Kind == other.Kind && n.Message.String() == other.Message.String() && (n.Place == other.Place || n.fatal)
 	}) {
 		s.Notices = append(s.Notices, n)
 	}
@@ -65,8 +65,8 @@ func (s *Survey) findUncovered() {
 		if sharesApp || sharesSite {
 			example := p.open[0]
 			s.add(Notice{
-				Kind: NoticeCoverage, Place: p.node.place, Message: uncoveredMessage, upstreams: p.Upstreams,
-				Fix: fmt.Sprintf("put wechat_auth in front of the route, which a request to %s%s takes, with `public` for what needs no login", example.Host, example.Sent),
+				Kind: NoticeCoverage, Place: p.node.place, Message: wording.Textf(uncoveredMessage), upstreams: p.Upstreams,
+				Fix: wording.Textf("put wechat_auth in front of the route, which a request to %s%s takes, with `public` for what needs no login", example.Host, example.Sent),
 			})
 		}
 	}
@@ -92,17 +92,17 @@ func (s *Survey) findLogin(h *HandlerSurvey) {
 	prefix := h.Handler.prefixOrDefault()
 	n := Notice{
 		Kind: NoticeLogin, Place: h.node.place + option.PositionOfHandler(h.Handler.digest()),
-		Message: fmt.Sprintf("nobody can log in: no request to %s%s reaches this wechat_auth", prefix, LoginRoute),
-		Fix:     "move wechat_auth out of the block or matcher, in front of it",
+		Message: wording.Textf("nobody can log in: no request to %s%s reaches this wechat_auth", prefix, LoginRoute),
+		Fix:     wording.Textf("move wechat_auth out of the block or matcher, in front of it"),
 	}
 	for _, p := range s.Proxies {
 		if p.Server == h.Server && slices.ContainsFunc(p.open, func(t Traveller) bool { return t.Sent == prefix+LoginRoute && h.hosts[t.Host] }) {
-			n.Message += fmt.Sprintf("; login codes sent there go to the app (%s)", strings.Join(p.Upstreams, " "))
+			n.Message = wording.Textf("%s; login codes sent there go to the app (%s)", n.Message, strings.Join(p.Upstreams, " "))
 			break
 		}
 	}
 	if folder := h.folder(); folder != "" {
-		n.Fix = fmt.Sprintf("write `prefix %s%s` into it, or %s", folder, prefix, n.Fix)
+		n.Fix = wording.Textf("write `prefix %s%s` into it, or %s", folder, prefix, n.Fix)
 	}
 	n.fatal = h.shutOut()
 	s.add(n)
@@ -168,8 +168,8 @@ func (h *HandlerSurvey) findUselessPatterns(s *Survey) {
 		}
 		n := Notice{
 			Kind: NoticeCoverage, Place: h.node.place + option.PositionOfHandler(h.Handler.digest()),
-			Message: fmt.Sprintf("the pattern %s of public or optional never matches a request here", text),
-			Fix:     "remove it, or write the path as clients send it",
+			Message: wording.Textf("the pattern %s of public or optional never matches a request here", text),
+			Fix:     wording.Textf("remove it, or write the path as clients send it"),
 		}
 		pattern, err := urlpath.ParsePattern(text)
 		for _, t := range h.arrived {
@@ -183,8 +183,8 @@ func (h *HandlerSurvey) findUselessPatterns(s *Survey) {
 				continue
 			}
 			missing = strings.ReplaceAll(missing, sampleName, "*")
-			n.Message += ", because a rewrite changes paths and both forms must be listed"
-			n.Fix = "list " + missing + " beside it"
+			n.Message = wording.Textf("%s, because a rewrite changes paths and both forms must be listed", n.Message)
+			n.Fix = wording.Textf("list %s beside it", missing)
 			break
 		}
 		s.add(n)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -14,29 +13,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name:  "wechat",
-		Usage: "doctor|status|sessions|token|drop-key",
-		Short: "Looks after WeChat Mini Program logins",
-		Long: `
-Commands for the people who run the gateway. doctor examines a configuration; the
-others talk to a running Caddy through its admin endpoint. Users are named on
-standard input and never in an argument, which other users of the machine and the
-history of the shell could show.`,
-		CobraFunc: func(cmd *cobra.Command) {
-			cmd.Args = noArgs
-			cmd.RunE = showHelp
-			cmd.SetFlagErrorFunc(flagError) // of its subcommands, too
-			cmd.AddCommand(doctorCommand(), statusCommand(), sessionsCommand(), tokenCommand(), dropKeyCommand())
-		},
+		Name:      "wechat",
+		Usage:     "doctor|status|sessions|token|drop-key",
+		Short:     "Looks after WeChat Mini Program logins",
+		Long:      wechatHelp,
+		CobraFunc: addCommands,
 	})
 }
 
-// langUsage is what --lang means.
-const langUsage = "Language of what people read: en or zh (default: that of the locale)"
+const wechatHelp = `
+Commands for the people who run the gateway. doctor examines a configuration; the
+others talk to a running Caddy through its admin endpoint. Users are named on
+standard input and never in an argument, which other users of the machine and the
+history of the shell could show.`
+
+func addCommands(cmd *cobra.Command) {
+	cmd.Args = noArgs
+	cmd.RunE = showHelp
+	cmd.SetFlagErrorFunc(flagError) // of its subcommands, too
+	cmd.AddCommand(doctorCommand(), statusCommand(), sessionsCommand(), tokenCommand(), dropKeyCommand())
+	speakLanguages(cmd)
+}
+
 
 // maxInput bounds what is read from standard input.
 const maxInput = 8 << 10
@@ -55,7 +58,7 @@ func (c *adminClient) addFlags(cmd *cobra.Command) {
 func (c *adminClient) call(method, path string, body, answer any) error {
 	address, err := caddycmd.DetermineAdminAPIAddress(c.address, nil, c.config, c.adapter)
 	if err != nil {
-		return fmt.Errorf("finding the admin endpoint: %w", err)
+		return wording.Errorf("finding the admin endpoint: %v", err)
 	}
 	var payload io.Reader
 	header := make(http.Header)
@@ -69,11 +72,11 @@ func (c *adminClient) call(method, path string, body, answer any) error {
 	}
 	resp, err := caddycmd.AdminAPIRequest(address, method, path, header, payload)
 	if err != nil {
-		return fmt.Errorf("asking Caddy at %s: %w", address, err)
+		return wording.Errorf("asking Caddy at %s: %v", address, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was read
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-		return fmt.Errorf("reading Caddy's answer: %w", err)
+		return wording.Errorf("reading Caddy's answer: %v", err)
 	}
 	return nil
 }
@@ -82,14 +85,14 @@ func (c *adminClient) call(method, path string, body, answer any) error {
 func readInput(cmd *cobra.Command, what string) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxInput+1))
 	if err != nil {
-		return "", fmt.Errorf("reading %s from standard input: %w", what, err)
+		return "", wording.Errorf("reading %s from standard input: %v", wording.Textf(what), err)
 	}
 	text := string(bytes.TrimSpace(data))
 	switch {
 	case text == "":
-		return "", fmt.Errorf("standard input has no %s", what)
+		return "", wording.Errorf("standard input has no %s", wording.Textf(what))
 	case len(data) > maxInput:
-		return "", fmt.Errorf("standard input is too long for one %s", what)
+		return "", wording.Errorf("standard input is too long for one %s", wording.Textf(what))
 	}
 	return text, nil
 }
@@ -143,12 +146,12 @@ func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // errArguments names no argument: it may be a token or an openid, and errors end up
 // in logs and tickets.
-var errArguments = errors.New("takes no such argument; tokens and openids are read from standard input")
+const errArguments = "%s takes no such argument; tokens and openids are read from standard input"
 
 // oneKey is for a command whose argument is the kid of a key.
 func oneKey(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 || !wechatapp.IsKeyID(args[0]) {
-		return exitWith(cmd, exitUsage, fmt.Errorf("%s takes the kid of one key; `caddy wechat status` lists them", cmd.CommandPath()))
+		return exitWith(cmd, exitUsage, wording.Errorf("%s takes the kid of one key; `caddy wechat status` lists them", cmd.CommandPath()))
 	}
 	return nil
 }
@@ -156,7 +159,7 @@ func oneKey(cmd *cobra.Command, args []string) error {
 // noArgs is for commands that take flags only.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return exitWith(cmd, exitUsage, fmt.Errorf("%s %w", cmd.CommandPath(), errArguments))
+		return exitWith(cmd, exitUsage, wording.Errorf(errArguments, cmd.CommandPath()))
 	}
 	return nil
 }
@@ -164,12 +167,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // flagError says which flag has a wrong value, but not the value, nor what is no
 // flag at all.
 func flagError(cmd *cobra.Command, err error) error {
-	text := "unknown flag, or one without its value"
+	text := wording.Textf("unknown flag, or one without its value")
 	var invalid interface{ GetValue() string }
 	if errors.As(err, &invalid) && invalid.GetValue() != "" {
-		text = strings.ReplaceAll(err.Error(), strconv.Quote(invalid.GetValue()), "given")
+		text = wording.Textf("%s", strings.ReplaceAll(err.Error(), strconv.Quote(invalid.GetValue()), "given"))
 	}
-	return exitWith(cmd, exitUsage, fmt.Errorf("%s: %s; --help lists the flags", cmd.CommandPath(), text))
+	return exitWith(cmd, exitUsage, wording.Errorf("%s: %s; --help lists the flags", cmd.CommandPath(), text))
 }
 
 // The statuses that commands exit with.
@@ -187,7 +190,7 @@ var errFailed = errors.New("failed")
 func exitWith(cmd *cobra.Command, status int, err error) error {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if err != nil {
-		cmd.PrintErrln("Error:", err)
+		cmd.PrintErrln("Error:", wording.ErrorIn(err, languageOf(cmd)))
 	}
 	switch status {
 	case exitFine:

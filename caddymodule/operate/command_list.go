@@ -2,13 +2,13 @@ package operate
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 func listCommand() *cobra.Command {
@@ -23,7 +23,7 @@ Lists the sessions of the user whose openid is on standard input, or, with
 of all who are logged in; "after" in the answer is for the next page.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if appID == "" {
-				return errors.New("name the app: --app <appid>")
+				return wording.Errorf("name the app: --app <appid>")
 			}
 			body := map[string]any{"appid": appID}
 			if cmd.Flags().Changed("limit") {
@@ -66,7 +66,7 @@ func readIfThere(cmd *cobra.Command, what string) (string, error) {
 	if file, ok := in.(*os.File); ok {
 		info, err := file.Stat()
 		if err != nil {
-			return "", fmt.Errorf("looking at standard input: %w", err)
+			return "", wording.Errorf("looking at standard input: %v", err)
 		}
 		if info.Mode()&os.ModeCharDevice != 0 {
 			return "", nil
@@ -74,7 +74,7 @@ func readIfThere(cmd *cobra.Command, what string) (string, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err != nil {
-		return "", fmt.Errorf("reading %s from standard input: %w", what, err)
+		return "", wording.Errorf("reading %s from standard input: %v", wording.Textf(what), err)
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return "", nil

@@ -1,15 +1,13 @@
 package operate
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-wechat/gateway/internal/doctor"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 func sessionsCommand() *cobra.Command {
@@ -44,7 +42,7 @@ standard input:
 			return func() error {
 				switch {
 				case (*until == "") == (*duration <= 0):
-					return errors.New("name the time: either --until or --for")
+					return wording.Errorf("name the time: either --until or --for")
 				case *until != "":
 					body["until"] = *until
 				default:
@@ -57,7 +55,7 @@ standard input:
 			userID := cmd.Flags().String("user-id", "", "The name, up to 64 characters of A-Z a-z 0-9 . _ : @ -; an empty one removes it")
 			return func() error {
 				if !cmd.Flags().Changed("user-id") {
-					return errors.New("name the user: --user-id <name>, or --user-id= to remove the name")
+					return wording.Errorf("name the user: --user-id <name>, or --user-id= to remove the name")
 				}
 				body["user_id"] = *userID
 				return nil
@@ -87,7 +85,7 @@ func userCommand(name, short, path string, options func(*cobra.Command, map[stri
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if appID == "" {
-			return errors.New("name the app: --app <appid>")
+			return wording.Errorf("name the app: --app <appid>")
 		}
 		if err := fill(); err != nil {
 			return err
@@ -108,7 +106,7 @@ func userCommand(name, short, path string, options func(*cobra.Command, map[stri
 			return err
 		}
 		if name == "end" && !everybody && answer["ended"] == 0.0 {
-			return exitWith(cmd, exitFailed, fmt.Errorf("nothing has ended: app %s has no live session of that openid, or not the one named", appID))
+			return exitWith(cmd, exitFailed, wording.Errorf("nothing has ended: app %s has no live session of that openid, or not the one named", appID))
 		}
 		return nil
 	}
@@ -128,12 +126,11 @@ var verdictWords = map[string]string{
 }
 
 // errNotLive makes scripts see what people read.
-var errNotLive = errors.New("the token does not count")
+var errNotLive = wording.Errorf("the token does not count")
 
 func tokenCommand() *cobra.Command {
 	var client adminClient
 	var asJSON bool
-	var lang string
 	cmd := &cobra.Command{
 		Use: "token", Short: "Explains the token on standard input", Args: noArgs,
 		Long: `
@@ -141,10 +138,6 @@ Explains the token on standard input: whether it counts, for whom it was made an
 with which key. The exit status is 0 if requests with it pass. Sites may still
 refuse it if they do not list its app.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			language, err := doctor.LanguageOf(lang, os.Getenv)
-			if err != nil {
-				return err
-			}
 			text, err := readInput(cmd, "token")
 			if err != nil {
 				return err
@@ -156,7 +149,7 @@ refuse it if they do not list its app.`,
 			if asJSON {
 				err = printJSON(cmd, answer)
 			} else {
-				answer.print(cmd, language)
+				answer.print(cmd)
 			}
 			if err == nil && answer.Answer != "" {
 				err = errNotLive
@@ -166,20 +159,24 @@ refuse it if they do not list its app.`,
 	}
 	client.addFlags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
-	cmd.Flags().StringVar(&lang, "lang", "", langUsage)
 	return cmd
 }
 
-func (e explanationBody) print(cmd *cobra.Command, language doctor.Language) {
+func (e explanationBody) print(cmd *cobra.Command) {
+	language := languageOf(cmd)
 	line := func(name, format string, args ...any) {
-		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, fmt.Sprintf(format, args...))
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-9s %s\n", name, wording.Textf(format, args...).In(language))
 	}
-	line("verdict", "%s: %s", e.Verdict, language.Say(verdictWords[e.Verdict]))
+	line("verdict", "%s: %s", e.Verdict, wording.Textf(verdictWords[e.Verdict]))
 	if e.Answer != "" {
 		line("answer", "%s", e.Answer)
 	}
 	if e.KeyID != "" {
-		line("key", "%s%s", e.KeyID, map[bool]string{true: " (signs new tokens)"}[e.Signs])
+		format := "%s"
+		if e.Signs {
+			format = "%s (signs new tokens)"
+		}
+		line("key", format, e.KeyID)
 	}
 	if e.Claims == nil {
 		return

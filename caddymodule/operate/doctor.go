@@ -19,18 +19,20 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // doctorOptions are the flags of `caddy wechat doctor`.
 type doctorOptions struct {
-	config, adapter, lang string
-	offline, json         bool
+	config, adapter string
+	offline, json   bool
+	language        wording.Language
 }
 
 func doctorCommand() *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
-		Use:   "doctor [--config <path> [--adapter <name>]] [--offline] [--json] [--lang en|zh]",
+		Use:   "doctor [--config <path> [--adapter <name>]] [--offline] [--json]",
 		Short: "Finds out why logins fail, and says what to do",
 		Long: `
 Looks at a configuration and at what it needs, and prints one line per finding:
@@ -53,6 +55,7 @@ Exits with 0 if nothing failed (there may be warnings), 1 if something did, and 
 if it is used wrongly or the configuration cannot be read.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.language = languageOf(cmd)
 			status, err := runDoctor(cmd.Context(), cmd.OutOrStdout(), o)
 			return exitWith(cmd, status, err)
 		},
@@ -60,7 +63,6 @@ if it is used wrongly or the configuration cannot be read.`,
 	cmd.Flags().StringVarP(&o.config, "config", "c", "", "Configuration file (default: Caddyfile in the current directory)")
 	cmd.Flags().StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter")
 	cmd.Flags().BoolVar(&o.offline, "offline", false, "Do not call WeChat")
-	cmd.Flags().StringVar(&o.lang, "lang", "", langUsage)
 	cmd.Flags().BoolVar(&o.json, "json", false, "Print the findings as a JSON array")
 	return cmd
 }
@@ -68,10 +70,6 @@ if it is used wrongly or the configuration cannot be read.`,
 // runDoctor prints the findings and returns the exit status; the error is of
 // exitUsage.
 func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error) {
-	language, err := doctor.LanguageOf(o.lang, os.Getenv)
-	if err != nil {
-		return exitUsage, err
-	}
 	if err := readable(o); err != nil {
 		return exitUsage, err
 	}
@@ -83,18 +81,17 @@ func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error)
 	config, _, _, err := caddycmd.LoadConfig(o.config, o.adapter)
 	if err != nil {
 		findings = []doctor.Finding{{
-			Check: checkConfig, Status: doctor.Fail, Message: "the configuration cannot be understood: " + err.Error(),
-			Action: "correct what the message names",
+			Check: checkConfig, Status: doctor.Fail, Message: wording.Textf("the configuration cannot be understood: %v", err),
+			Action: wording.Textf("correct what the message names"),
 		}}
 	} else {
 		findings = examine(ctx, config, o.offline)
 	}
-	if o.json {
-		err = doctor.WriteJSON(out, findings)
-	} else {
-		err = doctor.WriteText(out, findings, language)
+	write := doctor.WriteJSON
+	if !o.json {
+		write = func(w io.Writer, findings []doctor.Finding) error { return doctor.WriteText(w, o.language, findings) }
 	}
-	if err != nil {
+	if err := write(out, findings); err != nil {
 		return exitUsage, err
 	}
 	if doctor.Failed(findings) {
@@ -108,9 +105,9 @@ func readable(o doctorOptions) error {
 	name := o.config
 	switch {
 	case name == "" && o.adapter != "":
-		return errors.New("--adapter needs --config")
+		return wording.Errorf("--adapter needs --config")
 	case o.adapter != "" && caddyconfig.GetAdapter(o.adapter) == nil:
-		return fmt.Errorf("--adapter: there is no config adapter %q", o.adapter)
+		return wording.Errorf("--adapter: there is no config adapter %q", o.adapter)
 	case name == "-":
 		return nil
 	case name == "":
@@ -118,9 +115,9 @@ func readable(o doctorOptions) error {
 	}
 	file, err := os.Open(name) //nolint:gosec // what the operator names
 	if errors.Is(err, os.ErrNotExist) && o.config == "" {
-		return errors.New("there is no Caddyfile in this directory; name the configuration with --config")
+		return wording.Errorf("there is no Caddyfile in this directory; name the configuration with --config")
 	} else if err != nil {
-		return fmt.Errorf("reading configuration: %w", err)
+		return wording.Errorf("reading configuration: %v", err)
 	}
 	return file.Close()
 }
@@ -170,7 +167,7 @@ var checks = []struct {
 func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding {
 	e := &examination{inspection: inspect(ctx, config), config: config, offline: offline}
 	defer e.close()
-	var unreadable error
+	var unreadable *wording.Text
 	e.settings, unreadable = wechatSettings(config)
 	if e.err == nil {
 		e.survey = auth.SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
@@ -179,9 +176,9 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	for _, c := range checks {
 		switch {
 		case c.settings && unreadable != nil:
-			findings = append(findings, skipped(unreadable.Error(), c.kinds...)...)
+			findings = append(findings, skipped(*unreadable, c.kinds...)...)
 		case c.loads && e.err != nil:
-			findings = append(findings, skipped("not tested, because the configuration does not load", c.kinds...)...)
+			findings = append(findings, skipped(wording.Textf("not tested, because the configuration does not load"), c.kinds...)...)
 		default:
 			findings = append(findings, c.run(e, ctx)...)
 		}
@@ -189,7 +186,7 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	return findings
 }
 
-func skipped(message string, checks ...string) []doctor.Finding {
+func skipped(message wording.Text, checks ...string) []doctor.Finding {
 	var findings []doctor.Finding
 	for _, check := range checks {
 		findings = append(findings, doctor.Skipf(check, "", "%s", message))
@@ -201,35 +198,34 @@ func (e *examination) checkConfig(context.Context) []doctor.Finding {
 	f := doctor.OKf(checkConfig, "", "the configuration loads")
 	switch {
 	case e.storeError() != nil:
-		f = doctor.Failf(checkConfig, "", "see the line about the store", "the configuration does not load because of the session store")
+		f = doctor.Failf(checkConfig, "", wording.Textf("see the line about the store"), "the configuration does not load because of the session store")
 	case e.keysError() != nil:
-		f = doctor.Failf(checkConfig, "", "see the line about the keys", "the configuration does not load because of the signing keys")
+		f = doctor.Failf(checkConfig, "", wording.Textf("see the line about the keys"), "the configuration does not load because of the signing keys")
 	case e.err != nil:
-		f = doctor.Failf(checkConfig, "", "correct what the message names", "the configuration does not load: %v", e.err)
+		f = doctor.Failf(checkConfig, "", wording.Textf("correct what the message names"), "the configuration does not load: %v", e.err)
 	}
 	return []doctor.Finding{f}
 }
 
-var errNoWeChat = errors.New("not tested, because the configuration has no global option wechat")
-
 // wechatSettings reads the settings of the app by themselves, so that most can
 // be checked although the configuration does not load.
-func wechatSettings(config []byte) (*wechatapp.App, error) {
+func wechatSettings(config []byte) (settings *wechatapp.App, unreadable *wording.Text) {
+	why := func(text wording.Text) *wording.Text { return &text }
 	var apps struct {
 		Apps map[string]json.RawMessage `json:"apps"`
 	}
 	if err := json.Unmarshal(config, &apps); err != nil {
-		return nil, errors.New("not tested, because the configuration cannot be read")
+		return nil, why(wording.Textf("not tested, because the configuration cannot be read"))
 	}
 	raw, configured := apps.Apps["wechat"]
 	if !configured {
-		return nil, errNoWeChat
+		return nil, why(wording.Textf("not tested, because the configuration has no global option wechat"))
 	}
-	settings, err := wechatapp.ReadSettings(raw)
+	read, err := wechatapp.ReadSettings(raw)
 	if err != nil {
-		return nil, errors.New("not tested, because the settings of wechat cannot be read")
+		return nil, why(wording.Textf("not tested, because the settings of wechat cannot be read"))
 	}
-	return settings, nil
+	return read, nil
 }
 
 // checkSecrets looks at every secret.
@@ -243,15 +239,15 @@ func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding
 	var apps []provider.Account
 	var findings []doctor.Finding
 	for _, m := range settings.Apps {
-		f := doctor.Finding{Check: checkSecret, Status: doctor.Fail, Action: "give the AppID and the secret as in: app wx1234567890abcdef {env.WECHAT_SECRET}"}
+		f := doctor.Finding{Check: checkSecret, Status: doctor.Fail, Action: wording.Textf("give the AppID and the secret as in: app wx1234567890abcdef {env.WECHAT_SECRET}")}
 		if m == nil {
-			f.Message = "null is not an app"
+			f.Message = wording.Textf("null is not an app")
 			findings = append(findings, f)
 			continue
 		}
 		id, err := m.ResolveID()
 		if err != nil {
-			f.Message = err.Error()
+			f.Message = wording.Textf("%v", err)
 			findings = append(findings, f)
 			continue
 		}
@@ -259,18 +255,18 @@ func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding
 		secret, err := option.AppSecret.Resolve(m.Secret)
 		switch {
 		case errors.Is(err, option.ErrSwapped), errors.Is(err, option.ErrNotExpanded):
-			f.Message = fmt.Sprintf("the AppSecret %v%s", err, option.Position("app", m.AppID))
+			f.Message = wording.Textf("the AppSecret %v%s", err, option.Position("app", m.AppID))
 		case err != nil:
-			f.Message = fmt.Sprintf("the AppSecret is missing: %v%s", err, option.Position("app", m.AppID))
-			f.Action = "set the variable in the environment of the service, or fix the file; run this command with the same environment and as the same user"
+			f.Message = wording.Textf("the AppSecret is missing: %v%s", err, option.Position("app", m.AppID))
+			f.Action = wording.Textf("set the variable in the environment of the service, or fix the file; run this command with the same environment and as the same user")
 		case option.AppSecret.WrittenOut(m.Secret):
-			f.Status, f.Message = doctor.Warn, "the AppSecret is written out in the configuration, and so in every copy of it"
-			f.Action = "use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again"
+			f.Status, f.Message = doctor.Warn, wording.Textf("the AppSecret is written out in the configuration, and so in every copy of it")
+			f.Action = wording.Textf("use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again")
 		case option.OddAppSecret(secret):
-			f.Status, f.Message = doctor.Warn, "the AppSecret is not 32 hex digits, as WeChat makes them"
-			f.Action = "look whether it was copied whole, and whether it is this app's"
+			f.Status, f.Message = doctor.Warn, wording.Textf("the AppSecret is not 32 hex digits, as WeChat makes them")
+			f.Action = wording.Textf("look whether it was copied whole, and whether it is this app's")
 		default:
-			f.Status, f.Message, f.Action = doctor.OK, "the AppSecret is there", ""
+			f.Status, f.Message, f.Action = doctor.OK, wording.Textf("the AppSecret is there"), wording.Text{}
 		}
 		findings = append(findings, f)
 		if err == nil {
@@ -280,7 +276,8 @@ func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding
 	for _, setting := range otherSecretsWrittenOut(settings) {
 		findings = append(findings, doctor.Finding{
 			Check: checkSecret, Subject: setting.Name, Status: doctor.Warn,
-			Message: "it is written out in the configuration, and so in every copy of it", Action: "use a placeholder such as {env.NAME} or {file./path}",
+			Message: wording.Textf("it is written out in the configuration, and so in every copy of it"),
+			Action:  wording.Textf("use a placeholder such as {env.NAME} or {file./path}"),
 		})
 	}
 	return apps, findings
@@ -312,17 +309,17 @@ func otherSecretsWrittenOut(settings *wechatapp.App) (found []*option.SecretSett
 func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
 	checks := []string{doctor.CheckCredentials, doctor.CheckConnection, doctor.CheckClock}
 	if e.offline {
-		return skipped("not tested, because of --offline", checks...)
+		return skipped(wording.Textf("not tested, because of --offline"), checks...)
 	}
 	client, err := e.settings.NewClient()
 	if err != nil {
-		return skipped("not tested: "+err.Error(), checks...)
+		return skipped(wording.Textf("not tested: %v", err), checks...)
 	}
 	defer client.Close()
 	var findings []doctor.Finding
 	for _, app := range e.accounts {
 		if !wechatapp.HasAccessToken(app.Kind) {
-			f := skipped(fmt.Sprintf("not tested: an AppSecret of kind %s shows only at a login whether it is right", app.Kind), doctor.CheckCredentials)
+			f := skipped(wording.Textf("not tested: an AppSecret of kind %s shows only at a login whether it is right", app.Kind), doctor.CheckCredentials)
 			f[0].Subject = app.ID
 			findings = append(findings, f...)
 			continue
@@ -344,7 +341,7 @@ func (e *examination) checkCoverage(context.Context) []doctor.Finding {
 	case len(findings) > 0:
 		return findings
 	case len(e.survey.Handlers) == 0:
-		return []doctor.Finding{doctor.Warnf(checkCoverage, "", "write wechat_auth into the site, before its reverse_proxy", "no site has wechat_auth, so nobody can log in")}
+		return []doctor.Finding{doctor.Warnf(checkCoverage, "", wording.Textf("write wechat_auth into the site, before its reverse_proxy"), "no site has wechat_auth, so nobody can log in")}
 	}
 	return []doctor.Finding{doctor.OKf(checkCoverage, "", "no route goes around wechat_auth")}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/auth"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // checkHeaders tests each app of a server that is behind wechat_auth, and reports
@@ -34,7 +34,7 @@ func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, serv
 	}
 	for _, h := range e.survey.Handlers {
 		if h.Server == server && !tested[h.Handler] {
-			findings = append(findings, doctor.Skipf(checkHeaders, h.Place(), "not tested, because there is no reverse_proxy behind its wechat_auth"))
+			findings = append(findings, doctor.Skipf(checkHeaders, h.Place(), noProxy))
 		}
 	}
 	return findings, identified
@@ -53,11 +53,12 @@ type visit struct {
 	identified bool // whether the app got a user's headers
 }
 
-func (v *visit) finding(status doctor.Status, message, action string) doctor.Finding {
+func (v *visit) finding(status doctor.Status, message, action wording.Text) doctor.Finding {
 	return doctor.Finding{Check: checkHeaders, Subject: v.proxy.Place() + " to " + v.apps.names[v.app()], Status: status, Message: message, Action: action}
 }
 
 const (
+	noProxy     = "not tested, because there is no reverse_proxy behind its wechat_auth"
 	visitTime   = time.Minute
 	forgeAction = "look for header_up, request_header or copy_headers lines behind wechat_auth that set or remove identity headers, and for routes that reach the app before it"
 )
@@ -67,17 +68,17 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 	ctx, cancel := context.WithTimeout(ctx, visitTime)
 	defer cancel()
 	if err := v.logIn(ctx); err != nil {
-		return v.finding(doctor.Fail, "no session can be begun: "+err.Error(), storeAction)
+		return v.finding(doctor.Fail, wording.Textf("no session can be begun: %v", err), wording.Textf(storeAction))
 	}
 	defer func() {
 		if err := v.logOut(ctx); err != nil && f.Status != doctor.Fail {
-			f = v.finding(doctor.Fail, "the session cannot be ended: "+err.Error(), storeAction)
+			f = v.finding(doctor.Fail, wording.Textf("the session cannot be ended: %v", err), wording.Textf(storeAction))
 		}
 	}()
 	if len(v.forgery.True) == 0 && v.by.Assertion == nil {
-		return v.finding(doctor.Warn, "the app gets no identity header at all", "remove the `header … off` lines of the fields that the app reads")
+		return v.finding(doctor.Warn, wording.Textf("the app gets no identity header at all"), wording.Textf("remove the `header … off` lines of the fields that the app reads"))
 	}
-	last := v.finding(doctor.Skip, "not tested, because no request of the test leads to this reverse_proxy", "")
+	last := v.finding(doctor.Skip, wording.Textf("not tested, because no request of the test leads to this reverse_proxy"), wording.Text{})
 	for _, t := range v.proxy.Covered {
 		if t.LastPassed() != v.by {
 			continue
@@ -86,7 +87,7 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 		if final {
 			return found
 		}
-		if found.Message != "" {
+		if !found.Message.IsZero() {
 			last = found
 		}
 	}
@@ -130,7 +131,7 @@ func (v *visit) tryPath(ctx context.Context, t auth.Traveller) (f doctor.Finding
 		v.apps.forget() // what other tests left behind
 		status, body, err := v.request(ctx, t, attempt.authenticated, attempt.erase)
 		if err != nil {
-			return v.finding(doctor.Skip, "not tested: "+err.Error(), ""), false
+			return v.finding(doctor.Skip, wording.Textf("not tested: %v", err), wording.Text{}), false
 		}
 		got := v.apps.take(v.app())
 		if got == nil {
@@ -142,15 +143,15 @@ func (v *visit) tryPath(ctx context.Context, t auth.Traveller) (f doctor.Finding
 		open = open || !attempt.authenticated
 		// A path without login has no identity for anybody.
 		anonymous := !attempt.authenticated || open && v.isPublic(t) && !v.forgery.Identified(got)
-		if problem := v.forgery.Judge(got, !anonymous); problem != "" {
-			return v.finding(doctor.Fail, problem, forgeAction), true
+		if problem := v.forgery.Judge(got, !anonymous); !problem.IsZero() {
+			return v.finding(doctor.Fail, problem, wording.Textf(forgeAction)), true
 		}
 		if attempt.authenticated && anonymous {
-			return v.finding(doctor.OK, "the app gets no forged identity header; its path needs no login, so there is none at all", ""), false
+			return v.finding(doctor.OK, wording.Textf("the app gets no forged identity header; its path needs no login, so there is none at all"), wording.Text{}), false
 		}
 	}
 	v.identified = true
-	return v.finding(doctor.OK, "the app gets each identity header once, with the true value, and no forged one", ""), true
+	return v.finding(doctor.OK, wording.Textf("the app gets each identity header once, with the true value, and no forged one"), wording.Text{}), true
 }
 
 // unreached says what is known when a logged-in request did not reach the app.
@@ -161,12 +162,12 @@ func (v *visit) unreached(status int, body string) (f doctor.Finding, final bool
 	_ = json.Unmarshal([]byte(body), &refusal) // another handler's answer need not be JSON
 	switch refusal.Error {
 	case answer.CodeLoginRequired, answer.CodeSessionExpired, answer.CodeSessionEnded:
-		return v.finding(doctor.Fail, "the gateway does not accept a session that it has just begun ("+refusal.Error+")",
-			"see that nothing in front of wechat_auth removes or changes the token, and that the clock runs evenly"), true
+		return v.finding(doctor.Fail, wording.Textf("the gateway does not accept a session that it has just begun (%s)", refusal.Error),
+			wording.Textf("see that nothing in front of wechat_auth removes or changes the token, and that the clock runs evenly")), true
 	case answer.CodeStoreUnavailable:
-		return v.finding(doctor.Fail, "the session cannot be looked up", storeAction), true
+		return v.finding(doctor.Fail, wording.Textf("the session cannot be looked up"), wording.Textf(storeAction)), true
 	}
-	return v.finding(doctor.Skip, fmt.Sprintf("not tested, because the site answers with status %d before its app is asked", status), ""), false
+	return v.finding(doctor.Skip, wording.Textf("not tested, because the site answers with status %d before its app is asked", status), wording.Text{}), false
 }
 
 // app is the address that stands for the app.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // checkHook asks the login hook what it must refuse: a request that nobody signed,
@@ -20,7 +21,7 @@ func (e *examination) checkHook(ctx context.Context) []doctor.Finding {
 func (e *examination) askHook(ctx context.Context, settings *wechatapp.LoginHook) doctor.Finding {
 	hook, err := settings.Open()
 	if err != nil {
-		return doctor.Failf(checkHook, "", "correct what the message names", "on_login: %v", err)
+		return doctor.Failf(checkHook, "", wording.Textf("correct what the message names"), "on_login: %v", err)
 	}
 	defer hook.Close()
 	if e.offline {
@@ -28,18 +29,18 @@ func (e *examination) askHook(ctx context.Context, settings *wechatapp.LoginHook
 	}
 	switch status, err := hook.Probe(ctx); {
 	case err != nil:
-		meanwhile := "nobody can log in"
+		action := wording.Textf("start the application, or correct the URL of on_login; while it does not answer, nobody can log in")
 		if settings.AllowsOnFailure() {
-			meanwhile = "users come in under the names that are known"
+			action = wording.Textf("start the application, or correct the URL of on_login; while it does not answer, users come in under the names that are known")
 		}
-		return doctor.Failf(checkHook, "", "start the application, or correct the URL of on_login; while it does not answer, "+meanwhile, "%v", err)
+		return doctor.Failf(checkHook, "", action, "%v", err)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return doctor.OKf(checkHook, "", "the application answers, and refuses what the gateway has not signed")
 	case status < http.StatusMultipleChoices:
-		return doctor.Failf(checkHook, "", "check X-WeChat-Signature first, as docs/login-hook.md shows, and answer 401 if it is wrong",
+		return doctor.Failf(checkHook, "", wording.Textf("check X-WeChat-Signature first, as docs/login-hook.md shows, and answer 401 if it is wrong"),
 			"the application answers %d to a request with a wrong signature: whoever reaches it can ask it, or make users", status)
 	default:
-		return doctor.Warnf(checkHook, "", "look whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature",
+		return doctor.Warnf(checkHook, "", wording.Textf("look whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature"),
 			"the application answers %d to a request with a wrong signature", status)
 	}
 }

@@ -36,7 +36,7 @@ func TestDoctorOnKeys(t *testing.T) {
 			continue
 		}
 		for _, text := range tc.texts {
-			if f := findings[0]; !strings.Contains(f.Message+" "+f.Action, text) {
+			if f := findings[0]; !strings.Contains(f.Message.String()+" "+f.Action.String(), text) {
 				t.Errorf("%s: %q is not in %+v", name, text, f)
 			}
 		}

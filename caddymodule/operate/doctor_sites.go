@@ -16,6 +16,8 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // siteExamination is a configuration with probes in place of its apps, so that
@@ -33,12 +35,12 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	defer apps.close()
 	redirected, err := apps.replaceApps(ctx, e.config)
 	if err != nil {
-		return skipped("not tested: "+err.Error(), checkHeaders, checkLogin)
+		return skipped(wording.Textf("not tested: %v", err), checkHeaders, checkLogin)
 	}
 	i := inspect(ctx, redirected)
 	defer i.close()
 	if i.err != nil {
-		return skipped("not tested, because the configuration does not load with test apps in place of its own: "+i.err.Error(), checkHeaders, checkLogin)
+		return skipped(wording.Textf("not tested, because the configuration does not load with test apps in place of its own: %v", i.err), checkHeaders, checkLogin)
 	}
 	sites := &siteExamination{survey: auth.SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
 	var findings, logins []doctor.Finding
@@ -46,7 +48,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	for _, server := range sites.survey.Servers() {
 		site, err := openSite(ctx, server.Server)
 		if err != nil {
-			return skipped("not tested: "+err.Error(), checkHeaders, checkLogin)
+			return skipped(wording.Textf("not tested: %v", err), checkHeaders, checkLogin)
 		}
 		headers, identified := sites.checkHeaders(ctx, site, server)
 		findings, someoneIdentified = append(findings, headers...), someoneIdentified || identified
@@ -54,7 +56,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 		site.close()
 	}
 	if len(sites.survey.Handlers) > 0 && !someoneIdentified && !slices.ContainsFunc(findings, untested) {
-		findings = append(findings, doctor.Warnf(checkHeaders, "", "see that a reverse_proxy stands behind wechat_auth, on paths that are not public",
+		findings = append(findings, doctor.Warnf(checkHeaders, "", wording.Textf("see that a reverse_proxy stands behind wechat_auth, on paths that are not public"),
 			"no app would ever get an identity header"))
 	}
 	for _, n := range e.survey.Notices {
@@ -67,7 +69,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 
 // untested reports whether a finding leaves open what the app gets.
 func untested(f doctor.Finding) bool {
-	return f.Status == doctor.Fail || f.Status == doctor.Skip && !strings.Contains(f.Message, "there is no reverse_proxy")
+	return f.Status == doctor.Fail || f.Status == doctor.Skip && f.Message.String() != noProxy
 }
 
 // checkLogins sends a request without credentials to every route of every
@@ -85,8 +87,8 @@ func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, serve
 		for _, login := range h.Logins {
 			above := strings.TrimSuffix(login, auth.LoginRoute)
 			for _, route := range h.Handler.GuardedRoutes() {
-				if problem := e.tryRoute(ctx, site, host, above+"/"+route.Name, route.Method); problem != "" {
-					f = doctor.Failf(checkLogin, h.Place(), "see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below "+above,
+				if problem := e.tryRoute(ctx, site, host, above+"/"+route.Name, route.Method); !problem.IsZero() {
+					f = doctor.Failf(checkLogin, h.Place(), wording.Textf("see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below %s", above),
 						"a client's request to %s%s/%s %s", host, above, route.Name, problem)
 					break routes
 				}
@@ -98,17 +100,17 @@ func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, serve
 }
 
 // tryRoute returns what is wrong with the answer of a route, if anything is.
-func (e *siteExamination) tryRoute(ctx context.Context, site *loopSite, host, path, method string) string {
+func (e *siteExamination) tryRoute(ctx context.Context, site *loopSite, host, path, method string) wording.Text {
 	e.apps.forget()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+site.addr+path, strings.NewReader("{}"))
 	if err != nil {
-		return "cannot be made: " + err.Error()
+		return wording.Textf("cannot be made: %v", err)
 	}
 	req.Host = host
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := site.client.Do(req)
 	if err != nil {
-		return "gets no answer: " + err.Error()
+		return wording.Textf("gets no answer: %v", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -117,15 +119,15 @@ func (e *siteExamination) tryRoute(ctx context.Context, site *loopSite, host, pa
 	}
 	switch {
 	case err != nil:
-		return "gets no whole answer: " + err.Error()
+		return wording.Textf("gets no whole answer: %v", err)
 	case e.apps.any():
-		return "goes to the app"
-	case json.Unmarshal(body, &refusal) != nil || resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusUnauthorized:
-		return "gets status " + resp.Status + " before wechat_auth sees it"
-	case refusal.Error != answer.For(gateway.ErrInvalidRequest).Code && refusal.Error != answer.For(answer.ErrNoToken).Code:
-		return "is refused: " + refusal.Error
+		return wording.Textf("goes to the app")
+	case json.Unmarshal(body, &refusal) != nil || resp.Header.Get(identity.VerdictHeader) != refusal.Error || refusal.Error == "":
+		return wording.Textf("gets status %s before wechat_auth sees it", resp.Status)
+	case !slices.Contains([]string{answer.For(gateway.ErrInvalidRequest).Code, answer.For(answer.ErrNoToken).Code, answer.CodeTicketRefused}, refusal.Error):
+		return wording.Textf("is refused: %s", refusal.Error)
 	}
-	return ""
+	return wording.Text{}
 }
 
 // checkRunning asks the gateway that runs with this configuration, if one does and
@@ -157,11 +159,11 @@ func (e *examination) checkRunning(ctx context.Context) []doctor.Finding {
 			findings = append(findings, doctor.OKf(checkRunning, app.AppID, "the running gateway lets logins pass"))
 			continue
 		}
-		until := ""
+		var until wording.Text
 		if app.BreakerUntil != nil {
-			until = " until " + app.BreakerUntil.UTC().Format(time.RFC3339)
+			until = wording.Textf(" until %s", app.BreakerUntil.UTC().Format(time.RFC3339))
 		}
-		findings = append(findings, doctor.Failf(checkRunning, app.AppID, "see last_problem of `caddy wechat status` and the gateway's log for WeChat's errcode; logins are tried again by themselves",
+		findings = append(findings, doctor.Failf(checkRunning, app.AppID, wording.Textf("see last_problem of `caddy wechat status` and the gateway's log for WeChat's errcode; logins are tried again by themselves"),
 			"logins are suspended in the running gateway%s, because WeChat answered badly", until))
 	}
 	return findings

@@ -3,13 +3,13 @@ package operate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/keyring"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // checkStore finds out whether sessions can be kept.
@@ -17,13 +17,13 @@ func (e *examination) checkStore(ctx context.Context) []doctor.Finding {
 	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
 	switch {
 	case e.storeError() != nil:
-		return one(doctor.Failf(checkStore, "", storeAction, "%v", e.storeError()))
+		return one(doctor.Failf(checkStore, "", wording.Textf(storeAction), "%v", e.storeError()))
 	case e.wechat.App == nil || e.wechat.App.Store() == nil:
 		return one(doctor.Skipf(checkStore, "", "not tested, because the configuration does not load"))
 	}
 	name := e.wechat.App.Store().CaddyModule().ID.Name()
 	if err := e.wechat.App.Store().Probe(ctx); err != nil {
-		return one(doctor.Failf(checkStore, name, storeAction, "%v", err))
+		return one(doctor.Failf(checkStore, name, wording.Textf(storeAction), "%v", err))
 	}
 	return one(doctor.OKf(checkStore, name, "it can be reached and written to"))
 }
@@ -36,19 +36,19 @@ func (e *examination) checkKeys(ctx context.Context) []doctor.Finding {
 	configured := len(e.settings.SigningKeys) > 0
 	switch {
 	case e.keysError() != nil:
-		return one(doctor.Failf(checkKeys, "", "correct what the message names", "%v", e.keysError()))
+		return one(doctor.Failf(checkKeys, "", wording.Textf("correct what the message names"), "%v", e.keysError()))
 	case configured && (e.wechat.App == nil || e.wechat.App.Keys() == nil):
 		return one(doctor.Skipf(checkKeys, "", "not tested, because the configuration does not load"))
 	case configured:
 		ring := e.wechat.App.Keys().Current()
-		return one(doctor.OKf(checkKeys, "", "%s by signing_key; %s signs", count(len(ring.IDs()), "key"), ring.Signer().ID()))
+		return one(doctor.OKf(checkKeys, "", "%s by signing_key; %s signs", countKeys(len(ring.IDs())), ring.Signer().ID()))
 	case e.storage == nil:
 		return one(doctor.Skipf(checkKeys, "", "not tested, because Caddy's storage cannot be opened"))
 	}
 	keys, err := keyring.Describe(ctx, e.storage)
 	findings := describeKeys(keys, err, time.Duration(e.settings.KeyRotation), time.Now())
 	if name, mode, err := wechatapp.Permissions(e.storage, keyring.StorageKey); err == nil && mode&0o070 != 0 {
-		findings = append(findings, doctor.Warnf(checkKeys, name, "chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes",
+		findings = append(findings, doctor.Warnf(checkKeys, name, wording.Textf("chmod 600 it, unless only the gateway's user is in the group, as with fsGroup of Kubernetes"),
 			"its mode is %04o, so its group can read the signing keys", mode))
 	}
 	return findings
@@ -59,12 +59,12 @@ func describeKeys(keys []keyring.KeyInfo, err error, rotation time.Duration, now
 	f := doctor.Finding{Check: checkKeys, Status: doctor.OK}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.Status, f.Message = doctor.Warn, "there are no keys in Caddy's storage yet; the first start makes one"
-		f.Action = "if the gateway has run before, run this command as the user and with the environment of the service"
+		f.Status, f.Message = doctor.Warn, wording.Textf("there are no keys in Caddy's storage yet; the first start makes one")
+		f.Action = wording.Textf("if the gateway has run before, run this command as the user and with the environment of the service")
 		return []doctor.Finding{f}
 	case err != nil:
-		f.Status, f.Message = doctor.Fail, err.Error()
-		f.Action = "restore the file from a backup, or let the service's user read it; without it every session ends"
+		f.Status, f.Message = doctor.Fail, wording.Textf("%v", err)
+		f.Action = wording.Textf("restore the file from a backup, or let the service's user read it; without it every session ends")
 		return []doctor.Finding{f}
 	}
 	for _, key := range keys {
@@ -72,27 +72,27 @@ func describeKeys(keys []keyring.KeyInfo, err error, rotation time.Duration, now
 			continue
 		}
 		age := now.Sub(key.Signs)
-		f.Message = fmt.Sprintf("%s in Caddy's storage; %s signs, made %s ago", count(len(keys), "key"), key.ID, days(now.Sub(key.Made)))
+		f.Message = wording.Textf("%s in Caddy's storage; %s signs, made %s ago", countKeys(len(keys)), key.ID, days(now.Sub(key.Made)))
 		if rotation > 0 && age > 2*rotation {
 			f.Status = doctor.Warn
-			f.Message += fmt.Sprintf(", although key_rotation is %s", days(rotation))
-			f.Action = "see that the gateway runs, with this storage, and may write to it; its log says why a key cannot be replaced"
+			f.Message = wording.Textf("%s, although key_rotation is %s", f.Message, days(rotation))
+			f.Action = wording.Textf("see that the gateway runs, with this storage, and may write to it; its log says why a key cannot be replaced")
 		}
 	}
 	return []doctor.Finding{f}
 }
 
-func count(n int, what string) string {
+func countKeys(n int) wording.Text {
 	if n == 1 {
-		return "1 " + what
+		return wording.Textf("1 key")
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return wording.Textf("%d keys", n)
 }
 
 // days rounds a duration to what people say.
-func days(d time.Duration) string {
+func days(d time.Duration) wording.Text {
 	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
+		return wording.Textf("%s", d.Round(time.Minute))
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return wording.Textf("%d days", int(d.Hours()/24))
 }

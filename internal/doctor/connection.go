@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // Kinds of the findings of Connection.
@@ -70,13 +70,13 @@ func host(base string) string {
 func connection(base string, reached transport.Reached) Finding {
 	f := Finding{Check: CheckConnection, Subject: host(base), Status: OK}
 	if len(reached.Chain) == 0 {
-		f.Message = "reached, over plain http on this machine"
+		f.Message = wording.Textf("reached, over plain http on this machine")
 		return f
 	}
 	end := reached.Chain[0].NotAfter
-	f.Message = fmt.Sprintf("reached; its certificate is verified and good until %s", end.UTC().Format(time.DateOnly))
+	f.Message = wording.Textf("reached; its certificate is verified and good until %s", end.UTC().Format(time.DateOnly))
 	if end.Sub(reached.Answered) < certificateWarn {
-		f.Status, f.Action = Warn, "check the date of this machine; if it is right, WeChat has to replace the certificate soon"
+		f.Status, f.Action = Warn, wording.Textf("check the date of this machine; if it is right, WeChat has to replace the certificate soon")
 	}
 	return f
 }
@@ -84,19 +84,19 @@ func connection(base string, reached transport.Reached) Finding {
 func clock(base string, reached transport.Reached) Finding {
 	f := Finding{Check: CheckClock, Subject: host(base), Status: OK}
 	if reached.Date.IsZero() {
-		f.Status, f.Message = Skip, "the answer says no time, so the clocks cannot be compared"
+		f.Status, f.Message = Skip, wording.Textf("the answer says no time, so the clocks cannot be compared")
 		return f
 	}
 	off := difference(reached)
 	if off == 0 {
-		f.Message = "this machine and WeChat agree on the time"
+		f.Message = wording.Textf("this machine and WeChat agree on the time")
 		return f
 	}
-	direction := "ahead of"
+	format := "this machine's clock is %s ahead of WeChat's"
 	if off < 0 {
-		direction = "behind"
+		format = "this machine's clock is %s behind WeChat's"
 	}
-	f.Message = fmt.Sprintf("this machine's clock is %s %s WeChat's", off.Abs().Round(time.Second), direction)
+	f.Message = wording.Textf(format, off.Abs().Round(time.Second))
 	switch {
 	case off.Abs() > clockFail:
 		f.Status = Fail
@@ -105,7 +105,7 @@ func clock(base string, reached transport.Reached) Finding {
 	default:
 		return f
 	}
-	f.Action = "have the clock set by NTP (timedatectl set-ntp true)"
+	f.Action = wording.Textf("have the clock set by NTP (timedatectl set-ntp true)")
 	return f
 }
 
@@ -134,23 +134,23 @@ func unreachable(base string, err error, proxied bool) Finding {
 	return f
 }
 
-func badCertificate(err error) (message, action string) {
+func badCertificate(err error) (message, action wording.Text) {
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the certificate is another host's", "look for a proxy or firewall that answers instead, and check `api` and /etc/hosts"
+		return wording.Textf("the certificate is another host's"), wording.Textf("look for a proxy or firewall that answers instead, and check `api` and /etc/hosts")
 	}
 	if isInvalid && invalid.Reason == x509.Expired {
-		return "the certificate is not valid at this time", "check the date of this machine; if it is right, something else answers instead of WeChat"
+		return wording.Textf("the certificate is not valid at this time"), wording.Textf("check the date of this machine; if it is right, something else answers instead of WeChat")
 	}
 	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
-		return "this machine has no trusted certificates", "install the package ca-certificates"
+		return wording.Textf("this machine has no trusted certificates"), wording.Textf("install the package ca-certificates")
 	}
-	return "the certificate is not from an authority that this machine trusts",
-		"install or update the package ca-certificates; if a firewall opens TLS connections, exempt WeChat's hosts from it"
+	return wording.Textf("the certificate is not from an authority that this machine trusts"),
+		wording.Textf("install or update the package ca-certificates; if a firewall opens TLS connections, exempt WeChat's hosts from it")
 }
 
 // explain puts a failure to connect into words, the likely cause first.
-func explain(err error, proxied bool) (message, action string) {
+func explain(err error, proxied bool) (message, action wording.Text) {
 	operation, _ := errors.AsType[*net.OpError](err)
 	atProxy := operation != nil && (operation.Op == "proxyconnect" || operation.Op == "socks connect")
 	resolution, isResolution := errors.AsType[*net.DNSError](err)
@@ -159,28 +159,28 @@ func explain(err error, proxied bool) (message, action string) {
 	alert, isAlert := errors.AsType[tls.AlertError](err)
 	switch {
 	case atProxy && !isResolution:
-		return "the proxy of api_proxy cannot be reached or refuses: " + root(err).Error(),
-			"check that the proxy runs and lets this machine connect to WeChat's hosts"
+		return wording.Textf("the proxy of api_proxy cannot be reached or refuses: %v", root(err)),
+			wording.Textf("check that the proxy runs and lets this machine connect to WeChat's hosts")
 	case isResolution && proxied:
-		return fmt.Sprintf("the name %q of the proxy, or of WeChat, cannot be resolved", resolution.Name), "check `api_proxy` and DNS (/etc/resolv.conf)"
+		return wording.Textf("the name %q of the proxy, or of WeChat, cannot be resolved", resolution.Name), wording.Textf("check `api_proxy` and DNS (/etc/resolv.conf)")
 	case isResolution:
-		return fmt.Sprintf("the name %q cannot be resolved", resolution.Name), "check DNS (/etc/resolv.conf, in a container its network), and the spelling of `api`"
+		return wording.Textf("the name %q cannot be resolved", resolution.Name), wording.Textf("check DNS (/etc/resolv.conf, in a container its network), and the spelling of `api`")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nobody accepts connections there", "check `api`, and /etc/hosts; a firewall may refuse, too"
+		return wording.Textf("nobody accepts connections there"), wording.Textf("check `api`, and /etc/hosts; a firewall may refuse, too")
 	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
-		return "there is no route to it", "check this machine's network; if it only has a proxy to the internet, name it in api_proxy"
+		return wording.Textf("there is no route to it"), wording.Textf("check this machine's network; if it only has a proxy to the internet, name it in api_proxy")
 	case errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout():
-		return "no connection within api_timeout", "let this machine connect to port 443 of WeChat's hosts in the firewall, or name its proxy in api_proxy"
+		return wording.Textf("no connection within api_timeout"), wording.Textf("let this machine connect to port 443 of WeChat's hosts in the firewall, or name its proxy in api_proxy")
 	case noTLS || errors.Is(err, http.ErrSchemeMismatch):
-		return "what answers there does not speak TLS", "check the port in `api`; a proxy or firewall may answer instead"
+		return wording.Textf("what answers there does not speak TLS"), wording.Textf("check the port in `api`; a proxy or firewall may answer instead")
 	case isAlert:
-		return "TLS cannot be agreed on: " + alert.Error(), "look for a firewall or proxy in between"
+		return wording.Textf("TLS cannot be agreed on: %v", alert), wording.Textf("look for a firewall or proxy in between")
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
-		return "the connection is cut", "look for a firewall or proxy in between"
+		return wording.Textf("the connection is cut"), wording.Textf("look for a firewall or proxy in between")
 	case proxied:
-		return "the proxy of api_proxy refuses, or cannot reach WeChat: " + root(err).Error(), "check the proxy's rules, user and password"
+		return wording.Textf("the proxy of api_proxy refuses, or cannot reach WeChat: %v", root(err)), wording.Textf("check the proxy's rules, user and password")
 	}
-	return root(err).Error(), "check this machine's network"
+	return wording.Textf("%v", root(err)), wording.Textf("check this machine's network")
 }
 
 // root is the innermost error, whose text has neither addresses nor names that

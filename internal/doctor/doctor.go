@@ -9,6 +9,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // Status says how a check went.
@@ -31,28 +34,28 @@ type Finding struct {
 	Status  Status `json:"status"`
 	// Message says what was found, Action what to do about it; the latter is
 	// empty if there is nothing to do.
-	Message string `json:"message"`
-	Action  string `json:"action"`
+	Message wording.Text `json:"message"`
+	Action  wording.Text `json:"action"`
 }
 
 // OKf is a finding that nothing is wrong.
 func OKf(check, subject, format string, args ...any) Finding {
-	return Finding{check, subject, OK, fmt.Sprintf(format, args...), ""}
+	return Finding{check, subject, OK, wording.Textf(format, args...), wording.Text{}}
 }
 
 // Warnf is a finding that may be meant so.
-func Warnf(check, subject, action, format string, args ...any) Finding {
-	return Finding{check, subject, Warn, fmt.Sprintf(format, args...), action}
+func Warnf(check, subject string, action wording.Text, format string, args ...any) Finding {
+	return Finding{check, subject, Warn, wording.Textf(format, args...), action}
 }
 
 // Failf is a finding that something does not work.
-func Failf(check, subject, action, format string, args ...any) Finding {
-	return Finding{check, subject, Fail, fmt.Sprintf(format, args...), action}
+func Failf(check, subject string, action wording.Text, format string, args ...any) Finding {
+	return Finding{check, subject, Fail, wording.Textf(format, args...), action}
 }
 
 // Skipf says why something was not tested.
 func Skipf(check, subject, format string, args ...any) Finding {
-	return Finding{check, subject, Skip, fmt.Sprintf(format, args...), ""}
+	return Finding{check, subject, Skip, wording.Textf(format, args...), wording.Text{}}
 }
 
 // Failed reports whether any finding is a failure.
@@ -60,24 +63,34 @@ func Failed(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Status == Fail })
 }
 
-// WriteText writes one line per finding, in the language.
-func WriteText(w io.Writer, findings []Finding, language Language) error {
+// WriteText writes one line per finding, in a language.
+func WriteText(w io.Writer, l wording.Language, findings []Finding) error {
 	for _, f := range findings {
-		f.Message, f.Action = language.Say(f.Message), language.Say(f.Action)
-		parts := []string{f.Check, f.Subject + ":", f.Message}
+		check, message := wording.Textf(f.Check).In(l), f.Message.In(l)
+		parts := []string{check, f.Subject + ":", message}
 		if f.Subject == "" {
-			parts = []string{f.Check + ":", f.Message}
+			parts = []string{check + ":", message}
 		}
-		if f.Action != "" {
-			parts = append(parts, "->", f.Action)
+		if !f.Action.IsZero() {
+			parts = append(parts, "->", f.Action.In(l))
 		}
 		// Messages of others may have line breaks in them.
 		line := strings.Join(strings.Fields(strings.Join(parts, " ")), " ")
-		if _, err := fmt.Fprintf(w, "%-4s  %s\n", f.Status, line); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s\n", pad(wording.Textf(string(f.Status)).In(l)), line); err != nil {
 			return fmt.Errorf("writing findings: %w", err)
 		}
 	}
 	return nil
+}
+
+// pad makes the statuses of one language a column. A Chinese character is two wide.
+func pad(status string) string {
+	const width = 4
+	taken := len(status)
+	if runes := utf8.RuneCountInString(status); runes != taken {
+		taken = 2 * runes
+	}
+	return status + strings.Repeat(" ", max(width-taken, 0))
 }
 
 // WriteJSON writes the findings as an array.

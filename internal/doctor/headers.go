@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // Forgery is an attempt to be somebody else: a client's copies of the identity
@@ -52,46 +53,46 @@ func (f Forgery) Erase(h http.Header) {
 
 // Judge says what is wrong with the headers that the app got, in words; empty if
 // nothing is. For a request that has no identity, all of them have to be absent.
-func (f Forgery) Judge(got http.Header, authenticated bool) string {
+func (f Forgery) Judge(got http.Header, authenticated bool) wording.Text {
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		for _, value := range got[name] {
 			if strings.Contains(value, f.Marker) {
-				return fmt.Sprintf("the app gets %s as the client sent it, so anybody can be anybody", name)
+				return wording.Textf("the app gets %s as the client sent it, so anybody can be anybody", name)
 			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.True)) {
-		if problem := f.judgeOne(name, got, authenticated); problem != "" {
+		if problem := f.judgeOne(name, got, authenticated); !problem.IsZero() {
 			return problem
 		}
 	}
-	return ""
+	return wording.Text{}
 }
 
-func (f Forgery) judgeOne(name string, got http.Header, authenticated bool) string {
+func (f Forgery) judgeOne(name string, got http.Header, authenticated bool) wording.Text {
 	var values []string
 	for other, theirs := range got {
 		if identity.Fold(other) != identity.Fold(name) {
 			continue
 		}
 		if other != name {
-			return fmt.Sprintf("the app gets %s, which many servers read as %s", other, name)
+			return wording.Textf("the app gets %s, which many servers read as %s", other, name)
 		}
 		values = theirs
 	}
 	switch {
 	case !authenticated && len(values) > 0:
-		return fmt.Sprintf("the app gets %s on a request without a login", name)
+		return wording.Textf("the app gets %s on a request without a login", name)
 	case !authenticated:
-		return ""
+		return wording.Text{}
 	case len(values) == 0:
-		return fmt.Sprintf("the app does not get %s", name)
+		return wording.Textf("the app does not get %s", name)
 	case len(values) > 1:
-		return fmt.Sprintf("the app gets %s %d times", name, len(values))
+		return wording.Textf("the app gets %s %d times", name, len(values))
 	case values[0] != f.True.Get(name):
-		return fmt.Sprintf("the app gets %s with another value than the user's", name)
+		return wording.Textf("the app gets %s with another value than the user's", name)
 	}
-	return ""
+	return wording.Text{}
 }
 
 // Identified reports whether any of the identity headers is there.

@@ -51,10 +51,10 @@ func TestJudge(t *testing.T) {
 		got := f.True.Clone()
 		tc.change(got)
 		problem := f.Judge(got, tc.authenticated)
-		if (problem == "") != (tc.want == "") || !strings.Contains(problem, tc.want) {
+		if (problem.IsZero()) != (tc.want == "") || !strings.Contains(problem.String(), tc.want) {
 			t.Errorf("%s: %q, want %q", name, problem, tc.want)
 		}
-		if strings.Contains(problem, "-true") || strings.Contains(problem, f.Marker) {
+		if strings.Contains(problem.String(), "-true") || strings.Contains(problem.String(), f.Marker) {
 			t.Errorf("%s: an identifier is in: %s", name, problem)
 		}
 	}

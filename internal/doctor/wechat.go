@@ -3,11 +3,11 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
 // TokenSource asks WeChat for an app's access_token.
@@ -64,7 +64,7 @@ func Credentials(ctx context.Context, source TokenSource, app provider.Account) 
 	api, isAPI := errors.AsType[*wechat.APIError](err)
 	switch {
 	case err == nil:
-		f.Status, f.Message = OK, "WeChat accepts AppID and AppSecret"
+		f.Status, f.Message = OK, wording.Textf("WeChat accepts AppID and AppSecret")
 	case isAPI && api.Code == 40164:
 		f.Message, f.Action = whitelist(api.IPs)
 	case isAPI:
@@ -72,37 +72,36 @@ func Credentials(ctx context.Context, source TokenSource, app provider.Account) 
 		if !known {
 			remedy = [2]string{"WeChat refuses, for a reason that is not known here", "look the errcode up in WeChat's documentation, or give the rid to its support"}
 		}
-		f.Message, f.Action = remedy[0], remedy[1]
+		f.Message, f.Action = wording.Textf(remedy[0]), wording.Textf(remedy[1])
 	case errors.Is(err, provider.ErrNotSent):
-		f.Message, f.Action = "WeChat cannot be reached", "see the lines about the connection"
+		f.Message, f.Action = wording.Textf("WeChat cannot be reached"), wording.Textf("see the lines about the connection")
 	case errors.Is(err, provider.ErrTimeout):
-		f.Message, f.Action = "WeChat did not answer within api_timeout", "run this again; if it stays so, look for a firewall or proxy that swallows the traffic, or raise api_timeout"
+		f.Message, f.Action = wording.Textf("WeChat did not answer within api_timeout"), wording.Textf("run this again; if it stays so, look for a firewall or proxy that swallows the traffic, or raise api_timeout")
 	case errors.Is(err, provider.ErrUnavailable):
-		f.Message, f.Action = "the connection broke before WeChat's answer", "run this again; if it stays so, look for a firewall or proxy in between"
+		f.Message, f.Action = wording.Textf("the connection broke before WeChat's answer"), wording.Textf("run this again; if it stays so, look for a firewall or proxy in between")
 	case errors.Is(err, context.Canceled):
-		f.Status, f.Message = Skip, "interrupted"
+		f.Status, f.Message = Skip, wording.Textf("interrupted")
 	default:
-		f.Message = "what answers is not WeChat's API: " + err.Error()
-		f.Action = "check `api` and `api_proxy`, and look for a firewall or login page in between"
+		f.Message = wording.Textf("what answers is not WeChat's API: %v", err)
+		f.Action = wording.Textf("check `api` and `api_proxy`, and look for a firewall or login page in between")
 	}
-	if isAPI {
-		f.Message += fmt.Sprintf(" (errcode %d", api.Code)
-		if api.RID != "" {
-			f.Message += ", rid " + api.RID
-		}
-		f.Message += ")"
+	switch {
+	case isAPI && api.RID != "":
+		f.Message = wording.Textf("%s (errcode %d, rid %s)", f.Message, api.Code, api.RID)
+	case isAPI:
+		f.Message = wording.Textf("%s (errcode %d)", f.Message, api.Code)
 	}
 	return f
 }
 
 // whitelist names the addresses that WeChat saw, which behind NAT this machine
 // does not know itself.
-func whitelist(ips []string) (message, action string) {
-	message = remedies[40164][0]
+func whitelist(ips []string) (message, action wording.Text) {
+	message = wording.Textf(remedies[40164][0])
 	if len(ips) == 0 {
-		return message, "enter the address from which this machine reaches the internet at " + console + ", IP白名单 (IP whitelist)"
+		return message, wording.Textf("enter the address from which this machine reaches the internet at " + console + ", IP白名单 (IP whitelist)")
 	}
-	seen := strings.Join(ips, " and ")
-	return message + "; WeChat sees it as " + seen,
-		"enter " + seen + " at " + console + ", IP白名单 (IP whitelist); if the address changes, send calls through a fixed one with api_proxy"
+	seen := strings.Join(ips, ", ")
+	return wording.Textf("%s; WeChat sees it as %s", message, seen),
+		wording.Textf("enter %s at "+console+", IP白名单 (IP whitelist); if the address changes, send calls through a fixed one with api_proxy", seen)
 }

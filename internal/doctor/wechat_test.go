@@ -43,7 +43,7 @@ func serve(t *testing.T, handler http.Handler) string {
 // want checks a finding and that it keeps its secrets.
 func want(t *testing.T, name string, f Finding, status Status, texts ...string) {
 	t.Helper()
-	all := f.Message + " -> " + f.Action
+	all := f.Message.String() + " -> " + f.Action.String()
 	if f.Status != status {
 		t.Errorf("%s: %s, want %s: %s", name, f.Status, status, all)
 	}
@@ -52,7 +52,7 @@ func want(t *testing.T, name string, f Finding, status Status, texts ...string) 
 			t.Errorf("%s: %q is not in: %s", name, text, all)
 		}
 	}
-	if f.Action == "" && (status == Fail || status == Warn) {
+	if f.Action.IsZero() && (status == Fail || status == Warn) {
 		t.Errorf("%s: nothing is said to be done about: %s", name, all)
 	}
 	for _, hidden := range []string{theSecret, wechattest.AccessToken(appID, 0), "pr0xy-pass"} {
