@@ -195,3 +195,15 @@ func TestP10PagesThatUseSomethingUpWaitForTheHandshake(t *testing.T) {
 		t.Errorf("afterwards: %d %s, WeChat was asked %d times", resp.StatusCode, body, g.wechat.Calls())
 	}
 }
+
+// H11: on a page for everybody a web-view's cookie changes the answer, so that caches
+// must not give the one of nobody to everybody, also where no browser logs in.
+func TestH11PagesForEverybodyVaryOnTheCookie(t *testing.T) {
+	g := newGateway(t, withSite("wechat_auth {\noptional /open\npublic /public\n}"))
+	for path, want := range map[string]string{"/open": "Authorization,Cookie", "/public": ""} {
+		resp, body := g.do(http.MethodGet, path, "")
+		if got := strings.Join(resp.Header["Vary"], ","); resp.StatusCode != http.StatusOK || got != want {
+			t.Errorf("%s: %d %s Vary %q, want %q", path, resp.StatusCode, body, got, want)
+		}
+	}
+}

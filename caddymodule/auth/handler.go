@@ -107,6 +107,7 @@ type Handler struct {
 	trips      *trip    // of requests that do not log in; nil without one_trip
 	vary       []string // what an answer to somebody depends on
 	varyCookie []string // the same, and Cookie
+	varyNobody []string // what an answer depends on that would be another one to somebody
 	logger     *zap.Logger
 
 	browsers browsers
@@ -159,6 +160,9 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	// A web-view has a cookie also where no browser logs in.
 	if h.varyCookie = slices.Clone(h.vary); !slices.Contains(h.vary, "Cookie") {
 		h.varyCookie = append(h.varyCookie, "Cookie")
+	}
+	if h.varyNobody = h.vary; h.hasKind(provider.MiniProgram) {
+		h.varyNobody = h.varyCookie
 	}
 	h.routes = h.newRoutes()
 	h.warnOfLoggedTokens(ctx)

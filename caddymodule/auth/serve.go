@@ -53,7 +53,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		setPlaceholders(r, placeholderOfNobody)
 		h.record.Passed(wechatapp.Anonymous)
 		marked := h.marked(w, false)
-		if !a.varies {
+		if marked.vary = h.varyNobody; !a.varies {
 			marked.vary, marked.referrer = nil, false
 		}
 		return marked.finish(next.ServeHTTP(&marked, r))

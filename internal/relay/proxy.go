@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider/transport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
+	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
 // Errors of Serve, besides those of wechat.Client.
@@ -108,8 +109,11 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error 
 	}
 	call.AppID = owner.AppID()
 	openID, err := userOf(r.Header)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case openID == "" && urlpath.Fold(r.URL.EscapedPath()) == resetPath: // the new key would reach the caller
+		return ErrUserHeader
 	}
 	used := &loan{from: p.Buffers}
 	defer used.giveBack()

@@ -31,6 +31,8 @@ var ErrUserHeader = errors.New("X-WeChat-OpenID must name one user, once")
 var ErrSignedTooLarge = errors.New("body too large to be signed")
 
 const (
+	// resetPath gives the user a new session_key, and answers with it ("重置登录态").
+	resetPath = "/wxa/resetusersessionkey"
 	// MaxSigned is the longest body that is signed for a user.
 	MaxSigned = 1 << 20
 	// maxSignedAnswer is the longest answer to such a call.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -63,5 +64,21 @@ func TestF4NewSessionKeyIsKeptWhoeverLeaves(t *testing.T) {
 	}
 	if user.key != "ZmVkY2JhOTg3NjU0MzIxMA==" {
 		t.Errorf("kept %q", user.key)
+	}
+}
+
+// K7: an app that signs by itself gets no session_key either.
+func TestK7KeyIsResetForNamedUsersOnly(t *testing.T) {
+	owner := credential.NewOwner(credential.NewTokens(), provider.Account{ID: "wx1234567890abcdef"}, oneToken{}, nil)
+	p := &Proxy{
+		Owners: map[string]*credential.Owner{owner.AppID(): owner}, Default: owner.AppID(), WeChat: leaving{func() {}},
+		Users: new(keptKey), Buffers: NewBuffers(), BodyTime: time.Second,
+	}
+	for _, path := range []string{"/wxa/resetusersessionkey", "/WXA/ResetUserSessionKey/"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path+"?openid=oAAAAAAAA&signature=00&sig_method=hmac_sha256", http.NoBody)
+		w := httptest.NewRecorder()
+		if err := p.Serve(w, r, p.NewCall(w)); !errors.Is(err, ErrUserHeader) || strings.Contains(w.Body.String(), "session_key") {
+			t.Errorf("%s: %v, the app gets %s", path, err, w.Body)
+		}
 	}
 }
