@@ -23,6 +23,7 @@ var pairs = map[string]string{
 	"docs/deploy/README.md":        "docs/zh-CN/deploy.md",
 	"docs/cloud-hosting/README.md": "docs/zh-CN/cloud-hosting.md",
 	"docs/apps/README.md":          "docs/zh-CN/apps.md",
+	"docs/monitoring/README.md":    "docs/zh-CN/monitoring.md",
 }
 
 // comment is what may differ in a block of code.
