@@ -74,6 +74,17 @@ func (s *Survey) Servers() []*Server { return s.layout.servers }
 // Place says where the handler is: server, host, matchers.
 func (h *HandlerSurvey) Place() string { return h.node.place }
 
+// LoginsByHost returns one request for the login by each host that reaches it.
+func (h *HandlerSurvey) LoginsByHost() []Traveller {
+	var found []Traveller
+	for _, t := range h.arrived {
+		if slices.Contains(h.Logins, t.Sent) && !slices.ContainsFunc(found, func(other Traveller) bool { return other.Host == t.Host }) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
 // LoginHost is a host by which a login reached the handler.
 func (h *HandlerSurvey) LoginHost() string {
 	for _, t := range h.arrived {

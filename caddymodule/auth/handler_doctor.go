@@ -1,11 +1,15 @@
 package auth
 
 import (
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
 // What those who examine a configuration ask a provisioned handler for.
@@ -40,4 +44,9 @@ func (h *Handler) GuardedRoutes() (routes []NamedRoute) {
 // look at more than the path.
 func (s *Selection) MayCover(path string) bool {
 	return s != nil && (s.covers(path, nil) || len(s.matchers) > 0)
+}
+
+// BrowserAccounts returns the accounts by which browsers log in, in order.
+func (h *Handler) BrowserAccounts() []provider.Account {
+	return slices.SortedFunc(maps.Values(h.browsers.accounts), func(a, b provider.Account) int { return strings.Compare(a.ID, b.ID) })
 }

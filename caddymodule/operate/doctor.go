@@ -130,6 +130,7 @@ const (
 	checkKeys     = "keys"
 	checkHeaders  = "headers"
 	checkLogin    = auth.NoticeLogin
+	checkCallback = "callback"
 	checkCoverage = auth.NoticeCoverage
 	checkRunning  = "running"
 	checkHook     = "hook"
@@ -318,13 +319,16 @@ func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
 	defer client.Close()
 	var findings []doctor.Finding
 	for _, app := range e.accounts {
-		if !wechatapp.HasAccessToken(app.Kind) {
-			f := skipped(wording.Textf("not tested: an AppSecret of kind %s shows only at a login whether it is right", app.Kind), doctor.CheckCredentials)
-			f[0].Subject = app.ID
-			findings = append(findings, f...)
-			continue
+		if wechatapp.HasAccessToken(app.Kind) {
+			f := doctor.Credentials(ctx, client, app)
+			findings = append(findings, f)
+			if f.Status != doctor.OK {
+				continue // the other call would say the same
+			}
 		}
-		findings = append(findings, doctor.Credentials(ctx, client, app))
+		if app.Kind != provider.MiniProgram {
+			findings = append(findings, doctor.OAuth2(ctx, client, app))
+		}
 	}
 	return append(findings, doctor.Connections(ctx, client, e.settings.API, e.settings.APIProxy != "")...)
 }

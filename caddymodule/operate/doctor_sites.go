@@ -53,6 +53,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 		headers, identified := sites.checkHeaders(ctx, site, server)
 		findings, someoneIdentified = append(findings, headers...), someoneIdentified || identified
 		logins = append(logins, sites.checkLogins(ctx, site, server)...)
+		logins = append(logins, sites.checkCallbacks(ctx, site, server)...)
 		site.close()
 	}
 	if len(sites.survey.Handlers) > 0 && !someoneIdentified && !slices.ContainsFunc(findings, untested) {

@@ -59,8 +59,13 @@ var remedies = map[int][2]string{
 // Credentials asks WeChat whether it accepts the AppID and its secret. It
 // spends no login code and replaces no token.
 func Credentials(ctx context.Context, source TokenSource, app provider.Account) Finding {
-	f := Finding{Check: CheckCredentials, Subject: app.ID, Status: Fail}
 	_, err := source.StableToken(ctx, app, false)
+	return credentials(app, err)
+}
+
+// credentials says what the outcome of a call means for AppID and secret.
+func credentials(app provider.Account, err error) Finding {
+	f := Finding{Check: CheckCredentials, Subject: app.ID, Status: Fail}
 	api, isAPI := errors.AsType[*wechat.APIError](err)
 	switch {
 	case err == nil:

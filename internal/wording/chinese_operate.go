@@ -13,7 +13,6 @@ var operateChinese = map[string]string{
 	"not tested, because the configuration has no global option wechat":                          "未测试，因为配置里没有全局选项 wechat",
 	"not tested, because the settings of wechat cannot be read":                                  "未测试，因为 wechat 的设置读不懂",
 	"not tested, because of --offline":                                                           "未测试，因为用了 --offline",
-	"not tested: an AppSecret of kind %s shows only at a login whether it is right":              "未测试：%s 类型的 AppSecret 对不对，要到登录时才知道",
 	"not tested, because Caddy's storage cannot be opened":                                       "未测试，因为 Caddy 的存储打不开",
 	"not tested, because there is no reverse_proxy behind its wechat_auth":                       "未测试，因为它的 wechat_auth 后面没有 reverse_proxy",
 	"not tested, because no request of the test leads to this reverse_proxy":                     "未测试，因为没有一个测试请求能到达这个 reverse_proxy",
@@ -90,6 +89,20 @@ var operateChinese = map[string]string{
 	"the application answers %d to a request with a wrong signature: whoever reaches it can ask it, or make users":                  "签名错误的请求，业务应用返回了 %d：谁能访问它，谁就能向它查询或创建用户",
 	"look whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature":                        "看看 on_login 的地址是不是业务应用的，签名错误时是不是返回 401",
 	"the application answers %d to a request with a wrong signature":                                                                "签名错误的请求，业务应用返回了 %d",
+
+	"WeChat accepts AppID and AppSecret for logins of kind %s":                                                            "微信认可这个 AppID 和 AppSecret，可以用于 %s 类型的登录",
+	"see in WeChat's console whether the account is of kind %s, as `app` says, and copy its AppID":                        "到微信后台确认账号是不是 `app` 里写的 %s 类型，并复制它的 AppID",
+	"see that no matcher or handler takes the routes of the gateway away on this host, and that the site serves the host": "确认没有匹配器或处理器截走这个域名上网关的路由，并且站点接受这个域名",
+	"a browser's login at %s%s gets no answer: %v":                                                                        "浏览器在 %s%s 登录没有应答：%v",
+	"a browser's login at %s%s is not sent to WeChat but gets status %s":                                                  "浏览器在 %s%s 登录没有被带到微信，而是返回了 %s",
+	"a browser's login at %s%s has no callback":                                                                           "浏览器在 %s%s 登录没有回调地址",
+	"a browser's login at %s%s has a callback without a host":                                                             "浏览器在 %s%s 登录的回调地址没有域名",
+	"serve the site over https on a host name without a port; behind a proxy that does, name it in trusted_proxies and let it send X-Forwarded-Proto and X-Forwarded-Host": "用域名通过 https 提供站点，不带端口；如果由前面的代理来做，把它写进 trusted_proxies，并让它发送 X-Forwarded-Proto 和 X-Forwarded-Host",
+	"WeChat will not send browsers back to %s: %s": "微信不会把浏览器带回 %s：%s",
+	"its host is an IP address":                    "它的主机是 IP 地址", "it has a port": "它带端口", "it is http": "它是 http",
+	"the callback at %s gets no answer: %v":                                                   "%s 的回调没有应答：%v",
+	"the callback at %s%s is not answered by the gateway but gets status %s":                  "%s%s 的回调不是网关应答的，返回了 %s",
+	"WeChat is told to send browsers back to %s, which the account's console must list as %s": "微信会把浏览器带回 %[1]s，账号后台的%[2]s必须填它",
 
 	// The survey of the routes.
 	"no site has wechat_auth, so nobody can log in":                                                               "没有一个站点配置了 wechat_auth，谁也登录不了",

@@ -1,0 +1,32 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+	"github.com/caddy-wechat/gateway/internal/wording"
+)
+
+// madeUpCode is a code that WeChat never gave to anybody.
+const madeUpCode = "caddy-wechat-doctor"
+
+// OAuth2 asks WeChat about an account whose users come by OAuth 2.0: it exchanges a code
+// that nobody has, which is the same call for all of them. WeChat looks at AppID, secret
+// and kind first, so that its "invalid code" is good news. Nothing is spent.
+func OAuth2(ctx context.Context, client *wechat.Client, app provider.Account) Finding {
+	_, err := wechat.Mobile{Client: client}.Exchange(ctx, app, provider.Proof{Code: madeUpCode})
+	if errors.Is(err, provider.ErrCodeRejected) || errors.Is(err, provider.ErrCodeUsed) {
+		err = nil
+	}
+	f := credentials(app, err)
+	api, isAPI := errors.AsType[*wechat.APIError](err)
+	switch {
+	case err == nil:
+		f.Message = wording.Textf("WeChat accepts AppID and AppSecret for logins of kind %s", app.Kind)
+	case isAPI && (api.Code == 40013 || api.Code == 48001):
+		f.Action = wording.Textf("see in WeChat's console whether the account is of kind %s, as `app` says, and copy its AppID", app.Kind)
+	}
+	return f
+}
