@@ -202,6 +202,32 @@ func TestF3WhatIsKnownInAnOutage(t *testing.T) {
 	ask(after, unseen, time.Now().Add(time.Minute), session.ErrAway)
 }
 
+// F3: a logout that a node has confirmed stays one there in an outage, also of a session
+// that another node had ended before, and that this node has never seen.
+func TestF3LogoutOfWhatIsOverInAnOutage(t *testing.T) {
+	server := redistest.Start(t)
+	here, there := connect(t, options(server.Addr)), connect(t, options(server.Addr))
+	ref := mustPut(t, there, "session-00000000000001")
+	issued := time.Now()
+	for _, store := range []*Store{there, here} {
+		if err := store.Delete(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Kill()
+	until(t, "the outage is noticed", func() bool {
+		query := sessiontest.Query(ref)
+		query.OpenID = "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+		_, err := here.Get(t.Context(), query)
+		return errors.Is(err, session.ErrAway)
+	})
+	query := sessiontest.Query(ref)
+	query.Issued = issued
+	if _, err := here.Get(t.Context(), query); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("after its logout here: %v, want ErrNotFound", err)
+	}
+}
+
 // F3: whoever ends all sessions of a user at a node ends also those that were over
 // before, elsewhere, and that the node has never seen.
 func TestF3EndOfAUserInAnOutage(t *testing.T) {

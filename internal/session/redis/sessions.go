@@ -232,6 +232,9 @@ func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
 		r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.ID == ref.SessionID })
 		return len(r.Sessions) != before
 	})
+	if err == nil {
+		s.known.end(ref) // also if another node had ended it
+	}
 	return err
 }
 
