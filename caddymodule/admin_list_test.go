@@ -112,3 +112,36 @@ func TestOperatorPagesThroughSessions(t *testing.T) {
 		})
 	}
 }
+
+// A record in Redis that cannot be read may be that of somebody who is logged in: the
+// answer says that there is one.
+func TestOperatorIsToldOfUnreadableRecords(t *testing.T) {
+	server := redistest.Start(t)
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	g := newGateway(t, withAdmin, withGlobal(redisGlobal(server, "")))
+	const nobody = `"user_hash":"0123456789abcdef"`
+	list := func(members, want string) {
+		t.Helper()
+		status, body := g.operate(http.MethodPost, "/wechat/sessions/list", strings.Replace(wholeA, "}", members+"}", 1))
+		if got := strings.Contains(body, `"unreadable"`); status != http.StatusOK || got != (want != "") || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s, want %s", members, status, body, want)
+		}
+	}
+	g.login(userA)
+	before := strings.Fields(server.Do("KEYS", "*u:{*"))
+	g.login(wechattest.User{OpenID: "oBBBBBBBBBBBBBBBBBBBBBBBBBBB"})
+	list("", "")
+	list(","+nobody, "")
+	for _, key := range before {
+		if strings.Contains(key, "u:{") {
+			server.Do("SET", key, "damaged")
+		}
+	}
+	list("", `"unreadable":1`)
+	list(","+nobody, `"unreadable":1`)
+	var one struct {
+		UserHash string `json:"user_hash"`
+	}
+	g.must(http.MethodPost, "/wechat/sessions/list", `{"appid":"`+testApp+`","openid":"oBBBBBBBBBBBBBBBBBBBBBBBBBBB"}`, &one)
+	list(`,"user_hash":"`+one.UserHash+`"`, "")
+}

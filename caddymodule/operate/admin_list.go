@@ -27,6 +27,9 @@ type listedUser struct {
 	UserID      string          `json:"user_id,omitempty"`
 	Sessions    []listedSession `json:"sessions"`
 	DeniedUntil *time.Time      `json:"denied_until,omitempty"`
+	// Unreadable is how many records there are of which any may be this user's, who was
+	// not found by hash.
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 func newListedUser(hash string, record session.Record) listedUser {
@@ -59,11 +62,13 @@ func (a *Admin) list(w http.ResponseWriter, r *http.Request) error {
 		}
 		return answerAdmin(w, http.StatusOK, newListedUser(a.app.Gateway().UserHash(body.Target), record))
 	case body.UserHash != "":
-		record, err := a.app.Gateway().Find(r.Context(), body.AppID, body.UserHash)
+		record, unreadable, err := a.app.Gateway().Find(r.Context(), body.AppID, body.UserHash)
 		if err != nil {
 			return coreError(err)
 		}
-		return answerAdmin(w, http.StatusOK, newListedUser(body.UserHash, record))
+		user := newListedUser(body.UserHash, record)
+		user.Unreadable = unreadable
+		return answerAdmin(w, http.StatusOK, user)
 	}
 	return a.listPage(w, r, body)
 }
@@ -76,17 +81,19 @@ func (a *Admin) listPage(w http.ResponseWriter, r *http.Request, body adminBody)
 			return adminError(http.StatusBadRequest, fmt.Errorf("limit must be a number from 1 to %d", gateway.MaxPage))
 		}
 	}
-	page, next, err := a.app.Gateway().List(r.Context(), body.AppID, body.After, int(limit))
+	page, err := a.app.Gateway().List(r.Context(), body.AppID, body.After, int(limit))
 	if err != nil {
 		return coreError(err)
 	}
-	users := make([]listedUser, len(page))
-	for i, one := range page {
+	users := make([]listedUser, len(page.Users))
+	for i, one := range page.Users {
 		users[i] = newListedUser(one.UserHash, one.Record)
 	}
 	return answerAdmin(w, http.StatusOK, struct {
 		Users []listedUser `json:"users"`
 		// After is for the next page; absent on the last.
 		After string `json:"after,omitempty"`
-	}{users, next})
+		// Unreadable is how many records of this part of the list say of nobody who it is.
+		Unreadable int `json:"unreadable,omitempty"`
+	}{users, page.Next, page.Unreadable})
 }

@@ -14,87 +14,111 @@ type Listed struct {
 	session.Record
 }
 
+// ListPage is one of a list of users.
+type ListPage struct {
+	Users []Listed
+	// Next is after whom the next page begins, empty at the end.
+	Next string
+	// Unreadable is how many records of this part of the list say of nobody who it is.
+	Unreadable int
+}
+
 // MaxPage is how many users List returns at once.
 const MaxPage = session.MaxPage
 
 // userHashLength is that of every UserHash. The store's own cursors are no such texts.
 const userHashLength = 16
 
-// List returns a page of an app's users with live sessions, and after whom the next
-// one begins, empty at the end. after is that, or the hash of any user in the page
-// before. The order is the store's.
-func (g *Gateway) List(ctx context.Context, appID, after string, limit int) (page []Listed, next string, err error) {
+// List returns a page of an app's users with live sessions. after is the Next of the
+// page before, or the hash of any user in it. The order is the store's.
+func (g *Gateway) List(ctx context.Context, appID, after string, limit int) (ListPage, error) {
 	if err := g.checkTarget(Target{AppID: appID}, false); err != nil {
-		return nil, "", err
+		return ListPage{}, err
 	}
 	if limit < 1 || limit > MaxPage {
-		return nil, "", fmt.Errorf("%w: limit must be 1 to %d", ErrInvalidRequest, MaxPage)
+		return ListPage{}, fmt.Errorf("%w: limit must be 1 to %d", ErrInvalidRequest, MaxPage)
 	}
 	if isUserHash(after) {
-		if _, after, err = g.find(ctx, appID, after); err != nil {
-			return nil, "", err
+		found, err := g.find(ctx, appID, after)
+		if err != nil {
+			return ListPage{}, err
 		}
-		if after == "" {
-			return nil, "", nil // the user was the last
+		if after = found.next; after == "" {
+			return ListPage{}, nil // the user was the last
 		}
 	}
 	return g.page(ctx, appID, after, limit)
 }
 
 // Find returns what is known about the live user with a hash; nothing is no error.
-func (g *Gateway) Find(ctx context.Context, appID, userHash string) (session.Record, error) {
+// Without one, unreadable is how many records there are of which any may be the user's.
+func (g *Gateway) Find(ctx context.Context, appID, userHash string) (record session.Record, unreadable int, err error) {
 	if err := g.checkTarget(Target{AppID: appID}, false); err != nil {
-		return session.Record{}, err
+		return session.Record{}, 0, err
 	}
 	if !isUserHash(userHash) {
-		return session.Record{}, fmt.Errorf("%w: user_hash must be %d hex digits, as in the logs", ErrInvalidRequest, userHashLength)
+		return session.Record{}, 0, fmt.Errorf("%w: user_hash must be %d hex digits, as in the logs", ErrInvalidRequest, userHashLength)
 	}
-	record, _, err := g.find(ctx, appID, userHash)
+	found, err := g.find(ctx, appID, userHash)
 	if errors.Is(err, errNoSuchUser) {
-		err = nil
+		return session.Record{}, found.unreadable, nil
 	}
-	return record, err
+	return found.record, 0, err
+}
+
+// found is a user and where the list goes on after the one, or else how many records
+// were unreadable.
+type found struct {
+	record     session.Record
+	next       string
+	unreadable int
 }
 
 var errNoSuchUser = fmt.Errorf("%w: nobody with that user_hash is logged in", ErrInvalidRequest)
 
-// find walks over the users of the app, a page at a time, and also returns where the
-// list goes on after the one.
-func (g *Gateway) find(ctx context.Context, appID, userHash string) (session.Record, string, error) {
+// find walks over the users of the app, a page at a time.
+func (g *Gateway) find(ctx context.Context, appID, userHash string) (found, error) {
+	unreadable := 0
 	for from := ""; ; {
-		page, next, err := g.page(ctx, appID, from, MaxPage)
+		page, err := g.page(ctx, appID, from, MaxPage)
 		if err != nil {
-			return session.Record{}, "", err
+			return found{}, err
 		}
-		for i, one := range page {
+		unreadable += page.Unreadable
+		for i, one := range page.Users {
 			if one.UserHash != userHash {
 				continue
 			}
-			if i+1 < len(page) {
-				_, next, err = g.page(ctx, appID, from, i+1)
+			next := page.Next
+			if i+1 < len(page.Users) {
+				part, err := g.page(ctx, appID, from, i+1)
+				if err != nil {
+					return found{}, err
+				}
+				next = part.Next
 			}
-			return one.Record, next, err
+			return found{record: one.Record, next: next}, nil
 		}
-		if from = next; from == "" {
-			return session.Record{}, "", errNoSuchUser
+		if from = page.Next; from == "" {
+			return found{unreadable: unreadable}, errNoSuchUser
 		}
 	}
 }
 
-func (g *Gateway) page(ctx context.Context, appID, after string, limit int) ([]Listed, string, error) {
-	users, next, err := g.Store.List(ctx, appID, after, limit)
+func (g *Gateway) page(ctx context.Context, appID, after string, limit int) (ListPage, error) {
+	users, err := g.Store.List(ctx, appID, after, limit)
 	if errors.Is(err, session.ErrCursor) {
-		return nil, "", fmt.Errorf("%w: after must be what the page before says", ErrInvalidRequest)
+		return ListPage{}, fmt.Errorf("%w: after must be what the page before says", ErrInvalidRequest)
 	}
 	if err != nil {
-		return nil, "", g.storeError(ctx, appID, err)
+		return ListPage{}, g.storeError(ctx, appID, err)
 	}
 	ring := g.Keys()
-	page := make([]Listed, len(users))
-	for i, one := range users {
-		page[i] = Listed{ring.UserHash(appID, one.OpenID), one.Record}
+	page := ListPage{Users: make([]Listed, len(users.Users)), Next: users.Next, Unreadable: users.Unreadable}
+	for i, one := range users.Users {
+		page.Users[i] = Listed{ring.UserHash(appID, one.OpenID), one.Record}
 	}
-	return page, next, nil
+	return page, nil
 }
 
 func isUserHash(text string) bool {

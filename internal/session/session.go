@@ -210,12 +210,12 @@ type Operations interface {
 	// User returns what is known about a user; nothing is no error.
 	User(ctx context.Context, appID, openID string) (Record, error)
 	// List returns users of an app with live sessions, in the store's own order:
-	// first with an empty after, then with the next that the call before returned,
-	// until that is empty. A page has at most limit users, and limit is at most
-	// MaxPage; it can have fewer, or none, although more follow. Whoever is logged in
-	// all the time is listed; a user whose sessions change meanwhile may come twice.
+	// first with an empty after, then with the Next of the page before, until that is
+	// empty. A page has at most limit users, and limit is at most MaxPage; it can have
+	// fewer, or none, although more follow. Whoever is logged in all the time is listed,
+	// or counted as unreadable; a user whose sessions change meanwhile may come twice.
 	// The error is ErrCursor for an after that List never returned.
-	List(ctx context.Context, appID, after string, limit int) (page []UserRecord, next string, err error)
+	List(ctx context.Context, appID, after string, limit int) (Page, error)
 	// Deny ends all sessions of a user and lets none begin until the time, and
 	// returns how many ended. A time that has passed allows the user again.
 	Deny(ctx context.Context, appID, openID string, until time.Time) (ended int, err error)
@@ -252,6 +252,16 @@ type Record struct {
 type UserRecord struct {
 	OpenID string
 	Record
+}
+
+// Page is one of a list of users.
+type Page struct {
+	Users []UserRecord
+	// Next is where the list goes on, empty at the end.
+	Next string
+	// Unreadable is how many records this part of the list has that say of nobody who
+	// it is: damaged, sealed with another key, or not of this gateway.
+	Unreadable int
 }
 
 // MaxPage is how many users List returns at once.

@@ -17,29 +17,30 @@ const (
 )
 
 // List implements session.Operations, in the order of the places of users.
-func (s *Store) List(ctx context.Context, appID, after string, limit int) (page []session.UserRecord, next string, err error) {
+func (s *Store) List(ctx context.Context, appID, after string, limit int) (page session.Page, err error) {
 	var last uint32
 	if after != "" {
 		number, err := strconv.ParseUint(after, 10, 32)
 		if err != nil {
-			return nil, "", session.ErrCursor
+			return session.Page{}, session.ErrCursor
 		}
 		last = uint32(number)
 	}
 	limit = min(max(limit, 1), session.MaxPage)
 	for looked := 0; looked < maxListed; looked += listStep {
 		if ctx.Err() != nil {
-			return nil, "", session.ErrUnavailable
+			return session.Page{}, session.ErrUnavailable
 		}
 		var more bool
-		if page, last, more = s.listSome(page, appID, last, limit); !more {
-			return page, "", nil
+		if page.Users, last, more = s.listSome(page.Users, appID, last, limit); !more {
+			return page, nil
 		}
-		if len(page) == limit {
+		if len(page.Users) == limit {
 			break
 		}
 	}
-	return page, strconv.FormatUint(uint64(last), 10), nil
+	page.Next = strconv.FormatUint(uint64(last), 10)
+	return page, nil
 }
 
 // listSome adds users at places after last to the page, and returns the last place

@@ -15,38 +15,35 @@ import (
 // in the order in which their last sessions end, and reads at most limit records.
 // The set is a statistic (see Count): a user whose login a dying node has not
 // counted is missing until the next one.
-func (s *Store) List(ctx context.Context, appID, after string, limit int) (page []session.UserRecord, next string, err error) {
+func (s *Store) List(ctx context.Context, appID, after string, limit int) (page session.Page, err error) {
 	limit = min(max(limit, 1), session.MaxPage)
 	generation, err := s.generation(ctx, appID)
 	if err != nil {
-		return nil, "", err
+		return session.Page{}, err
 	}
 	from, ok := s.parseCursor(after)
 	if !ok {
-		return nil, "", session.ErrCursor
+		return session.Page{}, session.ErrCursor
 	}
 	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
-		page, next, err = s.list(ctx, client, appID, generation, from, limit)
+		page, err = s.list(ctx, client, appID, generation, from, limit)
 		return err
 	})
-	return page, next, err
+	return page, err
 }
 
 func (s *Store) list(
 	ctx context.Context, client rueidis.Client, appID string, generation int64, from cursor, limit int,
-) (page []session.UserRecord, next string, err error) {
+) (page session.Page, err error) {
 	_, users := s.indexNames(appID)
 	first, err := from.index(ctx, client, users)
 	if err != nil {
-		return nil, "", err
+		return session.Page{}, err
 	}
 	members, err := client.Do(ctx, client.B().Zrange().Key(users).Min(strconv.FormatInt(first, 10)).
 		Max(strconv.FormatInt(first+int64(limit)-1, 10)).Withscores().Build()).AsZScores()
-	if err != nil {
-		return nil, "", err
-	}
-	if len(members) == 0 {
-		return nil, "", nil
+	if err != nil || len(members) == 0 {
+		return session.Page{}, err
 	}
 	reads := make(rueidis.Commands, len(members))
 	for i, member := range members {
@@ -55,22 +52,36 @@ func (s *Store) list(
 	now := time.Now()
 	for i, result := range client.DoMulti(ctx, reads...) {
 		raw, err := text(result)
-		if err != nil {
-			return nil, "", err
+		if err != nil && !isForeignType(err) {
+			return session.Page{}, err
 		}
-		r, err := s.decode(members[i].Member, raw)
-		if err != nil {
-			continue // nobody is logged in by it
+		var r *record
+		if err == nil {
+			r, err = s.decode(members[i].Member, raw)
 		}
-		if r.prune(generation, now); len(r.Sessions) > 0 && r.OpenID != "" {
-			page = append(page, session.UserRecord{OpenID: r.OpenID, Record: r.known()})
+		if err != nil {
+			page.Unreadable++
+			continue
+		}
+		switch r.prune(generation, now); {
+		case len(r.Sessions) == 0:
+		case r.OpenID == "":
+			page.Unreadable++
+		default:
+			page.Users = append(page.Users, session.UserRecord{OpenID: r.OpenID, Record: r.known()})
 		}
 	}
 	if len(members) == limit {
 		last := members[limit-1]
-		next = s.formatCursor(cursor{int64(last.Score), last.Member})
+		page.Next = s.formatCursor(cursor{int64(last.Score), last.Member})
 	}
-	return page, next, nil
+	return page, nil
+}
+
+// isForeignType reports whether Redis says that a key holds no string, as all of ours do.
+func isForeignType(err error) bool {
+	reply, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(reply.Error(), "WRONGTYPE")
 }
 
 // cursor names the user that a list goes on after: by the end of the last session,

@@ -360,7 +360,8 @@ func BenchmarkWarmGet(b *testing.B) {
 	})
 }
 
-// One record that cannot be read hides nobody else from an operator.
+// Records that cannot be read hide nobody else from an operator, and are counted: each
+// may be that of somebody who is logged in.
 func TestDamagedRecordHidesNobodyElse(t *testing.T) {
 	server := redistest.Start(t)
 	store := connect(t, options(server.Addr))
@@ -370,9 +371,28 @@ func TestDamagedRecordHidesNobodyElse(t *testing.T) {
 	if _, err := store.Put(t.Context(), other, 5); err != nil {
 		t.Fatal(err)
 	}
-	server.Do("SET", store.name("u", ref.AppID, ref.OpenID), "hello", "PX", "60000")
-	page, next, err := store.List(t.Context(), ref.AppID, "", 10)
-	if err != nil || next != "" || len(page) != 1 || page[0].OpenID != other.OpenID {
-		t.Errorf("listed %d, next %q, %v", len(page), next, err)
+	key := store.name("u", ref.AppID, ref.OpenID)
+	elsewhere := options(server.Addr)
+	elsewhere.ValueKey = bytes.Repeat([]byte{3}, 32)
+	foreign := connect(t, elsewhere).encode(key, &record{OpenID: ref.OpenID, Sessions: []oneLive{{ID: ref.SessionID, Ends: time.Now().Add(time.Hour).Unix()}}})
+	nameless := store.encode(key, &record{Sessions: []oneLive{{ID: ref.SessionID, Ends: time.Now().Add(time.Hour).Unix()}}})
+	over := store.encode(key, &record{OpenID: ref.OpenID, Sessions: []oneLive{{ID: ref.SessionID, Ends: 1}}})
+	for what, tc := range map[string]struct {
+		write      []string
+		unreadable int
+	}{
+		"no record of ours": {[]string{"SET", key, "hello"}, 1},
+		"another key's":     {[]string{"SET", key, foreign}, 1},
+		"of nobody":         {[]string{"SET", key, nameless}, 1},
+		"no string":         {[]string{"LPUSH", key, "hello"}, 1},
+		"gone":              {[]string{"DEL", key}, 0},
+		"ended":             {[]string{"SET", key, over}, 0},
+	} {
+		server.Do("DEL", key)
+		server.Do(tc.write...)
+		page, err := store.List(t.Context(), ref.AppID, "", 10)
+		if err != nil || page.Next != "" || len(page.Users) != 1 || page.Users[0].OpenID != other.OpenID || page.Unreadable != tc.unreadable {
+			t.Errorf("%s: listed %d, next %q, %d unreadable, %v", what, len(page.Users), page.Next, page.Unreadable, err)
+		}
 	}
 }

@@ -17,11 +17,11 @@ func listAll(t *testing.T, store session.Backend, app string, limit int, twice b
 	all := make(map[string][]string)
 	after := ""
 	for range 10_000 {
-		page, next, err := store.List(t.Context(), app, after, limit)
-		if err != nil || len(page) > limit {
-			t.Fatalf("List after %q: %d users, limit %d, %v", after, len(page), limit, err)
+		page, err := store.List(t.Context(), app, after, limit)
+		if err != nil || len(page.Users) > limit || page.Unreadable != 0 {
+			t.Fatalf("List after %q: %d users, %d unreadable, limit %d, %v", after, len(page.Users), page.Unreadable, limit, err)
 		}
-		for _, one := range page {
+		for _, one := range page.Users {
 			if _, known := all[one.OpenID]; known && !twice {
 				t.Errorf("%s is listed twice", one.OpenID)
 			}
@@ -31,7 +31,7 @@ func listAll(t *testing.T, store session.Backend, app string, limit int, twice b
 			}
 			all[one.OpenID] = ids
 		}
-		if after = next; after == "" {
+		if after = page.Next; after == "" {
 			return all
 		}
 	}
@@ -76,10 +76,10 @@ func listPages(t *testing.T, store session.Backend) {
 			t.Errorf("pages of %d: %v, want %v", limit, got, want)
 		}
 	}
-	if page, _, err := store.List(t.Context(), appID, "", 1<<30); err != nil || len(page) != len(want) {
-		t.Errorf("a limit beyond the bound: %d users, %v", len(page), err)
+	if page, err := store.List(t.Context(), appID, "", 1<<30); err != nil || len(page.Users) != len(want) {
+		t.Errorf("a limit beyond the bound: %d users, %v", len(page.Users), err)
 	}
-	if _, _, err := store.List(t.Context(), appID, "somewhere", 10); !errors.Is(err, session.ErrCursor) {
+	if _, err := store.List(t.Context(), appID, "somewhere", 10); !errors.Is(err, session.ErrCursor) {
 		t.Errorf("after nothing that was listed: %v", err)
 	}
 }
@@ -98,11 +98,11 @@ func listGoesOn(t *testing.T, store session.Backend) {
 	seen := make(map[string]bool)
 	after := ""
 	for round := range 10_000 {
-		page, next, err := store.List(t.Context(), appID, after, 3)
+		page, err := store.List(t.Context(), appID, after, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, one := range page {
+		for _, one := range page.Users {
 			seen[one.OpenID] = true
 			if round%2 == 0 { // whom the next page begins after, too
 				if _, err := store.DeleteUser(t.Context(), appID, one.OpenID); err != nil {
@@ -111,7 +111,7 @@ func listGoesOn(t *testing.T, store session.Backend) {
 			}
 		}
 		mustPut(t, store, user(1000+round), 5)
-		if after = next; after == "" {
+		if after = page.Next; after == "" {
 			break
 		}
 	}
