@@ -108,14 +108,14 @@ func needs(t *testing.T, folder string) map[string][]string {
 			t.Fatal(err)
 		}
 		files[name] = file
-		for declared := range file.Scope.Objects { //nolint:staticcheck // top-level names are all that is asked for
+		for declared := range file.Scope.Objects { // top-level names are all that is asked for
 			home[declared] = name
 		}
 	}
 	graph := make(map[string][]string)
 	for name, file := range files {
 		graph[name] = nil
-		for _, used := range file.Unresolved { //nolint:staticcheck // as above
+		for _, used := range file.Unresolved {
 			if other := home[used.Name]; other != "" && other != name && !slices.Contains(graph[name], other) {
 				graph[name] = append(graph[name], other)
 			}

@@ -148,11 +148,11 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 	for depth := range 3 {
 		covered := 0
 		for _, initial := range []string{"e", "q", "7"} { // /e* has its one page by its name
-			path := ""
+			var path strings.Builder
 			for range depth + 1 {
-				path += "/" + initial + strings.ToLower(rand.Text())
+				path.WriteString("/" + initial + strings.ToLower(rand.Text()))
 			}
-			if covers(path) {
+			if covers(path.String()) {
 				covered++
 			}
 		}

@@ -40,7 +40,6 @@ func addCommands(cmd *cobra.Command) {
 	speakLanguages(cmd)
 }
 
-
 // maxInput bounds what is read from standard input.
 const maxInput = 8 << 10
 

@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 		got := f.True.Clone()
 		tc.change(got)
 		problem := f.Judge(got, tc.authenticated)
-		if (problem.IsZero()) != (tc.want == "") || !strings.Contains(problem.String(), tc.want) {
+		if problem.IsZero() != (tc.want == "") || !strings.Contains(problem.String(), tc.want) {
 			t.Errorf("%s: %q, want %q", name, problem, tc.want)
 		}
 		if strings.Contains(problem.String(), "-true") || strings.Contains(problem.String(), f.Marker) {

@@ -33,7 +33,7 @@ func (g *Gateway) Ticket(ctx context.Context, text, host, to string, apps Apps) 
 		return "", 0, fmt.Errorf("%w: tickets are for web-views of Mini Programs", ErrInvalidRequest)
 	}
 	user := claims.User
-	data := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())) //nolint:gosec // after 1970
+	data := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli()))
 	data = append(data, strings.Join([]string{user.AppID, user.OpenID, user.SessionID, to}, "\x00")...)
 	sealed, err = ticket.Seal(g.Keys(), ticket.WebView, ticket.Place{Host: host}, data)
 	switch {

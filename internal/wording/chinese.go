@@ -7,7 +7,7 @@ const consoleEN = "mp.weixin.qq.com, 开发管理, 开发设置 (development set
 
 // chinese has the Chinese of each English text. What has the same values in another
 // order numbers them, as in %[2]s.
-var chinese = map[string]string{
+var chinese = map[string]string{ //nolint:gosec // "token" and "secret" are words here
 	// Statuses and kinds of findings.
 	"ok": "正常", "warn": "警告", "fail": "失败", "skip": "跳过",
 	"config": "配置", "secret": "密钥", "store": "存储", "keys": "签名密钥", "headers": "请求头", "login": "登录",

@@ -6,7 +6,7 @@ func init() { maps.Copy(chinese, operateChinese) }
 
 // operateChinese are the texts of the doctor's checks of a configuration, of the survey
 // of its routes, and of the commands.
-var operateChinese = map[string]string{
+var operateChinese = map[string]string{ //nolint:gosec // "token" and "secret" are words here
 	"not tested: %v": "未测试：%v",
 	"not tested, because the configuration does not load":                                        "未测试，因为配置加载不了",
 	"not tested, because the configuration cannot be read":                                       "未测试，因为配置读不懂",

@@ -1,7 +1,5 @@
 package wording
 
-import "errors"
-
 // Error is an error for whoever typed a command, who reads it in his language.
 type Error struct{ Text }
 
@@ -23,7 +21,7 @@ func (e *Error) Unwrap() error {
 
 // ErrorIn shows an error in a language: all of it, if it is an [Error].
 func ErrorIn(err error, l Language) string {
-	if e, ok := errors.AsType[*Error](err); ok && err == error(e) {
+	if e, ok := err.(*Error); ok { //nolint:errorlint // one inside would be only a part
 		return e.In(l)
 	}
 	return err.Error()

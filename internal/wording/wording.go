@@ -21,13 +21,11 @@ const (
 
 // Parse returns the language that a flag names: en or zh, or a locale as in zh_CN.UTF-8.
 func Parse(name string) (Language, error) {
-	switch l := of(name); {
-	case l == Chinese:
-		return Chinese, nil
-	case l == English:
-		return English, nil
+	l := of(name)
+	if l != English && l != Chinese {
+		return "", fmt.Errorf("%q must be en or zh", name)
 	}
-	return "", fmt.Errorf("%q must be en or zh", name)
+	return l, nil
 }
 
 // OfLocale returns the language of the locale that the environment says (POSIX.1-2017,
