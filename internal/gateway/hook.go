@@ -47,10 +47,13 @@ func (g *Gateway) askHook(ctx context.Context, e *entrance) (userID string, err 
 }
 
 // pendingTime is how long a node waits for another one that finishes the same login.
-func (g *Gateway) pendingTime() time.Duration {
+func (g *Gateway) pendingTime(appID string) time.Duration {
 	wait := g.ExchangeTimeout
 	if wait <= 0 {
 		wait = defaultExchangeTimeout
+	}
+	if g.Accounts[appID].AskUnionID {
+		wait += wait // for the unionid
 	}
 	if g.Hook.LoginHook != nil {
 		wait += g.Hook.Timeout()

@@ -156,7 +156,7 @@ func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key se
 
 // claim asks for the code until the answer is final.
 func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
-	deadline := time.Now().Add(g.pendingTime())
+	deadline := time.Now().Add(g.pendingTime(key.AppID))
 	for {
 		claim, reply, err := g.Store.ClaimCode(ctx, key)
 		if err != nil || claim != session.ClaimPending || time.Now().After(deadline) {

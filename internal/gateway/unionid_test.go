@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -13,10 +15,12 @@ type unionIDs struct {
 	calls  int
 	answer string
 	err    error
+	wait   time.Duration
 }
 
 func (u *unionIDs) UnionID(context.Context, provider.Account, string) (string, error) {
 	u.calls++
+	time.Sleep(u.wait)
 	return u.answer, u.err
 }
 
@@ -59,4 +63,36 @@ func TestUnionIDIsAskedForOncePerUser(t *testing.T) {
 	if _, err := w.LoginBrowser(t.Context(), returning("state-9", "code-9")); err != nil || asked.calls != 3 {
 		t.Errorf("without the setting: %v, asked %d times", err, asked.calls)
 	}
+}
+
+// K14: a login that also asks for the unionid is not over for the other node before it
+// is.
+func TestK14UnionIDIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &fakeBrowsers{answer: func(string) (provider.User, error) {
+			time.Sleep(2900 * time.Millisecond)
+			return provider.User{OpenID: openID, Silent: true}, nil
+		}}
+		var other *Gateway
+		w := newWorld(t, withBrowsers(slow), func(c *Config) {
+			c.ExchangeTimeout = 3 * time.Second
+			c.UnionIDs = &unionIDs{answer: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", wait: 2900 * time.Millisecond}
+			c.Hook = Hook{LoginHook: &fakeHook{wait: 1900 * time.Millisecond}}
+			c.Accounts[appA] = provider.Account{ID: appA, Kind: provider.OfficialAccount, AskUnionID: true}
+			next := *c
+			next.State = NewState()
+			other = New(next)
+		})
+		w.AllowLifetime(24 * time.Hour)
+		var group sync.WaitGroup
+		for n := range 4 {
+			group.Go(func() {
+				g := []*Gateway{w.Gateway, other}[n%2]
+				if _, err := g.LoginBrowser(t.Context(), returning("state-1", "code-1")); err != nil {
+					t.Errorf("login %d: %v", n, err)
+				}
+			})
+		}
+		group.Wait()
+	})
 }
