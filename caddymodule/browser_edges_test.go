@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
 )
 
@@ -204,6 +206,59 @@ func TestH11PagesForEverybodyVaryOnTheCookie(t *testing.T) {
 		resp, body := g.do(http.MethodGet, path, "")
 		if got := strings.Join(resp.Header["Vary"], ","); resp.StatusCode != http.StatusOK || got != want {
 			t.Errorf("%s: %d %s Vary %q, want %q", path, resp.StatusCode, body, got, want)
+		}
+	}
+}
+
+// B17: two sites on one host whose cookies are not told apart do not load.
+func TestB17SitesOnOneHostHaveCookiesOfTheirOwn(t *testing.T) {
+	storage, addr := t.TempDir(), freeAddr(t)
+	t.Cleanup(func() { _ = caddy.Stop() })
+	site := func(one, two string) string {
+		return fmt.Sprintf(`{
+	admin off
+	persist_config off
+	storage file_system %s
+	wechat {
+		app %s %s
+		app %s %s official_account
+	}
+}
+http://%s {
+	handle /b/* {
+		wechat_auth {
+			app %s %s
+			prefix /b/wechat
+			%s
+		}
+		reverse_proxy 127.0.0.1:2
+	}
+	handle {
+		wechat_auth {
+			app %s %s
+			%s
+		}
+		reverse_proxy 127.0.0.1:2
+	}
+}`, storage, testApp, testSecret, officialApp, testSecret, addr, testApp, officialApp, one, testApp, officialApp, two)
+	}
+	named := func(name string) string { return "browser {\ncookie " + name + "\n}" }
+	for _, tc := range []struct {
+		one, two string
+		loads    bool
+	}{
+		{named("one"), named("two"), true},
+		{named("one"), named("one_two"), true},
+		{named("one"), named("one"), false},
+		{"", "", false},
+		{named("one"), named("one_out"), false},
+		{named("one_state_1"), named("one"), false},
+		{named("one_scan"), named("one"), false},
+		{named("one"), named("two") + "\ntoken cookie one", false},
+		{named("one"), named("two") + "\ntoken cookie three", true},
+	} {
+		if err := load(site(tc.one, tc.two)); (err == nil) != tc.loads {
+			t.Errorf("%q beside %q: %v", tc.one, tc.two, err)
 		}
 	}
 }

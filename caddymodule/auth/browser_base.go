@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,21 +15,29 @@ import (
 // Cookies do not know ports, nor which app they are kept from: a login at the one is
 // nothing for the app of the other.
 func placeSites(ctx caddy.Context) error {
-	found := SurveyOf(ctx).Handlers
-	for i, one := range found {
-		one.Handler.browsers.base, one.Handler.browsers.placed = one.base()
-		for _, other := range found[:i] {
-			if one.Handler == other.Handler || !shareHost(one, other) {
-				continue
-			}
-			if err := one.Handler.checkSharedCookie(other.Handler); err != nil {
-				return err
-			}
-			one.Handler.browsers.keepFrom(one.Handler.carrier, other.Handler)
-			other.Handler.browsers.keepFrom(other.Handler.carrier, one.Handler)
+	s := SurveyOf(ctx)
+	for one, other := range s.onOneHost {
+		if err := one.Handler.checkSharedCookie(other.Handler); err != nil {
+			return err
 		}
+		one.Handler.browsers.keepFrom(one.Handler.carrier, other.Handler)
+		other.Handler.browsers.keepFrom(other.Handler.carrier, one.Handler)
+	}
+	for _, one := range s.Handlers {
+		one.Handler.browsers.base, one.Handler.browsers.placed = one.base()
 	}
 	return nil
+}
+
+// onOneHost yields each two different sites that can answer for one host.
+func (s *Survey) onOneHost(yield func(one, other *HandlerSurvey) bool) {
+	for i, one := range s.Handlers {
+		for _, other := range s.Handlers[:i] {
+			if one.Handler != other.Handler && shareHost(one, other) && !yield(one, other) {
+				return
+			}
+		}
+	}
 }
 
 // base is what stands before the paths that a handler sees: behind handle_path
@@ -51,6 +60,9 @@ func shareHost(a, b *HandlerSurvey) bool {
 
 // checkSharedCookie compares two sites on one host.
 func (h *Handler) checkSharedCookie(other *Handler) error {
+	if err := errors.Join(h.checkOwnCookies(other), other.checkOwnCookies(h)); err != nil {
+		return err
+	}
 	if !h.browsers.logsIn() && !other.browsers.logsIn() || h.browsers.cookies != other.browsers.cookies {
 		return nil
 	}
@@ -65,6 +77,25 @@ func (h *Handler) checkSharedCookie(other *Handler) error {
 	}
 	return fmt.Errorf("wechat_auth: two sites on one host share the cookie %s but have different %s; give one of them another name: browser { cookie <name> }",
 		h.browsers.cookies.Session(false), what)
+}
+
+// checkOwnCookies refuses names of another site's cookies that this one takes for its own:
+// with `cookie a` here and `cookie a_out` there, a login there is a logout here.
+func (h *Handler) checkOwnCookies(other *Handler) error {
+	names := []string{}
+	if h.browsers.cookies != other.browsers.cookies {
+		names = append(names, other.browsers.cookies.Session(false))
+	}
+	if other.Token != nil && other.Token.Cookie != "" {
+		names = append(names, other.Token.Cookie)
+	}
+	for _, name := range names {
+		if h.browsers.cookies.Ours(name) {
+			return fmt.Errorf("wechat_auth: two sites on one host: the cookie %s of one is among those that the other makes out of %s; choose other names: browser { cookie <name> } or token cookie <name>",
+				name, h.browsers.cookies.Session(false))
+		}
+	}
+	return nil
 }
 
 func sameApps(a, b []string) bool {
