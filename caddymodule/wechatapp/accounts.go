@@ -85,3 +85,12 @@ func (m *Account) check() error {
 
 // ResolveID returns the AppID with its placeholder expanded.
 func (m *Account) ResolveID() (string, error) { return option.ResolveAppID("app", m.AppID) }
+
+// kinds are the kinds of the accounts, by AppID.
+func (a *App) kinds() map[string]string {
+	kinds := make(map[string]string, len(a.accounts))
+	for id, account := range a.accounts {
+		kinds[id] = string(account.Kind)
+	}
+	return kinds
+}

@@ -166,7 +166,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	if a.state, err = acquireState(); err != nil {
 		return err
 	}
-	if a.record, err = newRecord(ctx, a.order); err != nil {
+	if a.record, err = newRecord(ctx, a.order, a.kinds()); err != nil {
 		return err
 	}
 	a.assertions = new(assertionKeys)

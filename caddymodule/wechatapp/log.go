@@ -75,13 +75,13 @@ func (r *Record) Last(appID string) (login *time.Time, problem *Problem) {
 func (r *Record) LoggedIn(grant gateway.Grant, took time.Duration) {
 	r.metrics.logins.WithLabelValues(grant.AppID, OutcomeOK).Inc()
 	r.remember(grant.AppID, func(app *history) { app.login = time.Now().UTC() })
-	r.logger.Info("login", zap.String("app", grant.AppID), zap.String("outcome", OutcomeOK),
+	r.logger.Info("login", r.about(grant.AppID), zap.String("outcome", OutcomeOK),
 		zap.Duration("duration", took), zap.String("user_hash", grant.UserHash))
-	r.emit(eventLogin, map[string]any{"app": grant.AppID, "outcome": OutcomeOK, "user_hash": grant.UserHash})
+	r.emit(eventLogin, r.data(grant.AppID, map[string]any{"outcome": OutcomeOK, "user_hash": grant.UserHash}))
 	if grant.UnionIDChanged {
 		// Bound to another Open Platform account, or to none: accounts that the
 		// app keeps by unionid come apart.
-		r.logger.Warn("WeChat gave a user another unionid than before", zap.String("app", grant.AppID), zap.String("user_hash", grant.UserHash))
+		r.logger.Warn("WeChat gave a user another unionid than before", r.about(grant.AppID), zap.String("user_hash", grant.UserHash))
 	}
 }
 
@@ -94,11 +94,11 @@ func (r *Record) LoginRefused(clientIP, appID string, grant gateway.Grant, refus
 		appID = "" // whatever the client made up stays out of everything
 	}
 	r.metrics.logins.WithLabelValues(appID, refusal.Code).Inc()
-	fields := []zap.Field{zap.String("app", appID), zap.String("outcome", refusal.Code), zap.Duration("duration", took), zap.Error(err)}
+	fields := []zap.Field{r.about(appID), zap.String("outcome", refusal.Code), zap.Duration("duration", took), zap.Error(err)}
 	if refusal.Code == answer.CodeRateLimited {
 		fields = append(fields, zap.String("client_ip", clientIP))
 	}
-	data := map[string]any{"app": appID, "outcome": refusal.Code}
+	data := r.data(appID, map[string]any{"outcome": refusal.Code})
 	if grant.UserHash != "" {
 		fields = append(fields, zap.String("user_hash", grant.UserHash))
 		data["user_hash"] = grant.UserHash
@@ -172,7 +172,7 @@ func (r *Record) LogRefused(refusal answer.Refusal, err error, user identity.Use
 	if c == nil {
 		return
 	}
-	fields := []zap.Field{zap.String("app", user.AppID), zap.String("outcome", refusal.Code), zap.Int("status", refusal.Status), zap.Error(err)}
+	fields := []zap.Field{r.about(user.AppID), zap.String("outcome", refusal.Code), zap.Int("status", refusal.Status), zap.Error(err)}
 	if user.OpenID != "" {
 		fields = append(fields, zap.String("user_hash", hash(user)))
 	}

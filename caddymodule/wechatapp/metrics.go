@@ -140,9 +140,10 @@ func errcodeLabel(code int) string {
 
 // gauges are asked for when somebody looks.
 type gauges struct {
-	app                                  *App
-	sessions, users, breaker, store, key *prometheus.Desc
-	accessToken, storage                 *prometheus.Desc
+	app                               *App
+	account, sessions, users, breaker *prometheus.Desc
+	store, key                        *prometheus.Desc
+	accessToken, storage              *prometheus.Desc
 }
 
 // gaugeTime bounds a look, which may ask the session store.
@@ -154,6 +155,7 @@ func newGauges(a *App) *gauges {
 	}
 	return &gauges{
 		app:         a,
+		account:     desc("account_info", "1 for the kind of each account.", "app", "kind"),
 		sessions:    desc("sessions", "Live sessions; with a shared store those of all nodes.", "app"),
 		users:       desc("users", "Users with a live session; with a shared store those of all nodes.", "app"),
 		breaker:     desc("breaker_state", "1 for the state that the breaker of the app is in: closed, half-open or open.", "app", "state"),
@@ -166,7 +168,7 @@ func newGauges(a *App) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken, g.storage} {
+	for _, d := range []*prometheus.Desc{g.account, g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken, g.storage} {
 		descs <- d
 	}
 }
@@ -181,11 +183,13 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
+	kinds := g.app.record.kinds
 	one, few := map[bool]float64{true: 1}, len(g.app.order) <= manyApps
 	for _, app := range g.app.order {
 		if count, err := g.app.Store().Sessions().Count(ctx, app); err == nil && (few || count.Sessions > 0) {
 			send(g.sessions, float64(count.Sessions), app)
 			send(g.users, float64(count.Users), app)
+			send(g.account, 1, app, kinds[app])
 		}
 		now := g.app.gateway.Breaker(app).State
 		if fetched, ok := g.app.state.tokens.Fetched(app); ok {

@@ -58,19 +58,19 @@ func (r *Record) HookAsked(appID string, took time.Duration, err error) {
 	r.metrics.hookCalls.WithLabelValues(appID, outcome).Inc()
 	r.metrics.hookTime.Observe(took.Seconds())
 	if err != nil && outcome != answer.CodeNotAllowed {
-		r.logger.Error("the login hook could not be asked", zap.String("app", appID), zap.Duration("duration", took), zap.Error(err))
+		r.logger.Error("the login hook could not be asked", r.about(appID), zap.Duration("duration", took), zap.Error(err))
 	}
 }
 
 // BreakerChanged implements gateway.Observer.
 func (r *Record) BreakerChanged(appID string, change gateway.BreakerChange) {
-	data := map[string]any{"app": appID}
+	data := r.data(appID, nil)
 	if !change.Open {
-		r.logger.Info("calls of WeChat are not suspended any more", zap.String("app", appID), zap.Duration("lasted", change.Lasted))
+		r.logger.Info("calls of WeChat are not suspended any more", r.about(appID), zap.Duration("lasted", change.Lasted))
 		r.emit(eventBreakerClose, data)
 		return
 	}
-	fields := []zap.Field{zap.String("app", appID), zap.Error(change.Cause), zap.Time("until", change.Until)}
+	fields := []zap.Field{r.about(appID), zap.Error(change.Cause), zap.Time("until", change.Until)}
 	if api, ok := errors.AsType[*wechat.APIError](change.Cause); ok {
 		fields = append(fields, zap.Int("errcode", api.Code), zap.String("rid", api.RID))
 		data["errcode"], data["rid"] = api.Code, api.RID

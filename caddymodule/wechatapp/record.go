@@ -2,12 +2,14 @@ package wechatapp
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
@@ -22,11 +24,13 @@ type Record struct {
 	refusals *zap.Logger // thinned out
 	metrics  *metrics
 
+	kinds map[string]string // of the accounts, by AppID
+
 	mu   sync.Mutex
 	apps map[string]*history
 }
 
-func newRecord(ctx caddy.Context, apps []string) (*Record, error) {
+func newRecord(ctx caddy.Context, apps []string, kinds map[string]string) (*Record, error) {
 	module, err := ctx.App("events")
 	if err != nil {
 		return nil, fmt.Errorf("loading events app: %w", err)
@@ -38,12 +42,35 @@ func newRecord(ctx caddy.Context, apps []string) (*Record, error) {
 	logger := ctx.Logger()
 	r := &Record{
 		ctx: ctx, events: module.(*caddyevents.App), logger: logger, refusals: Sampled(logger), metrics: m,
-		apps: make(map[string]*history, len(apps)),
+		kinds: kinds,
+		apps:  make(map[string]*history, len(apps)),
 	}
 	for _, app := range apps {
 		r.apps[app] = &history{configErrors: make(map[int]*rate.Sometimes)}
 	}
 	return r, nil
+}
+
+// about is the field of a log line that names an account, and the one beside it that
+// says of which kind it is. What is none of the configured accounts has no kind.
+func (r *Record) about(appID string) zap.Field {
+	return zap.Inline(zapcore.ObjectMarshalerFunc(func(to zapcore.ObjectEncoder) error {
+		to.AddString("app", appID)
+		if kind, known := r.kinds[appID]; known {
+			to.AddString("kind", kind)
+		}
+		return nil
+	}))
+}
+
+// data is the same for an event, with what else there is to say.
+func (r *Record) data(appID string, more map[string]any) map[string]any {
+	data := map[string]any{"app": appID}
+	if kind, known := r.kinds[appID]; known {
+		data["kind"] = kind
+	}
+	maps.Copy(data, more)
+	return data
 }
 
 func (r *Record) emit(name string, data map[string]any) { r.events.Emit(r.ctx, name, data) }
@@ -74,31 +101,31 @@ func (r *Record) Refused(refusal answer.Refusal) {
 
 // LoggedOut records that a user has logged out.
 func (r *Record) LoggedOut(appID, userHash string) {
-	r.emit(eventLogout, map[string]any{"app": appID, "user_hash": userHash})
+	r.emit(eventLogout, r.data(appID, map[string]any{"user_hash": userHash}))
 }
 
 // Entered records that a web-view got the session of its Mini Program.
 func (r *Record) Entered(appID, userHash string) {
-	r.logger.Info("a web-view entered with a ticket", zap.String("app", appID), zap.String("user_hash", userHash))
-	r.emit(eventEntered, map[string]any{"app": appID, "user_hash": userHash})
+	r.logger.Info("a web-view entered with a ticket", r.about(appID), zap.String("user_hash", userHash))
+	r.emit(eventEntered, r.data(appID, map[string]any{"user_hash": userHash}))
 }
 
 // SessionReplaced records that a session ended because its browser got another one.
 func (r *Record) SessionReplaced(appID, userHash string) {
-	r.emit(eventSessionEnded, map[string]any{"app": appID, "user_hash": userHash})
+	r.emit(eventSessionEnded, r.data(appID, map[string]any{"user_hash": userHash}))
 }
 
 // SessionsEnded records that an operator has ended sessions.
 func (r *Record) SessionsEnded(appID, userHash string, ended int) {
-	r.logger.Info("sessions ended by an operator", zap.String("app", appID), zap.String("user_hash", userHash), zap.Int("ended", ended))
+	r.logger.Info("sessions ended by an operator", r.about(appID), zap.String("user_hash", userHash), zap.Int("ended", ended))
 	if ended > 0 {
-		r.emit(eventSessionEnded, map[string]any{"app": appID, "user_hash": userHash, "ended": ended})
+		r.emit(eventSessionEnded, r.data(appID, map[string]any{"user_hash": userHash, "ended": ended}))
 	}
 }
 
 // Operated writes down what an operator has done about a user.
 func (r *Record) Operated(what, appID, userHash string, fields ...zap.Field) {
-	r.logger.Info(what, append([]zap.Field{zap.String("app", appID), zap.String("user_hash", userHash)}, fields...)...)
+	r.logger.Info(what, append([]zap.Field{r.about(appID), zap.String("user_hash", userHash)}, fields...)...)
 }
 
 // A Call is one of WeChat's API by an app behind the gateway.
