@@ -18,6 +18,7 @@ import (
 	_ "github.com/caddy-wechat/gateway/caddymodule"
 	_ "github.com/caddy-wechat/gateway/caddymodule/simulator"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
+	"github.com/caddy-wechat/gateway/internal/freeport"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
@@ -114,16 +115,7 @@ func (g *gatewayTest) siteAddr() string {
 
 func (g *gatewayTest) start() {
 	g.t.Helper()
-	err := load(g.caddyfile())
-	// Somebody else may have got the port meanwhile, if only to connect from.
-	for tries := 0; err != nil && tries < 5 && strings.Contains(err.Error(), "address already in use"); tries++ {
-		g.addr = freeAddr(g.t)
-		if g.admin != "off" {
-			g.admin = freeAddr(g.t)
-		}
-		err = load(g.caddyfile())
-	}
-	if err != nil {
+	if err := load(g.caddyfile()); err != nil {
 		g.t.Fatalf("loading: %v\n%s", err, g.caddyfile())
 	}
 	g.t.Cleanup(func() {
@@ -155,12 +147,11 @@ func load(caddyfile string) error {
 // freeAddr returns a loopback address nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Addr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addr
 }
 
 func (g *gatewayTest) url(path string) string { return "http://" + g.addr + path }

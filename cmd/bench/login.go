@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-wechat/gateway/internal/freeport"
 )
 
 const (
@@ -129,7 +131,7 @@ func (b *bench) weChatConnections() (int, error) {
 
 // gatewayWithAdmin starts a gateway with Caddy's admin endpoint on loopback.
 func (b *bench) gatewayWithAdmin(name, dir, store string) (p *process, admin string, err error) {
-	if admin, err = freeAddr(); err != nil {
+	if admin, err = freeport.Addr(); err != nil {
 		return nil, "", err
 	}
 	p, err = b.gatewayProxy(name, dir, admin, store)

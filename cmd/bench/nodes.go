@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-wechat/gateway/internal/freeport"
 )
 
 // The cluster that the model of docs/scale.md is checked against.
@@ -116,7 +118,7 @@ func (b *bench) cluster() (masters []*process, networks []*network, err error) {
 		return nil, nil, errNoRedis
 	}
 	for i := range modelMasters {
-		addr, err := freeAddr()
+		addr, err := freeport.Addr()
 		if err != nil {
 			return masters, networks, err
 		}
@@ -125,7 +127,7 @@ func (b *bench) cluster() (masters []*process, networks []*network, err error) {
 			return masters, networks, fmt.Errorf("making network: %w", err)
 		}
 		networks = append(networks, n)
-		bus, err := freeAddr()
+		bus, err := freeport.Addr()
 		if err != nil {
 			return masters, networks, err
 		}

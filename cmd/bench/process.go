@@ -280,13 +280,3 @@ func (b *bench) failed(p *process) error {
 	}
 	return fmt.Errorf("%s ended early: %w\n%s", p.name, cmp.Or(p.err, errEnded), text[max(0, len(text)-2000):])
 }
-
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String(), nil
-}

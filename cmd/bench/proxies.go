@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/caddy-wechat/gateway/internal/freeport"
 )
 
 // setup is what differs from proxy to proxy.
@@ -45,7 +47,7 @@ func (b *bench) gatewayProxy(name, dir, admin, store string) (*process, error) {
 
 // proxy starts a Caddy, stock or with the gateway's handler in every site.
 func (b *bench) proxy(name, dir, admin string, gateway bool, s setup) (*process, error) {
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ func (b *bench) redis() (*process, error) {
 		b.missing = append(b.missing, "gateway, Redis: redis-server is not installed")
 		return nil, nil
 	}
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +117,7 @@ func (b *bench) nginx(verifier *process) (*process, error) {
 		b.missing = append(b.missing, "nginx auth_request: nginx is not installed")
 		return nil, nil
 	}
-	addr, err := freeAddr()
+	addr, err := freeport.Addr()
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/caddy-wechat/gateway/internal/freeport"
 )
 
 const (
@@ -67,12 +69,11 @@ type process struct {
 }
 
 func freeAddr() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Addr()
 	if err != nil {
 		panic(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return addr
 }
 
 func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-wechat/gateway/internal/freeport"
 )
 
 // Password of every server.
@@ -51,18 +53,11 @@ func binary(t testing.TB) string {
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	// Cluster nodes listen on their port + 10000, too.
-	for {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := ln.Addr().(*net.TCPAddr)
-		ln.Close()
-		if addr.Port < 50000 {
-			return addr.String()
-		}
+	addr, err := freeport.Addr()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return addr
 }
 
 // Run starts the server again after Kill, empty, and waits until it answers.
