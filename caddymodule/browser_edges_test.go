@@ -256,7 +256,12 @@ http://%s {
 		{named("one_scan"), named("one"), false},
 		{named("one"), named("two") + "\ntoken cookie one", false},
 		{named("one"), named("two") + "\ntoken cookie three", true},
+		{named("one") + "\ntoken cookie two_out", named("two"), false},
 	} {
+		// `caddy validate` says so, before anything has been started.
+		if err := validate(t, site(tc.one, tc.two)); (err == nil) != tc.loads {
+			t.Errorf("%q beside %q is validated: %v", tc.one, tc.two, err)
+		}
 		if err := load(site(tc.one, tc.two)); (err == nil) != tc.loads {
 			t.Errorf("%q beside %q: %v", tc.one, tc.two, err)
 		}

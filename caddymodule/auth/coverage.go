@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 	"github.com/caddy-wechat/gateway/internal/wording"
 )
@@ -303,5 +304,9 @@ func surveyRoutes(ctx caddy.Context) error {
 		}
 		logger.Warn(n.Message.String(), fields...)
 	}
-	return errors.Join(fatal...)
+	app, err := wechatapp.Of(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(append(fatal, s.checkSharedCookies(app))...)
 }
