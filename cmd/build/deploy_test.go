@@ -64,3 +64,45 @@ func TestNodesGetTheSecretsTheyRead(t *testing.T) {
 		}
 	}
 }
+
+// The image runs as a user of its own, who has to read what it is given, and a changed
+// secret must reach it: both pages say how, as the manifests do it.
+func TestContainersReadTheirSecrets(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	read := func(name string) string {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(docs, filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	user := regexp.MustCompile(`(?m)^USER (\d+):(\d+)$`).FindStringSubmatch(read("deploy/Dockerfile"))
+	if user == nil {
+		t.Fatal("the image does not say who runs it")
+	}
+	for name, want := range map[string][]string{
+		"deploy/README.md": {
+			"install -d -m 0750 -g " + user[2] + " /etc/caddy-wechat\n", "install -m 0640 -g " + user[2] + " /dev/stdin /etc/caddy-wechat/secret",
+			"-v /etc/caddy-wechat:/etc/caddy-wechat:ro", "reload --config /etc/caddy-wechat/Caddyfile --force", "chown " + user[1] + ":" + user[2],
+		},
+		"deploy/compose.yaml":    {"chgrp -R " + user[2] + " docs/deploy/secrets", "WECHAT_APPID"},
+		"deploy/kubernetes.yaml": {"runAsUser: " + user[1], "runAsGroup: " + user[2], "fsGroup: " + user[2], "defaultMode: 0440", "WECHAT_APPID"},
+		"deploy/nodes.Caddyfile": {"{$WECHAT_APPID:"},
+	} {
+		for _, text := range want {
+			if !strings.Contains(read(name), text) {
+				t.Errorf("%s has no %q", name, text)
+			}
+			if name == "deploy/README.md" && !strings.Contains(read("zh-CN/deploy.md"), text) {
+				t.Errorf("zh-CN/deploy.md has no %q", text)
+			}
+		}
+	}
+	// A file that is mounted alone stays the old one when it is replaced.
+	for _, page := range []string{"deploy/README.md", "zh-CN/deploy.md"} {
+		if one := regexp.MustCompile(`-v /etc/caddy-wechat/\S+`).FindString(read(page)); one != "" {
+			t.Errorf("%s mounts a file: %s", page, one)
+		}
+	}
+}
