@@ -100,6 +100,9 @@ func (s *Simulator) Provision(ctx caddy.Context) error {
 			return err
 		}
 		site.Gateway = gateway
+		if err := announce(ctx); err != nil {
+			return err
+		}
 		if app, err := ctx.AppIfConfigured("wechat"); err == nil {
 			if watched, ok := app.(interface {
 				Live(context.Context) (sessions int, breaker string)
