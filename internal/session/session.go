@@ -3,6 +3,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -295,7 +296,12 @@ type Reply struct {
 	Nonce string
 	// Body is opaque to the store. Stores outside this process encrypt it.
 	Body []byte
+	// Keep is how long the reply is kept. Zero: ReplyLifetime.
+	Keep time.Duration `json:"-"`
 }
+
+// Kept is how long the reply is kept.
+func (r Reply) Kept() time.Duration { return cmp.Or(r.Keep, ReplyLifetime) }
 
 // Claim is the answer to the question who may exchange a code.
 type Claim int
@@ -317,6 +323,9 @@ type Once interface {
 	// ReleaseCode. If somebody else has it already, the claim says how far they
 	// are, and for ClaimSettled what the reply was, if one is still kept.
 	ClaimCode(ctx context.Context, key CodeKey) (Claim, *Reply, error)
+	// PeekCode says what ClaimCode would, and takes nothing: ClaimGranted for a code
+	// that nobody has.
+	PeekCode(ctx context.Context, key CodeKey) (Claim, *Reply, error)
 	// SettleCode marks the code as used and keeps the reply for replay.
 	SettleCode(ctx context.Context, key CodeKey, reply Reply) error
 	// ReleaseCode gives a claim back: the code never reached WeChat.

@@ -51,15 +51,31 @@ func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim
 	if added {
 		return session.ClaimGranted, nil, nil
 	}
-	entry.mu.Lock()
-	defer entry.mu.Unlock()
-	if entry.settled.IsZero() {
-		return session.ClaimPending, nil, nil
+	claim, reply := entry.claim()
+	return claim, reply, nil
+}
+
+// PeekCode implements session.Once.
+func (c *codes) PeekCode(_ context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
+	entry, found := c.table(key.AppID).Get(string(key.Hash[:]))
+	if !found {
+		return session.ClaimGranted, nil, nil
 	}
-	if time.Since(entry.settled) >= session.ReplyLifetime {
-		entry.reply = nil
+	claim, reply := entry.claim()
+	return claim, reply, nil
+}
+
+// claim is how far whoever has claimed the code is.
+func (e *code) claim() (session.Claim, *session.Reply) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.settled.IsZero() {
+		return session.ClaimPending, nil
 	}
-	return session.ClaimSettled, entry.reply, nil
+	if e.reply != nil && time.Since(e.settled) >= e.reply.Kept() {
+		e.reply = nil
+	}
+	return session.ClaimSettled, e.reply
 }
 
 // SettleCode implements session.Once.

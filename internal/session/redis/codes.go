@@ -53,6 +53,36 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	if state != settled { // or released in this moment: whoever asks again gets it
 		return session.ClaimPending, nil, nil
 	}
+	return s.reply(ctx, client, replyName)
+}
+
+// PeekCode implements session.Once.
+func (s *Store) PeekCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
+	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
+	if err != nil {
+		return 0, nil, err
+	}
+	ctx, cancel := s.own(ctx)
+	defer cancel()
+	stateName, replyName := s.codeNames(key)
+	var state string
+	err = s.again(ctx, func() error {
+		state, err = text(client.Do(ctx, client.B().Get().Key(stateName).Build()))
+		return err
+	})
+	switch {
+	case err != nil:
+		return 0, nil, unavailable(err)
+	case state == "":
+		return session.ClaimGranted, nil, nil
+	case state != settled:
+		return session.ClaimPending, nil, nil
+	}
+	return s.reply(ctx, client, replyName)
+}
+
+// reply reads the reply of a code that is settled.
+func (s *Store) reply(ctx context.Context, client rueidis.Client, replyName string) (session.Claim, *session.Reply, error) {
 	raw, err := text(client.Do(ctx, client.B().Get().Key(replyName).Build()))
 	if err != nil {
 		return 0, nil, unavailable(err)
@@ -87,7 +117,7 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 			panic(err) // a string and bytes always encode
 		}
 		commands = append(commands, client.B().Set().Key(replyName).Value(string(s.box.Seal(data, replyName))).
-			PxMilliseconds(session.ReplyLifetime.Milliseconds()).Build())
+			PxMilliseconds(reply.Kept().Milliseconds()).Build())
 	}
 	// The reply first: whoever sees "settled" finds it.
 	commands = append(commands, client.B().Set().Key(stateName).Value(settled).

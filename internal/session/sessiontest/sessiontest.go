@@ -53,6 +53,7 @@ var Checks = []Check{
 	{"reply is kept for its nonce", replyKept},
 	{"reply without nonce is not kept", replyWithoutNonce},
 	{"many claim one code at once", claimRace},
+	{"looking at a code takes nothing", codePeeked},
 	{"concurrent use", concurrentUse},
 	{"user lists live sessions", userLists},
 	{"denied user has no session", denyEnds},
