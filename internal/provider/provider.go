@@ -71,3 +71,13 @@ type Redirecter interface {
 	// the one of the [Proof] then; empty for the platform's least.
 	AuthorizeURL(a Account, scope, state, callback string) string
 }
+
+// Code is what a code of a Mini Program opens.
+type Code struct {
+	// Scene is what the page is told, at most 32 characters.
+	Scene string
+	// Page of the Mini Program, without a slash before it.
+	Page string
+	// Version is release, trial or develop.
+	Version string
+}

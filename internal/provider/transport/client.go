@@ -5,6 +5,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -163,6 +164,8 @@ type Call struct {
 	Body []byte
 	// Hidden are texts that must not be in an error.
 	Hidden []string
+	// MaxAnswer is how many bytes the answer may have. Zero: 64 KiB.
+	MaxAnswer int
 }
 
 // Ask asks the bases in turn until one could be connected to, and returns the
@@ -231,14 +234,15 @@ func (c *Client) askBase(ctx context.Context, base *url.URL, request Call) (body
 	if resp.StatusCode != http.StatusOK {
 		return nil, false, fmt.Errorf("%w: HTTP status %d", provider.ErrBadAnswer, resp.StatusCode)
 	}
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	limit := cmp.Or(request.MaxAnswer, maxAnswerBytes)
+	body, err = io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, false, transportError(ctx, err, true)
 	case err != nil:
 		return nil, false, fmt.Errorf("%w: its body ends early", provider.ErrBadAnswer)
-	case len(body) > maxAnswerBytes:
-		return nil, false, fmt.Errorf("%w: more than %d bytes", provider.ErrBadAnswer, maxAnswerBytes)
+	case len(body) > limit:
+		return nil, false, fmt.Errorf("%w: more than %d bytes", provider.ErrBadAnswer, limit)
 	}
 	return body, false, nil
 }

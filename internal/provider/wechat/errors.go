@@ -27,8 +27,11 @@ func Meaning(code int) string {
 var callErrcodes = map[int]string{
 	40003: "the openid is wrong, or one of another app",
 	40014: "the access_token is wrong",
+	40097: "a parameter is wrong",
+	40169: "the scene is too long or has characters that it may not have",
 	41001: "the access_token is missing",
 	42001: "the access_token is too old",
+	41030: "the page is not in the published Mini Program",
 	43004: "the user does not follow the account",
 	43101: "the user has not subscribed to this message, or has used the subscription up",
 	44002: "the body is empty",

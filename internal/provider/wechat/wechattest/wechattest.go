@@ -27,6 +27,7 @@ type Server struct {
 	// unionIDs of followers by openid, see AddFollower.
 	unionIDs  map[string]string
 	userInfos int
+	codeForms []CodeForm
 }
 
 // User is who a code belongs to. SessionKey defaults to a valid one.
@@ -133,6 +134,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		record = func() { s.userInfos++ }
 		usual = func() Answer { return s.userInfo(query) }
+	case r.Method == http.MethodPost && r.URL.Path == "/wxa/getwxacodeunlimit":
+		form, problem := readCodeForm(r)
+		record = func() { s.codeForms = append(s.codeForms, form) }
+		usual = func() Answer { return codePicture(r.URL.Query().Get("access_token"), form, problem) }
 	case r.Method == http.MethodPost && r.URL.Path == "/cgi-bin/stable_token":
 		form, problem := readTokenForm(r)
 		record = func() { s.forms = append(s.forms, form) }
