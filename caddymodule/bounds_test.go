@@ -117,6 +117,7 @@ var configured = []any{
 	stores.OnFailure{},
 	auth.Handler{},
 	auth.Browser{},
+	auth.Scan{},
 	auth.Assertion{},
 	auth.Selection{},
 	auth.Headers{},

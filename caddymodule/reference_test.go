@@ -172,7 +172,7 @@ func TestReferenceHasEveryCode(t *testing.T) {
 // Every route of the reference answers with the method that it names, allows it,
 // and no route is left out.
 func TestReferenceHasEveryRoute(t *testing.T) {
-	g := newGateway(t, withBrowsers("assertion X-Signed-User", ""))
+	g := newGateway(t, withBrowsers("assertion X-Signed-User\nbrowser {\nscan "+testApp+" pages/scan/scan\n}", ""))
 	listed := make(map[string]bool)
 	for span := range spans(readDoc(t, "docs/reference.md")) {
 		method, path, ok := strings.Cut(span, " ")
@@ -188,7 +188,7 @@ func TestReferenceHasEveryRoute(t *testing.T) {
 			t.Errorf("PUT %s: %d %s", path, resp.StatusCode, body)
 		}
 	}
-	route := regexp.MustCompile(`h\.Prefix ?\+ ?("/[a-z.-]+")`)
+	route := regexp.MustCompile(`h\.Prefix ?\+ ?("/[a-z./-]+")`)
 	defined := 0
 	for _, name := range sources(t) {
 		if strings.HasSuffix(name, "_test.go") {

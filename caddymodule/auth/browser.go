@@ -45,6 +45,11 @@ type Browser struct {
 	// Default: the only one of the site
 	Elsewhere string `json:"elsewhere,omitempty"`
 
+	// The Mini Program that logs desktops in, on sites without a website app and for
+	// links to `{prefix}/scan`: the desktop shows its code, and its user confirms.
+	// Default: none
+	Scan *Scan `json:"scan,omitempty"`
+
 	// Origins, each `scheme://host[:port]`, whose pages may send forms and other
 	// unsafe requests to this site with its cookie.
 	// Default: none but the site itself
@@ -66,6 +71,7 @@ type browsers struct {
 	lifetime  time.Duration
 	// accounts are those that log in by a redirect, by AppID.
 	accounts map[string]provider.Account
+	scan     Scan       // what its code opens; for ways.Scan
 	warned   *sync.Once // of an origin that WeChat refuses
 	// base is what stands before the paths that the handler sees, if placed; see
 	// placeSites.
@@ -112,6 +118,11 @@ func (b *browsers) logsIn() bool { return b.ways != browser.Ways{} }
 func (b *Browser) setDefaults() {
 	option.SetDefault(&b.Challenge, challengeNavigate)
 	option.SetDefault(&b.Cookie, browser.DefaultCookie)
+	if b.Scan != nil {
+		scan := *b.Scan
+		option.SetDefault(&scan.Version, scanRelease)
+		b.Scan = &scan
+	}
 	option.SetDefault(&b.Lifetime, caddy.Duration(defaultBrowserLifetime))
 }
 
@@ -128,6 +139,9 @@ func (b *Browser) check() error {
 	}
 	if _, err := newSiteCheck(b.TrustOrigin...); err != nil {
 		return fmt.Errorf("browser: trust_origin: %w", err)
+	}
+	if err := b.Scan.check(); err != nil {
+		return fmt.Errorf("browser: scan: %w", err)
 	}
 	return nil
 }
@@ -166,6 +180,12 @@ func (h *Handler) provisionBrowser() (err error) {
 	}
 	if b.ways.Elsewhere, err = h.accountFor("elsewhere", settings.Elsewhere, provider.Website); err != nil {
 		return err
+	}
+	if settings.Scan != nil {
+		if b.ways.Scan, err = h.accountFor("scan", settings.Scan.App, provider.MiniProgram); err != nil {
+			return err
+		}
+		b.scan = *settings.Scan
 	}
 	b.warned = new(sync.Once)
 	b.accounts = make(map[string]provider.Account)

@@ -71,10 +71,14 @@ func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classi
 	way, appID := h.browsers.ways.For(client)
 	if asked.appID != "" && client != browser.WebView {
 		account, known := h.browsers.accounts[asked.appID]
-		if !known || !fits(account.Kind, client) {
+		switch {
+		case known && fits(account.Kind, client):
+			way, appID = browser.ByRedirect, asked.appID
+		case asked.appID == h.browsers.ways.Scan && scans(client):
+			way, appID = browser.ByScan, asked.appID
+		default:
 			return fmt.Errorf("%w: appid is none that this browser can log in with", gateway.ErrInvalidRequest)
 		}
-		way, appID = browser.ByRedirect, asked.appID
 	}
 	if user, live := h.liveUser(r); live && asked.scope != "userinfo" && (user.AppID == appID || way != browser.ByRedirect) {
 		redirect(w, http.StatusFound, asked.to)
@@ -146,6 +150,8 @@ func (h *Handler) callbackURL(origin browser.Origin, c *classified, asked wish) 
 func (h *Handler) showWay(w http.ResponseWriter, r *http.Request, c *classified, way browser.Way, asked wish) {
 	refusal := answer.For(answer.ErrWrongPlace)
 	switch way {
+	case browser.ByScan:
+		redirect(w, http.StatusFound, h.scanLink(c, asked.to))
 	case browser.GoBack:
 		h.writePage(w, r, refusal, page.Page{Kind: page.GoBack})
 	case browser.OpenElsewhere:

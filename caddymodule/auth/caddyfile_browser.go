@@ -15,6 +15,7 @@ import (
 //		lifetime     <duration>
 //		in_wechat    <appid>
 //		elsewhere    <appid>
+//		scan         <appid> <page> [release | trial | develop]
 //		trust_origin <origin>...
 //	}
 func (b *Browser) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -55,6 +56,8 @@ func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
 		return parseAppID(d, &b.InWeChat)
 	case "elsewhere":
 		return parseAppID(d, &b.Elsewhere)
+	case "scan":
+		return b.unmarshalScan(d)
 	case "trust_origin":
 		b.TrustOrigin = d.RemainingArgs()
 		if len(b.TrustOrigin) == 0 {
@@ -64,7 +67,7 @@ func (b *Browser) unmarshalOption(d *caddyfile.Dispenser) error {
 			return d.Errf("trust_origin: %v", err)
 		}
 	default:
-		return option.Unknown(d, "browser", "challenge", "cookie", "lifetime", "in_wechat", "elsewhere", "trust_origin")
+		return option.Unknown(d, "browser", "challenge", "cookie", "lifetime", "in_wechat", "elsewhere", "scan", "trust_origin")
 	}
 	return nil
 }
@@ -76,6 +79,24 @@ func parseAppID(d *caddyfile.Dispenser, into *string) error {
 	}
 	if option.CheckAppIDText(*into) != nil {
 		return d.Errf("%s: %q is not an AppID", name, *into)
+	}
+	return nil
+}
+
+func (b *Browser) unmarshalScan(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 && len(args) != 3 {
+		return d.ArgErr()
+	}
+	b.Scan = &Scan{App: args[0], Page: args[1]}
+	if len(args) == 3 {
+		b.Scan.Version = args[2]
+	}
+	if option.CheckAppIDText(b.Scan.App) != nil {
+		return d.Errf("scan: %q is not an AppID", b.Scan.App)
+	}
+	if err := b.Scan.check(); err != nil {
+		return d.Errf("scan: %v", err)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ type route struct {
 
 // routeNames lists the routes below the prefix that refuse who has nothing to show.
 // A site need not have all of them.
-var routeNames = []string{"login", "renew", "logout", "session", "sign", "authorize", "callback", "ticket", "enter"}
+var routeNames = []string{"login", "renew", "logout", "session", "sign", "authorize", "callback", "ticket", "enter", "scan", "scan/code", "scan/state", "scan/describe", "scan/approve", "scan/deny"}
 
 func (h *Handler) newRoutes() map[string]route {
 	routes := map[string]route{
@@ -45,13 +45,21 @@ func (h *Handler) newRoutes() map[string]route {
 		// After a logout in a browser.
 		h.Prefix + "/logged-out": {method: http.MethodGet, serve: h.showLoggedOut},
 	}
-	if len(h.browsers.accounts) > 0 {
+	if len(h.browsers.accounts) > 0 || h.browsers.ways.Scan != "" {
 		routes[h.Prefix+"/authorize"] = route{method: http.MethodGet, serve: h.authorize}
 		routes[h.Prefix+"/callback"] = route{method: http.MethodGet, serve: h.callback, once: true}
 	}
 	if h.hasKind(provider.MiniProgram) {
 		routes[h.Prefix+"/ticket"] = route{method: http.MethodPost, serve: h.ticket}
 		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterAnyway, once: true}
+	}
+	if h.browsers.ways.Scan != "" {
+		routes[h.Prefix+"/scan"] = route{method: http.MethodGet, serve: h.showScan}
+		routes[h.Prefix+"/scan/code"] = route{method: http.MethodGet, serve: h.scanCode, once: true}
+		routes[h.Prefix+"/scan/state"] = route{method: http.MethodPost, serve: h.scanState}
+		routes[h.Prefix+"/scan/describe"] = route{method: http.MethodPost, serve: h.describeScan}
+		routes[h.Prefix+"/scan/approve"] = route{method: http.MethodPost, serve: h.approveScan}
+		routes[h.Prefix+"/scan/deny"] = route{method: http.MethodPost, serve: h.denyScan}
 	}
 	if h.Assertion != nil {
 		routes[h.Prefix+"/jwks.json"] = route{method: http.MethodGet, serve: h.jwks}

@@ -125,7 +125,7 @@ func (e *siteExamination) tryRoute(ctx context.Context, site *loopSite, host, pa
 		return wording.Textf("goes to the app")
 	case json.Unmarshal(body, &refusal) != nil || resp.Header.Get(identity.VerdictHeader) != refusal.Error || refusal.Error == "":
 		return wording.Textf("gets status %s before wechat_auth sees it", resp.Status)
-	case !slices.Contains([]string{answer.For(gateway.ErrInvalidRequest).Code, answer.For(answer.ErrNoToken).Code, answer.CodeTicketRefused}, refusal.Error):
+	case !slices.Contains([]string{answer.For(gateway.ErrInvalidRequest).Code, answer.For(answer.ErrNoToken).Code, answer.CodeTicketRefused, answer.CodeScanEnded}, refusal.Error):
 		return wording.Textf("is refused: %s", refusal.Error)
 	}
 	return wording.Text{}

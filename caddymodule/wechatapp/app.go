@@ -190,6 +190,7 @@ func (a *App) provision(ctx caddy.Context) error {
 		Grace:           a.store.Grace(),
 		Provider:        a.providers,
 		UnionIDs:        followers{a.client, a.tokenOwners(), time.Duration(a.APITimeout), a.record.metrics},
+		Codes:           pictures{a.client, a.tokenOwners(), time.Duration(a.APITimeout), a.record.metrics},
 		Store:           a.store.Sessions(),
 		Keys:            a.keys.Current,
 		State:           a.state.State,

@@ -22,6 +22,7 @@ const (
 	eventLoginRefused = "wechat_login_refused"
 	eventLogout       = "wechat_logout"
 	eventEntered      = "wechat_web_view_entered"
+	eventScan         = "wechat_scan_decided"
 	eventSessionEnded = "wechat_session_ended"
 	eventBreakerOpen  = "wechat_breaker_opened"
 	eventBreakerClose = "wechat_breaker_closed"

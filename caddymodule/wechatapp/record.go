@@ -110,6 +110,19 @@ func (r *Record) Entered(appID, userHash string) {
 	r.emit(eventEntered, r.data(appID, map[string]any{"user_hash": userHash}))
 }
 
+// What a user of a Mini Program decides about a desktop.
+const (
+	ScanApproved    = "approved"
+	ScanDenied      = "denied"
+	ScanWrongNumber = "wrong_number"
+)
+
+// ScanDecided writes down what a user has decided about a desktop.
+func (r *Record) ScanDecided(appID, userHash, verdict string) {
+	r.logger.Info("a scan was decided", zap.String("app", appID), zap.String("user_hash", userHash), zap.String("verdict", verdict))
+	r.emit(eventScan, map[string]any{"app": appID, "user_hash": userHash, "verdict": verdict})
+}
+
 // SessionReplaced records that a session ended because its browser got another one.
 func (r *Record) SessionReplaced(appID, userHash string) {
 	r.emit(eventSessionEnded, r.data(appID, map[string]any{"user_hash": userHash}))

@@ -28,6 +28,14 @@ var (
 	// that is over, or opened in the wrong place. There is deliberately no further
 	// reason.
 	ErrTicketRefused = errors.New("ticket refused")
+	// ErrScanEnded: a scan that was denied, late, decided, looked at by somebody else,
+	// or that never was. There is deliberately no further reason.
+	ErrScanEnded = errors.New("scan is over")
+	// ErrScanWrongNumber: the approver chose a number that the desktop does not show,
+	// which has ended the scan.
+	ErrScanWrongNumber = errors.New("wrong number")
+	// ErrTooSoon: a desktop asks again before its time.
+	ErrTooSoon = errors.New("asked again too soon")
 	// ErrUserDenied: an operator lets the user not log in for a time.
 	ErrUserDenied = errors.New("user is denied by the operator")
 	// ErrRateLimited: too many logins from one address, or waiting for WeChat.

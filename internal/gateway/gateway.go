@@ -20,7 +20,13 @@ type UnionIDs interface {
 	UnionID(ctx context.Context, a provider.Account, openID string) (string, error)
 }
 
-// Config is what a Gateway needs. All fields but Grace, LoginLimit, UnionIDs and Observer
+// Codes draws codes that open a page of a Mini Program.
+type Codes interface {
+	// MiniProgramCode returns a picture.
+	MiniProgramCode(ctx context.Context, appID string, code provider.Code) ([]byte, error)
+}
+
+// Config is what a Gateway needs. All fields but Grace, LoginLimit, UnionIDs, Codes and Observer
 // are required.
 type Config struct {
 	// Accounts by AppID.
@@ -40,7 +46,9 @@ type Config struct {
 	Provider provider.Provider
 	// UnionIDs, if set, is asked about users of accounts that say so.
 	UnionIDs UnionIDs
-	Store    session.Backend
+	// Codes draws the codes of scans. Needed by sites that have them.
+	Codes Codes
+	Store session.Backend
 	// Hook asks the application at each login. Optional.
 	Hook Hook
 	// ExchangeTimeout is how long WeChat may take to answer. Zero: 5 s.

@@ -26,6 +26,7 @@ type State struct {
 	decrypts *bounded.Table[*rate.Limiter] // by user
 
 	signatures *bounded.Table[seenSignature] // by address and signature
+	scans      *scanState
 
 	mu       sync.Mutex
 	gates    map[string]*gate
@@ -40,7 +41,7 @@ func NewState() *State {
 		gates:    make(map[string]*gate),
 		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		streams:  newStreams(),
-		decrypts: newDecrypts(), signatures: newSeenSignatures(),
+		decrypts: newDecrypts(), signatures: newSeenSignatures(), scans: newScanState(),
 	}
 }
 

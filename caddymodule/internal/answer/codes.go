@@ -34,6 +34,9 @@ const (
 	CodeLoginNotKept   = "login_not_kept"
 	CodeConsentRefused = "consent_refused"
 	CodeTicketRefused  = "ticket_refused"
+	// Those of scans.
+	CodeScanEnded       = "scan_ended"
+	CodeScanWrongNumber = "scan_wrong_number"
 	// CodeClientClosed is for logs and metrics: the client that left reads nothing.
 	CodeClientClosed = "client_closed"
 

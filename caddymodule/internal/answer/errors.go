@@ -98,6 +98,9 @@ var Refusals = []Refusal{
 	{Err: ErrNotKept, Status: http.StatusUnauthorized, Code: CodeLoginNotKept, Message: "The browser does not keep its login."},
 	{Err: ErrConsentRefused, Status: http.StatusForbidden, Code: CodeConsentRefused, Message: "The user did not consent."},
 	{Err: gateway.ErrTicketRefused, Status: http.StatusGone, Code: CodeTicketRefused, Message: "This ticket cannot be used; go back and open the page again."},
+	{Err: gateway.ErrScanEnded, Status: http.StatusGone, Code: CodeScanEnded, Message: "This scan is over; scan a new code."},
+	{Err: gateway.ErrScanWrongNumber, Status: http.StatusForbidden, Code: CodeScanWrongNumber, Message: "The desktop shows another number; scan a new code."},
+	{Err: gateway.ErrTooSoon, Status: http.StatusTooManyRequests, Code: CodeRateLimited, Message: "Ask once a second at most.", RetryAfter: time.Second},
 	{Err: gateway.ErrStateUsed, Status: http.StatusUnauthorized, Code: CodeCodeUsed, Message: codeUsedMessage},
 	{Err: context.Canceled, Status: statusClientClosed, Code: CodeClientClosed, Message: internalMessage},
 }

@@ -1,0 +1,180 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
+	"github.com/caddy-wechat/gateway/internal/browser"
+	"github.com/caddy-wechat/gateway/internal/gateway"
+	"github.com/caddy-wechat/gateway/internal/page"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
+)
+
+// This file is the desktop's side of a scan; the approver's is scan_approve.go.
+
+// scans reports whether a kind of browser can show a code to somebody's phone.
+func scans(client browser.Client) bool {
+	return client == browser.Desktop || client == browser.Outside
+}
+
+// scanLink is the page with the code.
+func (h *Handler) scanLink(c *classified, to string) string {
+	query := url.Values{}
+	if to != browser.Home {
+		query.Set("to", to)
+	}
+	return h.link(c, "/scan", query)
+}
+
+// showScan shows the code, and goes on by itself when a user of the Mini Program has
+// confirmed. Nothing is kept of it, and WeChat is not asked, until the page loads the
+// picture.
+func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified) error {
+	if !browser.PageLoad(r) {
+		return answer.ErrNoPageLoad
+	}
+	query, single := parameters(r.URL.RawQuery)
+	if !single {
+		return fmt.Errorf("%w: a parameter comes twice", gateway.ErrInvalidRequest)
+	}
+	to := h.to(c, query.Get("to"))
+	if client := browser.ClientOf(r.UserAgent()); !scans(client) {
+		way, _ := browser.Ways{}.For(client)
+		h.showWay(w, r, c, way, wish{to: to})
+		return nil
+	}
+	if _, live := h.liveUser(r); live {
+		redirect(w, http.StatusFound, to)
+		return nil
+	}
+	origin, err := h.origin(r)
+	if err != nil {
+		return err
+	}
+	scan, found := h.scanOf(r, origin)
+	if !found || h.gateway.ScanOver(r.Context(), scan) {
+		scan = gateway.NewScan(h.browsers.ways.Scan, browser.Describe(r.UserAgent()), to, clientAddr(r))
+	}
+	scan.To = to
+	if err := h.keepScan(w, origin, scan); err != nil {
+		return err
+	}
+	h.record.Passed(wechatapp.Anonymous)
+	p := page.Scan{
+		Number: scan.Right, Code: h.link(c, "/scan/code", nil), State: h.link(c, "/scan/state", nil), Again: h.scanLink(c, to),
+	}
+	return page.WriteScan(w, r, p)
+}
+
+// keepScan sets the cookie of a scan.
+func (h *Handler) keepScan(w http.ResponseWriter, origin browser.Origin, scan gateway.Scan) error {
+	name := h.browsers.cookies.Scan(origin.Secure())
+	sealed, err := h.gateway.SealScan(scan, origin.Host, name)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, browser.Set(name, sealed, gateway.ScanLifetime, origin.Secure()))
+	return nil
+}
+
+// scanOf opens the browser's own scan. Of two cookies nobody knows which is its own.
+func (h *Handler) scanOf(r *http.Request, origin browser.Origin) (gateway.Scan, bool) {
+	name := h.browsers.cookies.Scan(origin.Secure())
+	value, count := "", 0
+	for _, pair := range h.browsers.cookies.All(r.Header) {
+		if pair.Name == name {
+			value = pair.Value
+			count++
+		}
+	}
+	if count != 1 {
+		return gateway.Scan{}, false
+	}
+	scan, ok := h.gateway.OpenScan(value, origin.Host, name)
+	return scan, ok && scan.AppID == h.browsers.ways.Scan
+}
+
+// requireScan is scanOf for a route that needs one.
+func (h *Handler) requireScan(r *http.Request) (gateway.Scan, browser.Origin, error) {
+	origin, err := h.origin(r)
+	if err != nil {
+		return gateway.Scan{}, origin, err
+	}
+	scan, found := h.scanOf(r, origin)
+	if !found {
+		return scan, origin, gateway.ErrScanEnded
+	}
+	return scan, origin, nil
+}
+
+// scanCode answers with the picture for the page.
+func (h *Handler) scanCode(w http.ResponseWriter, r *http.Request, _ *classified) error {
+	scan, _, err := h.requireScan(r)
+	if err != nil {
+		return err
+	}
+	settings := &h.browsers.scan
+	picture, err := h.gateway.ScanCode(r.Context(), scan, clientAddr(r), settings.Page, settings.Version)
+	if err != nil {
+		return err
+	}
+	h.record.Passed(wechatapp.Anonymous)
+	header := w.Header()
+	header.Set("Content-Type", wechat.PictureType(picture))
+	header.Set("Content-Length", strconv.Itoa(len(picture)))
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(picture) // a client that left is no error of ours
+	return nil
+}
+
+// scanState tells the page how far the scan is, and logs its browser in.
+func (h *Handler) scanState(w http.ResponseWriter, r *http.Request, c *classified) error {
+	if err := h.site.check(r, false); err != nil { // the answer may set the cookie
+		return err
+	}
+	scan, origin, err := h.requireScan(r)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	state, grant, err := h.gateway.PollScan(r.Context(), scan, clientAddr(r), h.browsers.lifetime)
+	if err != nil {
+		if !errors.Is(err, gateway.ErrTooSoon) {
+			h.record.LoginRefused(clientIP(r), scan.AppID, grant, answer.For(err), err, time.Since(start))
+		}
+		return err
+	}
+	body := struct {
+		State gateway.ScanState `json:"state"`
+		To    string            `json:"to,omitempty"`
+	}{State: state}
+	if state == gateway.ScanDone {
+		h.endOld(r, grant)
+		h.record.LoggedIn(grant, time.Since(start))
+		h.setSession(w, r, origin, grant)
+		body.To = h.to(c, scan.To)
+	}
+	h.record.Passed(wechatapp.Anonymous)
+	answer.WriteJSON(w, http.StatusOK, body)
+	return nil
+}
+
+// setSession gives a browser its session, and takes away what a login is the end of.
+func (h *Handler) setSession(w http.ResponseWriter, r *http.Request, origin browser.Origin, grant gateway.Grant) {
+	b, secure := &h.browsers, origin.Secure()
+	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
+	for _, name := range []string{b.cookies.Scan(secure), b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
+		if b.cookies.Has(r.Header, name) {
+			http.SetCookie(w, browser.Set(name, "", 0, secure))
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/caddy-wechat/gateway/internal/bounded"
+	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/session"
+)
+
+const (
+	// maxPictures bounds the codes that a node keeps for pages that are loaded again, to
+	// about 30 MiB.
+	maxPictures = 256
+	// maxPolls bounds the desktops whose pace is watched, to a few MiB.
+	maxPolls = 1 << 14
+	// pollPace is a second, less what requests are late by.
+	pollPace = 950 * time.Millisecond
+	// maxDraws is how many codes of an app are drawn in drawWindow. WeChat allows 5,000.
+	maxDraws   = 1000
+	drawWindow = time.Minute
+)
+
+// scanState is what a process remembers about scans.
+type scanState struct {
+	pictures *bounded.Table[[]byte]    // by scene
+	polls    *bounded.Table[*lastPoll] // by scene
+
+	mu    sync.Mutex
+	draws map[string]*drawLimit // by AppID
+}
+
+func newScanState() *scanState {
+	return &scanState{
+		pictures: bounded.New[[]byte](maxPictures, ScanLifetime),
+		polls:    bounded.New[*lastPoll](maxPolls, ScanLifetime),
+		draws:    make(map[string]*drawLimit),
+	}
+}
+
+type lastPoll struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// tooSoon is how long a desktop has to wait; zero lets it ask.
+func (s *scanState) tooSoon(scene string, now time.Time) time.Duration {
+	poll, _ := s.polls.GetOrAdd(scene, func() *lastPoll { return new(lastPoll) })
+	poll.mu.Lock()
+	defer poll.mu.Unlock()
+	if since := now.Sub(poll.at); since >= 0 && since < pollPace {
+		return pollPace - since
+	}
+	poll.at = now
+	return 0
+}
+
+// drawLimit remembers when the last maxDraws codes of an app were drawn.
+type drawLimit struct {
+	last [maxDraws]int64 // Unix milliseconds
+	next int
+}
+
+// allowDraw counts one more code of an app, or returns how long to wait.
+func (s *scanState) allowDraw(appID string, now time.Time) (wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.draws[appID]
+	if d == nil {
+		d = new(drawLimit)
+		s.draws[appID] = d
+	}
+	if since := now.Sub(time.UnixMilli(d.last[d.next])); since >= 0 && since < drawWindow {
+		return drawWindow - since
+	}
+	d.last[d.next] = now.UnixMilli()
+	d.next = (d.next + 1) % maxDraws
+	return 0
+}
+
+// ScanCode returns the picture of a scan's code, which it draws once, at whatever
+// node. Errors are ErrScanEnded, ErrRateLimited, ErrStoreUnavailable and those of
+// WeChat.
+func (g *Gateway) ScanCode(ctx context.Context, s Scan, client netip.Addr, page, version string) ([]byte, error) {
+	if g.left(&s, time.Now()) == 0 {
+		return nil, ErrScanEnded
+	}
+	key := s.key(scanOffer)
+	claim, _, err := g.Store.PeekCode(ctx, key)
+	if err != nil {
+		return nil, g.storeError(ctx, s.AppID, err)
+	}
+	if claim == session.ClaimGranted {
+		if err := g.allowDraw(s.AppID, client); err != nil {
+			return nil, err
+		}
+	}
+	ctx = context.WithoutCancel(ctx) // others may wait for it
+	claim, _, err = g.claim(ctx, key)
+	switch {
+	case err != nil:
+		return nil, g.storeError(ctx, s.AppID, err)
+	case claim != session.ClaimGranted:
+		return g.drawn(ctx, &s)
+	}
+	picture, err := g.Codes.MiniProgramCode(ctx, s.AppID, provider.Code{Scene: s.Scene, Page: page, Version: version})
+	if err != nil {
+		_ = g.Store.ReleaseCode(ctx, key) // should it fail, the page gets another code
+		return nil, err
+	}
+	g.keepPicture(ctx, &s, picture)
+	if err := g.Store.SettleCode(ctx, key, scanReply(&s, s)); err != nil {
+		return nil, g.storeError(ctx, s.AppID, err)
+	}
+	return picture, nil
+}
+
+// allowDraw counts a picture for the client and for the app.
+func (g *Gateway) allowDraw(appID string, client netip.Addr) error {
+	if g.LoginLimit.Events > 0 {
+		if wait, ok := g.State.limits.allow(client, g.LoginLimit); !ok {
+			g.Observer.LoginLimited(appID)
+			return retryAfter(ErrRateLimited, wait)
+		}
+	}
+	if wait := g.State.scans.allowDraw(appID, time.Now()); wait > 0 {
+		g.Observer.LoginLimited(appID)
+		return retryAfter(ErrRateLimited, wait)
+	}
+	return nil
+}
+
+// pictureName is what nodes share a picture by.
+func pictureName(s *Scan) string { return "scan " + s.AppID + " " + s.Scene }
+
+// keepPicture keeps a picture for pages that are loaded again, also at other nodes if
+// there can be any. Without it a page shows another code.
+func (g *Gateway) keepPicture(ctx context.Context, s *Scan, picture []byte) {
+	g.State.scans.pictures.GetOrAdd(s.Scene, func() []byte { return picture })
+	if _, alone := g.Store.Ended(); !alone {
+		_ = g.Store.SaveShared(ctx, pictureName(s), picture, ScanLifetime)
+	}
+}
+
+// drawn returns a picture that was drawn before.
+func (g *Gateway) drawn(ctx context.Context, s *Scan) ([]byte, error) {
+	if picture, kept := g.State.scans.pictures.Get(s.Scene); kept {
+		return picture, nil
+	}
+	if _, alone := g.Store.Ended(); alone {
+		return nil, ErrScanEnded
+	}
+	picture, err := g.Store.LoadShared(ctx, pictureName(s))
+	switch {
+	case err != nil:
+		return nil, g.storeError(ctx, s.AppID, err)
+	case picture == nil:
+		return nil, ErrScanEnded
+	}
+	return picture, nil
+}
