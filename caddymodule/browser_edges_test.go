@@ -267,3 +267,17 @@ http://%s {
 		}
 	}
 }
+
+// Where only Mini Programs log in, pages are for their web-views.
+func TestLoggedOutPageIsForWhoeverLogsInInBrowsers(t *testing.T) {
+	g := newGateway(t)
+	load := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
+	resp, body := g.do(http.MethodGet, "/wechat/logged-out", "", load...)
+	if resp.StatusCode != http.StatusNotFound || errorCode(body) != "not_found" {
+		t.Errorf("a browser: %d %s", resp.StatusCode, body)
+	}
+	resp, body = g.do(http.MethodGet, "/wechat/logged-out", "", append(load, userAgentWebView)...)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("a web-view: %d %s", resp.StatusCode, body)
+	}
+}

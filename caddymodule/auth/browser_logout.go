@@ -138,8 +138,12 @@ func (h *Handler) logoutTo(w http.ResponseWriter, r *http.Request, c *classified
 	return h.link(c, "/logged-out", nil), nil
 }
 
-// showLoggedOut is the page after a logout.
+// showLoggedOut is the page after a logout. Where no browser logs in it is for
+// web-views.
 func (h *Handler) showLoggedOut(w http.ResponseWriter, r *http.Request, c *classified) error {
+	if !h.browsers.logsIn() && browser.ClientOf(r.UserAgent()) != browser.WebView {
+		return answer.ErrNotFound
+	}
 	p := page.Page{Kind: page.LoggedOut}
 	if h.browsers.logsIn() {
 		p.Continue = h.authorizeLink(r, c, browser.Home)
