@@ -97,6 +97,7 @@ func TestOperatorPagesThroughSessions(t *testing.T) {
 			}
 			for _, members := range []string{
 				`,"limit":0`, `,"limit":1001`, `,"limit":-1`, `,"limit":"5"`, `,"limit":1.5`, `,"limit":null`, `,"limit":9223372036854775808`,
+				`,"limit":1000000000000000000`, `,"limit":1e18`, `,"limit":1e400`, `,"after":1000000000000000000`, `,"user_hash":1e18`,
 				`,"after":"nowhere"`, `,"after":7`, `,"after":"0123456789abcdef"`, `,"user_hash":"x"`, `,"user_hash":""`,
 				`,"user_hash":"0123456789abcdef","limit":5`, `,"openid":"` + openIDA + `","user_hash":"0123456789abcdef"`,
 			} {

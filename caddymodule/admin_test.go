@@ -350,8 +350,24 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	if out, err = run(t, "sessions", "", "list", "--app", testApp, "--user-hash", hash, address); err != nil || !strings.Contains(out, "session_id") {
 		t.Errorf("list by hash: %v\n%s", err, out)
 	}
-	if _, err = run(t, "sessions", "", "list", "--app", testApp, "--limit", "0", address); err == nil {
-		t.Error("a page of nobody")
+	for _, limit := range []string{"0", "1001", "1000000000000000000", "1e18"} {
+		if _, err = run(t, "sessions", "", "list", "--app", testApp, "--limit", limit, address); err == nil {
+			t.Errorf("a page of %s", limit)
+		}
+	}
+	g.login(wechattest.User{OpenID: openIDB})
+	first, err := run(t, "sessions", "", "list", "--app", testApp, "--limit", "1", address)
+	after := between(first, `"after": "`, `"`)
+	if err != nil || after == "" {
+		t.Errorf("the first page: %v\n%s", err, first)
+	}
+	// An openid on standard input would ask for one user; with --after nothing is read.
+	second, err := run(t, "sessions", openIDA, "list", "--app", testApp, "--limit", "1", "--after", after, address)
+	if one, other := between(first, `"user_hash": "`, `"`), between(second, `"user_hash": "`, `"`); err != nil || one == "" || other == "" || one == other {
+		t.Errorf("the second page: %v\n%s\n%s", err, first, second)
+	}
+	if out, err = run(t, "sessions", openIDB, "end", "--app", testApp, address); err != nil || !strings.Contains(out, `"ended": 1`) {
+		t.Errorf("end of one user: %v\n%s", err, out)
 	}
 	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "42", address); err != nil || !strings.Contains(out, `"user_id": "42"`) {
 		t.Errorf("set: %v\n%s", err, out)
