@@ -9,13 +9,31 @@ type mark struct{ part, name string }
 var (
 	browserMarks = []mark{
 		{"MicroMessenger", "WeChat"},
-		{"Edg", "Edge"}, {"OPR/", "Opera"}, {"QQBrowser/", "QQ Browser"}, {"QihooBrowser", "360 Browser"}, {"SogouMobileBrowser", "Sogou"}, {"MetaSr", "Sogou"},
-		{"YaBrowser/", "Yandex"}, {"Vivaldi/", "Vivaldi"}, {"SamsungBrowser/", "Samsung Internet"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
-		{"Chrome/", "Chrome"}, {"CriOS/", "Chrome"}, {"Safari/", "Safari"},
+		{"Edg", "Edge"},
+		{"OPR/", "Opera"},
+		{"QQBrowser/", "QQ Browser"},
+		{"QihooBrowser", "360 Browser"},
+		{"SogouMobileBrowser", "Sogou"},
+		{"MetaSr", "Sogou"},
+		{"YaBrowser/", "Yandex"},
+		{"Vivaldi/", "Vivaldi"},
+		{"SamsungBrowser/", "Samsung Internet"},
+		{"Firefox/", "Firefox"},
+		{"FxiOS/", "Firefox"},
+		{"Chrome/", "Chrome"},
+		{"CriOS/", "Chrome"},
+		{"Safari/", "Safari"},
 	}
 	systemMarks = []mark{
-		{"iPhone", "iOS"}, {"iPad", "iPadOS"}, {"Windows", "Windows"}, {"HarmonyOS", "HarmonyOS"}, {"OpenHarmony", "HarmonyOS"}, {"Android", "Android"},
-		{"Macintosh", "macOS"}, {"CrOS", "ChromeOS"}, {"Linux", "Linux"},
+		{"iPhone", "iOS"},
+		{"iPad", "iPadOS"},
+		{"Windows", "Windows"},
+		{"HarmonyOS", "HarmonyOS"},
+		{"OpenHarmony", "HarmonyOS"},
+		{"Android", "Android"},
+		{"Macintosh", "macOS"},
+		{"CrOS", "ChromeOS"},
+		{"Linux", "Linux"},
 	}
 )
 

@@ -42,11 +42,11 @@ func free(addr string) bool {
 	if err != nil {
 		return false
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	packets, err := net.ListenPacket("udp", addr) //nolint:noctx // closed at once
 	if err != nil {
 		return false
 	}
-	defer packets.Close()
+	defer func() { _ = packets.Close() }()
 	return true
 }
