@@ -40,6 +40,14 @@ func connectWebSocket(t *testing.T, transport http.RoundTripper, proto, addr str
 	return resp, client, err
 }
 
+// connectingHTTP2 is a client that sends :protocol, which http.Transport takes for a bad header.
+func connectingHTTP2(t *testing.T) http.RoundTripper {
+	t.Helper()
+	h2 := &http2.Transport{TLSClientConfig: insecure()} //nolint:staticcheck // see above
+	t.Cleanup(h2.CloseIdleConnections)                  //nolint:staticcheck // see above
+	return h2
+}
+
 // WebSockets over the newer protocols pass as behind stock reverse_proxy, which offers
 // them over HTTP/3 and, as Go's server does, not over HTTP/2: browsers use HTTP/1.1 there.
 func TestProxyPassesConnectedWebSocketsAsStockDoes(t *testing.T) {
@@ -92,8 +100,7 @@ func TestProxyPassesConnectedWebSocketsAsStockDoes(t *testing.T) {
 		t.Errorf("after the logout: %v %v", resp, err)
 	}
 
-	h2 := &http2.Transport{TLSClientConfig: insecure()}
-	t.Cleanup(h2.CloseIdleConnections)
+	h2 := connectingHTTP2(t)
 	for _, addr := range []string{stock, g.addr} {
 		resp, _, err := connectWebSocket(t, h2, "HTTP/2.0", addr, lines...)
 		if err == nil || !strings.Contains(err.Error(), "extended connect not supported") {
@@ -114,8 +121,7 @@ func TestP4WebSocketsOverHTTP2AreJudged(t *testing.T) {
 	other := g.spawn(t.TempDir())
 	g.echoUpgrades()
 	token := g.tlsLogin(t, tlsTransports(t)["HTTP/1.1"])
-	h2 := &http2.Transport{TLSClientConfig: insecure()}
-	t.Cleanup(h2.CloseIdleConnections)
+	h2 := connectingHTTP2(t)
 	if resp, _, err := connectWebSocket(t, h2, "HTTP/2.0", other.addr, "Sec-WebSocket-Version: 13"); err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("nobody: %v %v", resp, err)
 	}
