@@ -34,6 +34,14 @@ func (f *fakeCodes) MiniProgramCode(_ context.Context, appID string, code provid
 
 func withCodes(codes *fakeCodes) func(*Config) { return func(c *Config) { c.Codes = codes } }
 
+// slowPeeks lets others go on between a look at a code and what is made of it.
+type slowPeeks struct{ session.Backend }
+
+func (s slowPeeks) PeekCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
+	defer time.Sleep(time.Millisecond)
+	return s.Backend.PeekCode(ctx, key)
+}
+
 // draw begins a scan and draws its code.
 func (w *world) draw(t *testing.T) Scan {
 	t.Helper()
@@ -115,7 +123,7 @@ func TestK4ScansEndAfterTwoMinutes(t *testing.T) {
 func TestScanHappensOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		codes := new(fakeCodes)
-		w := newWorld(t, withCodes(codes))
+		w := newWorld(t, withCodes(codes), func(c *Config) { c.Store = slowPeeks{c.Store} })
 		w.AllowLifetime(24 * time.Hour)
 		token := w.login(t, "code").Token
 		s := NewScan(appA, "Chrome, Windows", "/page", client)
