@@ -58,6 +58,8 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.api(w, r, http.MethodPost, s.stableToken)
 	case "/cgi-bin/token":
 		s.api(w, r, http.MethodGet, s.token)
+	case codePath:
+		s.code(w, r)
 	case "/cgi-bin/message/custom/send":
 		s.api(w, r, http.MethodPost, s.send)
 	case "/simulator/code":
@@ -85,6 +87,11 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // api answers as WeChat does: errors in a 200, JSON as text/plain.
 func (s *Site) api(w http.ResponseWriter, r *http.Request, method string, answer func(*http.Request) (map[string]any, int)) {
+	s.apiOr(w, r, method, answer, nil)
+}
+
+// apiOr is api for a call whose good answers are no JSON: other writes them.
+func (s *Site) apiOr(w http.ResponseWriter, r *http.Request, method string, answer func(*http.Request) (map[string]any, int), other func()) {
 	errcode, delay := s.Server.next(r.URL.Path)
 	if delay > 0 {
 		select {
@@ -106,6 +113,10 @@ func (s *Site) api(w http.ResponseWriter, r *http.Request, method string, answer
 		fields, errcode = answer(r)
 	}
 	s.Server.answered(errcode)
+	if errcode == 0 && other != nil {
+		other()
+		return
+	}
 	if errcode != 0 {
 		fields = map[string]any{"errcode": errcode, "errmsg": errmsg(errcode)}
 	}

@@ -94,6 +94,7 @@ func (s *Site) checkApp(appID, secret string) int {
 var errmsgs = map[int]string{
 	-1: "system error", 40001: "invalid credential, access_token is invalid or not latest", 40002: "invalid grant_type",
 	40013: "invalid appid", 40029: "invalid code", 40125: "invalid appsecret", 40163: "code been used",
+	40097: "invalid args", 40169: "invalid length for scene, or the data is not json string", 41030: "invalid page",
 	40164: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", 40226: "code blocked", 40243: "AppSecret frozen",
 	41002: "appid missing", 41004: "appsecret missing", 41008: "missing code", 43001: "require GET method", 43002: "require POST method",
 	45009: "reach max api daily quota limit", 45011: "api minute-quota reach limit, mustslower, retry next minute", 47001: "data format error",
