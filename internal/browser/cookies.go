@@ -175,20 +175,36 @@ func (c Cookies) Strip(h http.Header) {
 
 // without returns a Cookie line without the gateway's; usually nothing is left.
 func (c Cookies) without(line string) string {
-	var kept []string
-	found := false
+	size := 0
 	for item := range strings.SplitSeq(line, ";") {
-		name, _, _ := strings.Cut(item, "=")
-		if c.Ours(strings.Trim(name, " \t")) {
-			found = true
-			continue
+		if !c.oursIs(item) {
+			size += len(item) + 1
 		}
-		kept = append(kept, item)
 	}
-	if !found {
+	switch size {
+	case 0:
+		return ""
+	case len(line) + 1:
 		return line
 	}
-	return strings.TrimLeft(strings.Join(kept, ";"), " \t")
+	var left strings.Builder
+	left.Grow(size)
+	for item := range strings.SplitSeq(line, ";") {
+		if c.oursIs(item) {
+			continue
+		}
+		if left.Len() > 0 {
+			left.WriteByte(';')
+		}
+		left.WriteString(item)
+	}
+	return strings.TrimLeft(left.String(), " \t")
+}
+
+// oursIs reports whether an item of a Cookie line is one of the gateway's cookies.
+func (c Cookies) oursIs(item string) bool {
+	name, _, _ := strings.Cut(item, "=")
+	return c.Ours(strings.Trim(name, " \t"))
 }
 
 // StripSetCookies removes from an answer of the app what would set one of the
