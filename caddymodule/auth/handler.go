@@ -244,7 +244,7 @@ func (h *Handler) account(appID string) provider.Account {
 // compared with what clients send, and everything below it belongs to us.
 func checkPrefix(prefix string) error {
 	if !urlpath.Canonical(prefix) || prefix == "/" || strings.HasSuffix(prefix, "/") || strings.Contains(prefix, "*") {
-		return fmt.Errorf("prefix: %q has to be a path such as /wechat: canonical, not / and without a slash at its end", prefix)
+		return fmt.Errorf("prefix: %q must be a path such as /wechat: canonical, not / and without a slash at its end", prefix)
 	}
 	return nil
 }

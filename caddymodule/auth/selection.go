@@ -19,7 +19,7 @@ type Selection struct {
 	Paths []string `json:"paths,omitempty"`
 
 	// Matchers, as in routes: a request is selected if all matchers of one set
-	// match. Its path has to be canonical here, too.
+	// match. Its path must be canonical here, too.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// Every request with a canonical path. Only for `optional`.

@@ -129,7 +129,7 @@ func readAdmin(r *http.Request, allowed ...string) (body adminBody, err error) {
 	}
 	members, err := strictjson.Object(data, 1)
 	if err != nil {
-		return body, adminError(http.StatusBadRequest, fmt.Errorf("body has to be a JSON object with %s", strings.Join(allowed, ", ")))
+		return body, adminError(http.StatusBadRequest, fmt.Errorf("body must be a JSON object with %s", strings.Join(allowed, ", ")))
 	}
 	texts := map[string]*string{
 		"appid": &body.AppID, "openid": &body.OpenID, "session_id": &body.SessionID, "token": &body.Token,
@@ -298,7 +298,7 @@ func (a *Admin) deny(w http.ResponseWriter, r *http.Request) error {
 	}{ended, until.UTC()})
 }
 
-// readTime reads a time as RFC 3339 has it, or as Unix seconds. It has to be
+// readTime reads a time as RFC 3339 has it, or as Unix seconds. It must be
 // named: a denial that nobody remembers does not end.
 func readTime(raw json.RawMessage) (time.Time, error) {
 	var seconds int64
@@ -310,7 +310,7 @@ func readTime(raw json.RawMessage) (time.Time, error) {
 	}
 	var until time.Time
 	if raw == nil || json.Unmarshal(raw, &until) != nil {
-		return until, errors.New("until has to be a time such as 2026-12-31T23:59:59Z")
+		return until, errors.New("until must be a time such as 2026-12-31T23:59:59Z")
 	}
 	return until.Truncate(time.Second), nil
 }

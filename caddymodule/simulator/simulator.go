@@ -175,7 +175,7 @@ func checkDomain(appID string, hosts []string) error {
 
 func checkPrefix(prefix string) error {
 	if !strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, " ?#") {
-		return fmt.Errorf("prefix %q has to begin with / and not to end with it", prefix)
+		return fmt.Errorf("prefix %q must begin with / and not end with it", prefix)
 	}
 	return nil
 }

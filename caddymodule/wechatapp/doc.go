@@ -3,6 +3,6 @@
 // of session stores, and the record of what happens, for metrics, log and events.
 //
 // Rooms that need the app get it by [Of], and ask it by its methods in host.go. It knows
-// none of them: what it has to do for one is registered by [OnProvision], [OnStart] and
+// none of them: what it must do for one is registered by [OnProvision], [OnStart] and
 // [WhileRunning].
 package wechatapp

@@ -4,7 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Rooms that the app does not know register in their init what it has to do for them.
+// Rooms that the app does not know register in their init what it must do for them.
 var (
 	afterProvision, beforeStart []func(caddy.Context) error
 	whileRunning                []func() (end func())

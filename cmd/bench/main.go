@@ -92,9 +92,9 @@ func (o *options) valid() error {
 	case flag.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	case o.rounds < 1 || o.rounds > 1000, o.duration < 10*time.Millisecond, o.duration > time.Minute:
-		return errors.New("-rounds has to be 1 to 1000 and -duration 10ms to 1m")
+		return errors.New("-rounds must be 1 to 1000 and -duration 10ms to 1m")
 	case o.connections < 1 || o.connections > 1000, o.sessions < 1 || o.sessions > 100_000:
-		return errors.New("-connections has to be 1 to 1000 and -sessions 1 to 100000")
+		return errors.New("-connections must be 1 to 1000 and -sessions 1 to 100000")
 	case o.sockets < 1 || o.sockets > 100_000:
 		return errors.New("-sockets must be 1 to 100000")
 	case o.quick && o.check:

@@ -97,7 +97,7 @@ type Minter struct {
 // AppID of its user. The lifetime is in whole seconds.
 func NewMinter(audience string, lifetime time.Duration) (*Minter, error) {
 	if lifetime < MinLifetime || lifetime > MaxLifetime || lifetime%time.Second != 0 {
-		return nil, fmt.Errorf("lifetime has to be %s to %s, in whole seconds", MinLifetime, MaxLifetime)
+		return nil, fmt.Errorf("lifetime must be %s to %s, in whole seconds", MinLifetime, MaxLifetime)
 	}
 	return &Minter{audience: audience, lifetime: lifetime, kept: bounded.New[string](maxKept, lifetime/2)}, nil
 }

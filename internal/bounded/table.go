@@ -34,10 +34,10 @@ type entry[V any] struct {
 
 // New returns a table of at most size entries, each kept for lifetime, or as long
 // as Extend says. Both
-// have to be positive: go-cache keeps a non-positive lifetime for ever.
+// must be positive: go-cache keeps a non-positive lifetime for ever.
 func New[V any](size int, lifetime time.Duration) *Table[V] {
 	if size <= 0 || lifetime <= 0 {
-		panic("bounded: size and lifetime have to be positive")
+		panic("bounded: size and lifetime must be positive")
 	}
 	// No janitor: the bound is what limits memory, and a goroutine per table
 	// would have to be stopped. Expired entries are never returned.
@@ -88,7 +88,7 @@ func (t *Table[V]) evict() {
 // Extend keeps the entry of key for a lifetime from now on, if there is one.
 func (t *Table[V]) Extend(key string, lifetime time.Duration) {
 	if lifetime <= 0 {
-		panic("bounded: lifetime has to be positive")
+		panic("bounded: lifetime must be positive")
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -2,7 +2,7 @@ package compact
 
 // Index finds places by the hash of what is there, with one access to memory that
 // is usually cold. It is a table with open addressing (linear probing); what is at
-// a place has to be compared, as different things can have one hash. The zero
+// a place must be compared, as different things can have one hash. The zero
 // value is an empty index. It has no lock of its own.
 type Index struct {
 	// slots hold the upper half of the hash and the place, 0 for none. Their

@@ -70,7 +70,7 @@ func decodeToken(data []byte) Token {
 // before its end; then a new one, and both work ("getStableAccessToken").
 const (
 	renewBefore = 4*time.Minute + 30*time.Second
-	// spare is what a token has to be good for to be used at all.
+	// spare is what a token must be good for to be used at all.
 	spare = 10 * time.Second
 	// fetchTime bounds a fetch, waiting for another node included.
 	fetchTime = 15 * time.Second
@@ -86,7 +86,7 @@ const (
 	refusedBackoff = 10 * time.Second
 )
 
-// Tokens is what has to survive a change of configuration: the tokens of all
+// Tokens is what must survive a change of configuration: the tokens of all
 // apps, and when to ask again after a failure.
 type Tokens struct {
 	mu   sync.Mutex

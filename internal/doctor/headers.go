@@ -52,7 +52,7 @@ func (f Forgery) Erase(h http.Header) {
 }
 
 // Judge says what is wrong with the headers that the app got, in words; empty if
-// nothing is. For a request that has no identity, all of them have to be absent.
+// nothing is. For a request that has no identity, all of them must be absent.
 func (f Forgery) Judge(got http.Header, authenticated bool) wording.Text {
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		for _, value := range got[name] {

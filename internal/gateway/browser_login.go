@@ -37,7 +37,7 @@ type BrowserLogin struct {
 // Errors are ErrStateUsed and those of Login.
 func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, error) {
 	if !isToken(req.Code, 1, maxCodeLength) {
-		return Grant{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)
+		return Grant{}, fmt.Errorf("%w: code must be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)
 	}
 	if _, known := g.Accounts[req.AppID]; !known {
 		return Grant{}, ErrStateUsed // of a configuration that is over

@@ -87,9 +87,9 @@ func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant
 func (g *Gateway) check(req *LoginRequest, apps Apps) (provider.Account, error) {
 	switch {
 	case !isToken(req.Code, 1, maxCodeLength):
-		return provider.Account{}, fmt.Errorf("%w: code has to be 1 to %d characters of A-Z a-z 0-9 _ -, as wx.login gives it", ErrInvalidRequest, maxCodeLength)
+		return provider.Account{}, fmt.Errorf("%w: code must be 1 to %d characters of A-Z a-z 0-9 _ -, as wx.login gives it", ErrInvalidRequest, maxCodeLength)
 	case req.Nonce != "" && !isToken(req.Nonce, minNonceLength, maxNonceLength):
-		return provider.Account{}, fmt.Errorf("%w: nonce has to be %d to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, minNonceLength, maxNonceLength)
+		return provider.Account{}, fmt.Errorf("%w: nonce must be %d to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, minNonceLength, maxNonceLength)
 	case len(apps) == 0:
 		return provider.Account{}, fmt.Errorf("%w: no app of this site logs in with a code that a client posts", ErrInvalidRequest)
 	case req.AppID == "" && len(apps) > 1:

@@ -21,7 +21,7 @@ import (
 const (
 	// ScanLifetime is how long a desktop waits for a Mini Program.
 	ScanLifetime = 2 * time.Minute
-	// scanKept is how long the store has to know what became of a scan: longer than
+	// scanKept is how long the store must know what became of a scan: longer than
 	// its clock and that of a node are apart.
 	scanKept = ScanLifetime + 30*time.Second
 

@@ -46,7 +46,7 @@ type lastPoll struct {
 	at time.Time
 }
 
-// tooSoon is how long a desktop has to wait; zero lets it ask.
+// tooSoon is how long a desktop must wait; zero lets it ask.
 func (s *scanState) tooSoon(scene string, now time.Time) time.Duration {
 	poll, _ := s.polls.GetOrAdd(scene, func() *lastPoll { return new(lastPoll) })
 	poll.mu.Lock()

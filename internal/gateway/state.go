@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/bounded"
 )
 
-// State is what has to survive a change of configuration beside the sessions:
+// State is what must survive a change of configuration beside the sessions:
 // which logins are under way, who was counted by rate limits, which breakers
 // are open, which tokens were verified, which answers are being written. It holds
 // nothing of a configuration, but for the Gateway that judges streams.

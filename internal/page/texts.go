@@ -15,12 +15,12 @@ const (
 	NotFound
 	// LoginRequired: a login is needed, and nothing leads there by itself.
 	LoginRequired
-	// OpenInWeChat: the address has to be opened in WeChat.
+	// OpenInWeChat: the address must be opened in WeChat.
 	OpenInWeChat
 	// OpenElsewhere: inside WeChat there is no way in, on a computer or in the Mini
 	// Program there is.
 	OpenElsewhere
-	// GoBack: a web-view has to be left and opened again from the Mini Program.
+	// GoBack: a web-view must be left and opened again from the Mini Program.
 	GoBack
 	// LoggedOut: the user has logged out.
 	LoggedOut

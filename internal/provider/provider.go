@@ -1,4 +1,4 @@
-// Package provider says what a platform has to do so that its users can log in,
+// Package provider says what a platform must do so that its users can log in,
 // and what can happen to them on the way. The core knows this package and no
 // platform; those are in packages below it.
 package provider

@@ -163,7 +163,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	for _, name := range []string{"Connection", "Upgrade", "Http2-Settings", "Te", "Expect", "Content-Length", "Host"} {
 		delete(h, name)
 	}
-	// The gateway has to read the answer.
+	// The gateway must read the answer.
 	h["Accept-Encoding"] = []string{"identity"}
 	if _, set := h["User-Agent"]; !set {
 		h["User-Agent"] = []string{"caddy-wechat"} // or net/http would set its own

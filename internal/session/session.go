@@ -1,5 +1,5 @@
 // Package session says what a login is once it exists, and what every store of
-// logins has to hold to.
+// logins must hold to.
 package session
 
 import (

@@ -37,9 +37,9 @@ func ParseGateway(text string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("parsing gateway: %w", err)
 	case u.Scheme != "http", u.Host == "", u.User != nil, u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
-		return nil, errors.New("gateway has to be http://<host>:<port>")
+		return nil, errors.New("gateway must be http://<host>:<port>")
 	case !loopback.Host(u.Hostname()):
-		return nil, errors.New("gateway has to be on this machine: a loopback address or localhost")
+		return nil, errors.New("gateway must be on this machine: a loopback address or localhost")
 	}
 	u.Path = ""
 	return u, nil

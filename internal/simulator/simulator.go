@@ -30,7 +30,7 @@ var (
 	// ErrApp: not an AppID.
 	ErrApp = errors.New("not an AppID: wx and 16 hex digits")
 	// ErrScript: a script counts or delays by less than nothing or too much.
-	ErrScript = errors.New("times has to be 0 to 1000000, delay_ms 0 to 60000")
+	ErrScript = errors.New("times must be 0 to 1000000, delay_ms 0 to 60000")
 )
 
 const (

@@ -28,7 +28,7 @@ func ParsePattern(text string) (Pattern, error) {
 	}
 	switch {
 	case !strings.HasPrefix(text, "/"):
-		return Pattern{}, fmt.Errorf("%q: %w: it has to begin with /", text, ErrPattern)
+		return Pattern{}, fmt.Errorf("%q: %w: it must begin with /", text, ErrPattern)
 	case strings.Contains(path, "*"):
 		return Pattern{}, fmt.Errorf("%q: %w: * can only be the whole last segment, as in /static/*; use a block of matchers for more", text, ErrPattern)
 	case !Canonical(path):

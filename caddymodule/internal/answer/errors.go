@@ -58,7 +58,7 @@ type Refusal struct {
 // match counts; whatever is not in it is a 500 without details.
 var Refusals = []Refusal{
 	{Err: gateway.ErrInvalidRequest, Status: http.StatusBadRequest, Code: CodeInvalidRequest}, // its own words
-	{Err: ErrBody, Status: http.StatusBadRequest, Code: CodeInvalidRequest, Message: "The body has to be one JSON object such as {\"code\":\"…\"}."},
+	{Err: ErrBody, Status: http.StatusBadRequest, Code: CodeInvalidRequest, Message: "The body must be one JSON object such as {\"code\":\"…\"}."},
 	{Err: ErrSlowBody, Status: http.StatusBadRequest, Code: CodeInvalidRequest, Message: "The body did not arrive in time."},
 	{Err: ErrTwoCredentials, Status: http.StatusBadRequest, Code: CodeInvalidRequest, Message: "The request carries more than one token."},
 	{Err: ErrCrossSite, Status: http.StatusForbidden, Code: CodeCrossSite, Message: "The request comes from another site."},

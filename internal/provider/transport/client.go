@@ -72,7 +72,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("api: needs at least one base URL")
 	}
 	if c.timeout <= 0 {
-		return nil, errors.New("api_timeout: has to be positive")
+		return nil, errors.New("api_timeout: must be positive")
 	}
 	// Each base gets its share, and an equal one is left for the answer.
 	connectTime := c.timeout / time.Duration(len(c.bases)+1)

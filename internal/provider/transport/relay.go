@@ -18,7 +18,7 @@ type Relayed struct {
 	Path, RawQuery string
 	// Header is sent as it is.
 	Header http.Header
-	// Body of Length bytes, which has to be known: WeChat answers what is sent in
+	// Body of Length bytes, which must be known: WeChat answers what is sent in
 	// chunks with 412. It is read once at most.
 	Body   io.Reader
 	Length int64

@@ -94,7 +94,7 @@ const (
 	reconnectPause = 100 * time.Millisecond
 )
 
-// New returns a store that is not connected yet and has to be closed. Until Connect, or a later call,
+// New returns a store that is not connected yet and must be closed. Until Connect, or a later call,
 // succeeds, every method returns session.ErrUnavailable.
 func New(o Options) (*Store, error) {
 	if len(o.Addresses) == 0 {
