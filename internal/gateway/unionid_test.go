@@ -84,6 +84,7 @@ func TestK14UnionIDIsWaitedFor(t *testing.T) {
 			other = New(next)
 		})
 		w.AllowLifetime(24 * time.Hour)
+		other.AllowLifetime(24 * time.Hour)
 		var group sync.WaitGroup
 		for n := range 4 {
 			group.Go(func() {
