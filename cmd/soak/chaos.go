@@ -99,14 +99,14 @@ func (w *world) chaos(ends time.Time, persons []*person, random *rand.Rand) erro
 			w.ledger.count("hangs of the store")
 			over := w.store.begin()
 			w.pause(true)
-			time.Sleep(time.Duration(200+random.IntN(3000)) * time.Millisecond)
+			w.store.last(time.Duration(200+random.IntN(3000)) * time.Millisecond)
 			w.pause(false)
 			over()
 		default:
 			w.ledger.count("deaths of the store")
 			over := w.store.begin()
 			w.redis.end(os.Kill)
-			time.Sleep(time.Duration(random.IntN(4000)) * time.Millisecond)
+			w.store.last(time.Duration(random.IntN(4000)) * time.Millisecond)
 			err = w.startRedis()
 			over()
 		}

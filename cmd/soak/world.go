@@ -258,8 +258,9 @@ func (w *world) pause(hang bool) {
 
 // intervals are the times of something that happens to others.
 type intervals struct {
-	mu  sync.Mutex
-	all [][2]time.Time
+	mu   sync.Mutex
+	all  [][2]time.Time
+	sure [][2]time.Time // see last
 }
 
 // begin says that it begins, and returns what says that it is over.
@@ -287,12 +288,22 @@ func (i *intervals) touch(from, to time.Time, after time.Duration) bool {
 	return false
 }
 
-// cover reports whether it lasted all the time between the two.
+// last lets what has begun go on for a time. Before and after that it may be about to
+// begin, or over already: a busy machine takes its time until that is written down.
+func (i *intervals) last(lasting time.Duration) {
+	now := time.Now()
+	i.mu.Lock()
+	i.sure = append(i.sure, [2]time.Time{now, now.Add(lasting)})
+	i.mu.Unlock()
+	time.Sleep(lasting)
+}
+
+// cover reports whether it surely lasted all the time between the two.
 func (i *intervals) cover(from, to time.Time) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for _, one := range i.all {
-		if one[0].Before(from) && (one[1].IsZero() || one[1].After(to)) {
+	for _, one := range i.sure {
+		if one[0].Before(from) && one[1].After(to) {
 			return true
 		}
 	}
