@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -40,15 +41,17 @@ type gatewayTest struct {
 	wechat  *wechattest.Server
 	app     *recorder
 	storage string
-	global  string
-	site    string
-	sites   string // more sites, whole
-	servers string
-	admin   string // address of the admin endpoint; off by default
-	extra   string
-	scheme  string
-	grace   string
-	anyHost bool // the site answers whatever the Host is
+	// storageModule is file_system unless a test says otherwise.
+	storageModule string
+	global        string
+	site          string
+	sites         string // more sites, whole
+	servers       string
+	admin         string // address of the admin endpoint; off by default
+	extra         string
+	scheme        string
+	grace         string
+	anyHost       bool // the site answers whatever the Host is
 }
 
 // newGateway prepares a gateway; options change the Caddyfile before start.
@@ -91,7 +94,7 @@ func (g *gatewayTest) caddyfile() string {
 	persist_config off
 	skip_install_trust
 	%s
-	storage file_system %q
+	storage %s %q
 	servers {
 		%s
 	}
@@ -103,7 +106,7 @@ func (g *gatewayTest) caddyfile() string {
 %s://%s {
 	%s
 }
-%s`, g.admin, g.grace, g.storage, g.servers, g.global, g.extra, g.scheme, g.siteAddr(), g.site, g.sites)
+%s`, g.admin, g.grace, cmp.Or(g.storageModule, "file_system"), g.storage, g.servers, g.global, g.extra, g.scheme, g.siteAddr(), g.site, g.sites)
 }
 
 func (g *gatewayTest) siteAddr() string {

@@ -10,7 +10,11 @@ Page({
     try {
       this.setData({ asks: await client.scan.describe(this.scene) })
     } catch (err) {
-      this.end(err.error === 'scan_picture' ? 'Scan the code from the screen itself, not from a picture.' : 'This code is no longer good.')
+      this.end(
+        err.error === 'scan_picture'
+          ? 'Scan the code from the screen itself, not from a picture.'
+          : 'This code is no longer good.'
+      )
     }
   },
 
@@ -19,16 +23,16 @@ Page({
       await client.scan.approve(this.scene, event.currentTarget.dataset.number)
       this.end('The desktop is logged in.')
     } catch (err) {
-      this.end(err.error === 'scan_wrong_number' ? 'That is not the number on the desktop. Nobody was logged in.' : 'This code is no longer good.')
+      this.end(
+        err.error === 'scan_wrong_number'
+          ? 'That is not the number on the desktop. Nobody was logged in.'
+          : 'This code is no longer good.'
+      )
     }
   },
 
   async deny() {
-    try {
-      await client.scan.deny(this.scene)
-    } catch (err) {
-      console.warn(err.errMsg)
-    }
+    await client.scan.deny(this.scene).catch(() => {}) // nobody approved it, so it ends by itself
     this.end('Nobody was logged in.')
   },
 
