@@ -286,6 +286,7 @@ func TestG9NextConfigurationJudges(t *testing.T) {
 		// with it is looked up in the store of the next one.
 		old, fresh := memory.New(10, time.Minute), memory.New(10, time.Minute)
 		defer fresh.Close()
+		synctest.Wait() // nobody looks at the one before
 		w.store.Backend = old
 		before := w.login(t, "code-closed")
 		undo = next(func(c *Config) { c.Store = fresh })
