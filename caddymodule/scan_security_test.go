@@ -161,9 +161,13 @@ func TestK12WrongNumberEndsAScan(t *testing.T) {
 	desktop.wantState("after a wrong number", "denied")
 
 	for range 8 {
+		token := g.loginTo(testApp, wechattest.User{OpenID: openIDA}) // desktops that get in end the user's oldest session
 		desktop := g.surfer(userAgentDesktop)
 		scene, number := desktop.openScan("/a")
-		view, _, _ := g.describe(token, scene)
+		view, resp, body := g.describe(token, scene)
+		if len(view.Numbers) != 3 {
+			t.Fatalf("describe: %d %s", resp.StatusCode, body)
+		}
 		var mu sync.Mutex
 		codes := make(map[string]int)
 		var group sync.WaitGroup

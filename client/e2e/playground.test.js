@@ -349,6 +349,42 @@ test('playground', async (t) => {
     await text('#out-forge', /All 9 were held off/)
     await click('Be kicked')
     await text('#out-end', /Kicked by login number 5/)
+
+    // A picture behind the gateway, which sends no header.
+    await click('Show a picture')
+    await text('#out-picture', /one address, and no header/)
+    assert.ok(await page.locator('#shown').evaluate((image) => image.complete && image.naturalWidth > 0))
+
+    // One window plays the phone, another the desktop.
+    const desktop = async () => {
+      const [opened] = await Promise.all([
+        browser.waitForEvent('page'),
+        page.getByRole('link', { name: 'Open the desktop' }).click()
+      ])
+      await opened.waitForFunction(() => document.getElementById('picture').naturalWidth > 0)
+      return opened
+    }
+    await click('Scan its code')
+    await text('#out-scan', /No desktop shows a code yet/)
+    let other = await desktop()
+    await click('Scan its code')
+    await text('#out-scan', /Chrome, Linux asks to be logged in, from the network of this phone/)
+    assert.equal(await page.locator('#numbers button').count(), 4)
+    await click('It shows ' + (await other.locator('#number').textContent()).trim())
+    await text('#out-scan', /Approved/)
+    await other.waitForURL(example.gateway + '/')
+    assert.match(await other.locator('body').textContent(), /X-OpenID: o[A-Za-z0-9_-]{27}/)
+    await other.context().clearCookies()
+    await other.close()
+
+    other = await desktop()
+    const right = (await other.locator('#number').textContent()).trim()
+    await click('Scan its code')
+    await text('#out-scan', /asks to be logged in/)
+    await page.locator('#numbers button').filter({ hasNotText: right }).first().click()
+    await text('#out-scan', /Refused: 403 scan_wrong_number/)
+    await other.locator('#again').waitFor()
+    await other.close()
   })
 
   assert.deepEqual(complaints, [])

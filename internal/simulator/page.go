@@ -12,22 +12,29 @@ import (
 //go:embed playground connect
 var pages embed.FS
 
-// pagePolicy lets the page run its own scripts and style and the client, and
-// talk to this simulator. Nothing else gets in, also through a hostile answer.
-var pagePolicy = strings.Join([]string{
-	"default-src 'none'",
-	"script-src 'self'",
-	"style-src 'self'",
-	"connect-src 'self'",
-	"img-src data:",
-	"base-uri 'none'",
-	"form-action 'none'",
-	"frame-ancestors 'none'",
-	"require-trusted-types-for 'script'",
-}, "; ")
+// pagePolicy lets the page run its own scripts and style and the client, talk to
+// this simulator, and show pictures of the gateway. Nothing else gets in, also through
+// a hostile answer.
+func (s *Site) pagePolicy() string {
+	pictures := "img-src data:"
+	if s.Gateway != nil {
+		pictures += " " + s.Gateway.Scheme + "://" + s.Gateway.Host
+	}
+	return strings.Join([]string{
+		"default-src 'none'",
+		"script-src 'self'",
+		"style-src 'self'",
+		"connect-src 'self'",
+		pictures,
+		"base-uri 'none'",
+		"form-action 'none'",
+		"frame-ancestors 'none'",
+		"require-trusted-types-for 'script'",
+	}, "; ")
+}
 
-func servePage(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Security-Policy", pagePolicy)
+func (s *Site) servePage(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Security-Policy", s.pagePolicy())
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 	text, _ := pages.ReadFile("playground/index.html") // it is embedded

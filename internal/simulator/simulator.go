@@ -63,6 +63,7 @@ type Server struct {
 	tools  string         // whom the developer tools log in as; empty: nobody
 	calls  map[string]int // by path, of which there are few
 	last   int            // errcode of the last answer
+	drawn  *Drawn         // newest Mini Program code
 }
 
 type code struct {
@@ -107,7 +108,7 @@ func (s *Server) reset() {
 	}
 	s.script = Script{}
 	s.calls = make(map[string]int)
-	s.last = 0
+	s.last, s.drawn = 0, nil
 }
 
 var appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
@@ -190,13 +191,15 @@ type State struct {
 	DeveloperTools string `json:"developer_tools,omitempty"`
 	// LastErrcode is that of the last answer; 0 is none.
 	LastErrcode int `json:"last_errcode"`
+	// Drawn is the newest Mini Program code, for a phone that has no camera.
+	Drawn *Drawn `json:"drawn,omitempty"`
 }
 
 // State returns the state.
 func (s *Server) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return State{Users: slices.Clone(s.users), Script: s.script, Calls: maps.Clone(s.calls), DeveloperTools: s.tools, LastErrcode: s.last}
+	return State{Users: slices.Clone(s.users), Script: s.script, Calls: maps.Clone(s.calls), DeveloperTools: s.tools, LastErrcode: s.last, Drawn: s.drawn}
 }
 
 // next counts a call and takes the next step of the script.
@@ -219,6 +222,13 @@ func (s *Server) answered(errcode int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = errcode
+}
+
+// drew remembers a Mini Program code.
+func (s *Server) drew(code Drawn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drawn = &code
 }
 
 // exchange answers code2session: an errcode, or the user of the code.

@@ -43,7 +43,7 @@ type Live struct {
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/", "/simulator/":
-		servePage(w, r)
+		s.servePage(w, r)
 	case "/simulator/client.js":
 		serveClient(w, r)
 	case "/sns/jscode2session":

@@ -18,6 +18,13 @@ const (
 	minCodeWidth, maxCodeWidth, usualCodeWidth = 280, 1280, 430
 )
 
+// Drawn is a Mini Program code.
+type Drawn struct {
+	AppID string `json:"appid"`
+	Page  string `json:"page"`
+	Scene string `json:"scene"`
+}
+
 // versions of a Mini Program.
 var versions = map[string]bool{"": true, "release": true, "trial": true, "develop": true}
 
@@ -72,6 +79,7 @@ func (s *Site) drawCode(r *http.Request) ([]byte, int) {
 	if err != nil {
 		return nil, 40097
 	}
+	s.Server.drew(Drawn{AppID: appID, Page: form.Page, Scene: form.Scene})
 	code.Scale = form.Width / (code.Size + 8) // and its white margin
 	return code.PNG(), 0
 }

@@ -5,6 +5,7 @@ import { explain, explainError, headersSeen, valueOf } from './reading.js'
 import { call, drawForgeries, FORGERIES, forgetVerdicts, signedIn, use } from './forgeries.js'
 import { drawStage, forgetStage, play } from './stage.js'
 import { browse } from './browsers.js'
+import { scan } from './scan.js'
 import { drawTrace } from './trace.js'
 
 const refusedLast = new Set() // of whom the gateway's last word was a refusal
@@ -29,9 +30,11 @@ function draw() {
     if (node.id === 'name') node.placeholder = t.name
   }
   $('no-gateway').hidden = !!state.gateway
-  for (const id of ['login', 'session', 'send', 'all', 'logout', 'kick', 'in-wechat', 'on-computer', 'all-ways']) $(id).disabled = !state.gateway
+  for (const id of ['login', 'session', 'send', 'all', 'logout', 'kick', 'in-wechat', 'on-computer', 'all-ways', 'scan', 'show-picture']) $(id).disabled = !state.gateway
   $('open-site').hidden = !state.gateway
   $('open-site').href = state.gateway + '/'
+  $('open-scan').hidden = !state.gateway
+  $('open-scan').href = state.gateway + state.prefix + '/scan'
   const one = saved()
   const refused = refusedLast.has(who())
   $('chip').textContent = refused ? t.chipRefused : one.loggedOut ? t.chipOut : one.token ? t.chipIn : t.chipNone
@@ -161,6 +164,20 @@ $('all-ways').addEventListener('click', () => act($('all-ways'), 'out-ways', lab
   const unions = new Set(seen.map(({ union }) => union))
   return [T().waysSeen(seen, unions.size === 1 ? [...unions][0] : null), unions.size === 1 ? 'good' : 'bad']
 }))
+$('show-picture').addEventListener('click', () => act($('show-picture'), 'out-picture', label('picture'), async () => {
+  const image = $('shown')
+  image.hidden = true
+  image.src = await client().signedURL('/picture.svg')
+  try {
+    await image.decode()
+  } catch {
+    return [T().pictureFailed, 'bad']
+  }
+  image.hidden = false
+  image.alt = T().picture
+  return [T().pictureShown, 'good']
+}))
+$('scan').addEventListener('click', () => act($('scan'), 'out-scan', label('scan'), () => scan(act)))
 $('clear').addEventListener('click', () => { page.exchanges.length = 0; forgetStage(); draw() })
 $('lang').addEventListener('click', () => {
   page.lang = page.lang === 'zh' ? 'en' : 'zh'
@@ -224,6 +241,7 @@ try {
   drawUsers()
   draw()
   document.body.dataset.ready = 'yes'
+  if (new URLSearchParams(location.search).has('scene')) $('scan').click() // somebody followed a code
 } catch (err) {
   say('out-who', ...explainError(err))
 }

@@ -30,6 +30,7 @@ export function say(id, text, kind = '') {
 
 // hush takes back what was said about another user or in another language.
 export function hush() {
+  $('numbers').replaceChildren()
   for (const node of document.querySelectorAll('output')) say(node.id, '')
 }
 
