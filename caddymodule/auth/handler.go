@@ -140,6 +140,15 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 			h.loginApps = append(h.loginApps, id)
 		}
 	}
+	if err := h.provisionSettings(ctx); err != nil {
+		return fmt.Errorf("%w%s", err, option.PositionOfHandler(h.digest()))
+	}
+	return nil
+}
+
+// provisionSettings checks the settings of the site and makes of them what requests
+// need.
+func (h *Handler) provisionSettings(ctx caddy.Context) (err error) {
 	if h.carrier, err = h.Token.carrier(); err != nil {
 		return err
 	}
