@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/browser"
+	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/page"
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -242,4 +243,15 @@ func (c *classified) sentURI() string {
 		return c.sent
 	}
 	return c.sent + "?" + query
+}
+
+// setSession gives a browser its session, and takes away what a login is the end of.
+func (h *Handler) setSession(w http.ResponseWriter, r *http.Request, origin browser.Origin, grant gateway.Grant) {
+	b, secure := &h.browsers, origin.Secure()
+	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
+	for _, name := range []string{b.cookies.Scan(secure), b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
+		if b.cookies.Has(r.Header, name) {
+			http.SetCookie(w, browser.Set(name, "", 0, secure))
+		}
+	}
 }

@@ -278,12 +278,7 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 	if !state.UsedUp() { // what is left of its minute is not more after a repeat
 		http.SetCookie(w, used)
 	}
-	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
-	for _, name := range []string{b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
-		if b.cookies.Has(r.Header, name) {
-			http.SetCookie(w, browser.Set(name, "", 0, secure))
-		}
-	}
+	h.setSession(w, r, origin, grant)
 	redirect(w, http.StatusSeeOther, asked.to)
 	return nil
 }

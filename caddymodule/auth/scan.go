@@ -167,14 +167,3 @@ func (h *Handler) scanState(w http.ResponseWriter, r *http.Request, c *classifie
 	answer.WriteJSON(w, http.StatusOK, body)
 	return nil
 }
-
-// setSession gives a browser its session, and takes away what a login is the end of.
-func (h *Handler) setSession(w http.ResponseWriter, r *http.Request, origin browser.Origin, grant gateway.Grant) {
-	b, secure := &h.browsers, origin.Secure()
-	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
-	for _, name := range []string{b.cookies.Scan(secure), b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
-		if b.cookies.Has(r.Header, name) {
-			http.SetCookie(w, browser.Set(name, "", 0, secure))
-		}
-	}
-}

@@ -142,16 +142,10 @@ func (h *Handler) useTicket(w http.ResponseWriter, r *http.Request, c *classifie
 	}
 	h.record.Entered(grant.AppID, grant.UserHash)
 	h.record.Passed(wechatapp.Anonymous)
-	b, secure := &h.browsers, origin.Secure()
 	if isLive {
 		h.endOld(r, grant)
 	}
-	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
-	for _, name := range []string{b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
-		if b.cookies.Has(r.Header, name) {
-			http.SetCookie(w, browser.Set(name, "", 0, secure))
-		}
-	}
+	h.setSession(w, r, origin, grant)
 	redirect(w, http.StatusSeeOther, to)
 	return nil
 }
