@@ -130,7 +130,9 @@ func Fold(raw string) string {
 		}
 		path = decoded
 	}
-	path = strings.ToLower(strings.ReplaceAll(path, `\`, "/"))
+	// A lower-case letter may join with a mark that its upper case leaves alone
+	// (y and a ring above), so the plain form is taken again.
+	path = strings.ReplaceAll(plainForm(strings.ToLower(path)), `\`, "/")
 	var segments []string
 	for segment := range strings.SplitSeq(path, "/") {
 		segment, _, _ = strings.Cut(segment, ";")
