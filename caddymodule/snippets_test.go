@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,22 +15,12 @@ import (
 // without a warning and loads. Parts of a site stand in one for that, and where the
 // accounts were named before, they are named again.
 func TestEveryCaddyfileOfTheDocumentationLoads(t *testing.T) {
-	pages := []string{"README.md", "README.zh-CN.md", "SECURITY.md"}
-	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, page := range found {
-			pages = append(pages, strings.TrimPrefix(filepath.ToSlash(page), "../"))
-		}
-	}
 	indented := regexp.MustCompile("(?ms)^( *)```caddyfile\n(.*?)^ *```$")
 	value := regexp.MustCompile(`\{(?:env|file)\.[^}]*\}`)
 	appID := regexp.MustCompile(`\bwx[0-9a-f]{16}\b`)
 	redis := regexp.MustCompile(`(?m)^\t\tstore redis .* \{\n`)
 	count := 0
-	for _, page := range pages {
+	for _, page := range documentation(t) {
 		for _, m := range indented.FindAllStringSubmatch(readDoc(t, page), -1) {
 			count++
 			text := strings.ReplaceAll("\n"+m[2], "\n"+m[1], "\n")[1:]

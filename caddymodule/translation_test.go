@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -24,6 +25,39 @@ var pairs = map[string]string{
 	"docs/cloud-hosting/README.md": "docs/zh-CN/cloud-hosting.md",
 	"docs/apps/README.md":          "docs/zh-CN/apps.md",
 	"docs/monitoring/README.md":    "docs/zh-CN/monitoring.md",
+	"docs/apps/aspnet.md":          "docs/zh-CN/apps/aspnet.md",
+	"docs/apps/django.md":          "docs/zh-CN/apps/django.md",
+	"docs/apps/express.md":         "docs/zh-CN/apps/express.md",
+	"docs/apps/fastapi.md":         "docs/zh-CN/apps/fastapi.md",
+	"docs/apps/flask.md":           "docs/zh-CN/apps/flask.md",
+	"docs/apps/gin.md":             "docs/zh-CN/apps/gin.md",
+	"docs/apps/laravel.md":         "docs/zh-CN/apps/laravel.md",
+	"docs/apps/nestjs.md":          "docs/zh-CN/apps/nestjs.md",
+	"docs/apps/php.md":             "docs/zh-CN/apps/php.md",
+	"docs/apps/rails.md":           "docs/zh-CN/apps/rails.md",
+	"docs/apps/spring-boot.md":     "docs/zh-CN/apps/spring-boot.md",
+}
+
+// englishOnly are the pages for those who work on the gateway itself.
+var englishOnly = []string{"docs/architecture.md", "SECURITY.md", "CONTRIBUTING.md", "client/README.md", "docs/performance.md", "docs/scale.md", "docs/threats.md"}
+
+// documentation are all pages for people, by their paths from the root.
+func documentation(t *testing.T) []string {
+	t.Helper()
+	pages := []string{"README.md", "README.zh-CN.md", "SECURITY.md", "CONTRIBUTING.md", "client/README.md"}
+	err := filepath.WalkDir("../docs", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == "node_modules" {
+			return fs.SkipDir
+		}
+		if err == nil && strings.HasSuffix(path, ".md") {
+			pages = append(pages, strings.TrimPrefix(filepath.ToSlash(path), "../"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
 }
 
 // comment is what may differ in a block of code.
@@ -79,13 +113,35 @@ func TestChinesePagesHaveTheSameNames(t *testing.T) {
 			}
 		})
 	}
-	pages, err := filepath.Glob("../docs/zh-CN/*.md")
-	if err != nil {
-		t.Fatal(err)
+}
+
+// Whoever reads Chinese finds every page for users and operators in it.
+func TestPagesAreInBothLanguages(t *testing.T) {
+	inChinese := slices.Collect(maps.Values(pairs))
+	for _, page := range documentation(t) {
+		if pairs[page] == "" && !slices.Contains(inChinese, page) && !slices.Contains(englishOnly, page) {
+			t.Errorf("%s is in one language only", page)
+		}
 	}
-	for _, page := range pages {
-		if name, _ := filepath.Rel("..", page); !slices.Contains(slices.Collect(maps.Values(pairs)), filepath.ToSlash(name)) {
-			t.Errorf("%s is compared with no English page", name)
+}
+
+// Nobody who reads Chinese is led to an English page that there is in Chinese, but by
+// the link at the top. Pages in English lead to English ones.
+func TestLinksStayInTheirLanguage(t *testing.T) {
+	others := make(map[string]string)
+	for english, chinese := range pairs {
+		others[english], others[chinese] = chinese, english
+	}
+	for page, other := range others {
+		for _, m := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(readDoc(t, page), ""), -1) {
+			file, _, _ := strings.Cut(m[1], "#")
+			target := filepath.ToSlash(filepath.Join(filepath.Dir(page), file))
+			if file == "" || target == other {
+				continue
+			}
+			if others[target] != "" && (pairs[page] == "") != (pairs[target] == "") {
+				t.Errorf("%s links to %s, in place of %s", page, target, others[target])
+			}
 		}
 	}
 }
@@ -117,19 +173,7 @@ func anchors(page string) map[string]bool {
 // Links of the documentation lead to a file that is there, and to a heading of it.
 func TestLinksLeadSomewhere(t *testing.T) {
 	checked := 0
-	pages := slices.Collect(maps.Keys(pairs))
-	pages = append(pages, slices.Collect(maps.Values(pairs))...)
-	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md", "../SECURITY.md"} {
-		more, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, page := range more {
-			pages = append(pages, strings.TrimPrefix(filepath.ToSlash(page), "../"))
-		}
-	}
-	slices.Sort(pages)
-	for _, page := range slices.Compact(pages) {
+	for _, page := range documentation(t) {
 		text := readDoc(t, page)
 		for _, m := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
