@@ -190,6 +190,10 @@ func TestF3CookiesInAnOutageAreNamedAndAssertNothing(t *testing.T) {
 				}
 			}
 			server.Kill()
+			eventually(t, "the outage is noticed", func() bool {
+				resp, _ := g.do(http.MethodGet, "/", "", bearer, userAgentWeChat)
+				return resp.StatusCode == c.status
+			})
 			for _, lines := range [][]string{{cookie}, {bearer}, {cookie, "Authorization: Bearer of.the.app"}} {
 				g.app.requests()
 				resp, body := g.do(http.MethodGet, "/", "", append(lines, userAgentWeChat)...)
