@@ -19,12 +19,14 @@ type Table[V any] struct {
 	order []slot // ring of keys by age
 	next  int
 	turn  uint64
+	lost  int64 // when the youngest entry that gave way was added, Unix nanoseconds
 }
 
-// slot remembers which Add filled it: a key may have come back since.
+// slot remembers which Add filled it, and when: a key may have come back since.
 type slot struct {
-	key  string
-	turn uint64
+	key   string
+	turn  uint64
+	added int64
 }
 
 type entry[V any] struct {
@@ -67,7 +69,7 @@ func (t *Table[V]) GetOrAdd(key string, make func() V) (value V, added bool) {
 	value = make()
 	t.evict()
 	t.turn++
-	t.order[t.next] = slot{key, t.turn}
+	t.order[t.next] = slot{key, t.turn, time.Now().UnixNano()}
 	t.next = (t.next + 1) % len(t.order)
 	t.cache.Set(key, entry[V]{value, t.turn}, t.lifetime)
 	return value, true
@@ -79,10 +81,25 @@ func (t *Table[V]) evict() {
 	if old.turn == 0 {
 		return
 	}
-	if found, ok := t.cache.Get(old.key); ok && found.(entry[V]).turn != old.turn {
+	found, ok := t.cache.Get(old.key)
+	if ok && found.(entry[V]).turn != old.turn {
 		return // deleted and added again since; a younger slot holds it
 	}
+	if ok {
+		t.lost = max(t.lost, old.added)
+	}
 	t.cache.Delete(old.key)
+}
+
+// CompleteSince returns since when nothing was added that had to give way before its
+// end. Zero: nothing ever had to.
+func (t *Table[V]) CompleteSince() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, t.lost+1)
 }
 
 // Extend keeps the entry of key for a lifetime from now on, if there is one.

@@ -100,10 +100,11 @@ func isScene(text string) bool {
 	return err == nil && len(text) == sceneLength && len(raw) == sceneBytes
 }
 
-// left is how much time a scan has. What a memory store knew before it began is lost.
+// left is how much time a scan has. A scan whose claims the store may have forgotten
+// has none.
 func (g *Gateway) left(s *Scan, now time.Time) time.Duration {
 	age := now.Sub(s.Made)
-	if age < -token.Leeway || s.Made.Before(g.Store.ClaimsSince()) {
+	if age < -token.Leeway || s.Made.Before(g.Store.ClaimsSince(s.AppID)) {
 		return 0
 	}
 	return max(ScanLifetime-age, 0)

@@ -84,8 +84,8 @@ func (g *Gateway) CheckTicket(ctx context.Context, t WebViewTicket) (identity.Us
 
 func (g *Gateway) ticketSession(ctx context.Context, t WebViewTicket, now time.Time) (user identity.User, ends time.Time, err error) {
 	age := now.Sub(t.made)
-	// What a memory store claimed before it began it does not know.
-	if age >= TicketLifetime || age < -token.Leeway || t.made.Before(g.Store.ClaimsSince()) {
+	// What a memory store claimed before it began, or was full, it does not know.
+	if age >= TicketLifetime || age < -token.Leeway || t.made.Before(g.Store.ClaimsSince(t.User.AppID)) {
 		return user, ends, ErrTicketRefused
 	}
 	live, err := g.Store.Get(ctx, session.Query{Ref: ref(t.User), Now: now})

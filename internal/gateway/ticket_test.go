@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/session/memory"
 )
 
@@ -149,5 +152,37 @@ func TestK1TicketsCountAtTheirOwnSite(t *testing.T) {
 	w = newWorld(t, func(c *Config) { c.Accounts[appA] = provider.Account{ID: appA, Kind: provider.Mobile} })
 	if _, _, err := w.Ticket(t.Context(), w.login(t, "code").Token, site, "/", sites); !errors.Is(err, ErrInvalidRequest) {
 		t.Errorf("a mobile app: %v", err)
+	}
+}
+
+// K1, K12: a flood of tickets makes room for its own in the store's memory. What gave
+// way counts as used: neither a ticket nor a scan comes back.
+func TestK1FloodBringsNoClaimBack(t *testing.T) {
+	w := newWorld(t, withCodes(&fakeCodes{}))
+	grant := w.login(t, "code")
+	used, scan := w.ticket(t, grant.Token), w.draw(t)
+	if _, err := w.UseTicket(t.Context(), used, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.DenyScan(t.Context(), approval(grant.Token, scan)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 1 << 16 { // as UseTicket does
+		key := session.CodeKey{AppID: appA, Hash: sha256.Sum256([]byte(strconv.Itoa(n)))}
+		if _, _, err := w.Store.ClaimCode(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.UseTicket(t.Context(), used, time.Hour); !errors.Is(err, ErrTicketRefused) {
+		t.Errorf("a used ticket after the flood: %v", err)
+	}
+	if state := w.poll(t, scan); state != ScanExpired {
+		t.Errorf("a denied scan is %s after the flood", state)
+	}
+	if _, err := w.ScanCode(t.Context(), scan, client, "pages/scan", "release"); !errors.Is(err, ErrScanEnded) {
+		t.Errorf("its code is drawn again: %v", err)
+	}
+	if _, err := w.UseTicket(t.Context(), w.ticket(t, grant.Token), time.Hour); err != nil {
+		t.Errorf("a new ticket: %v", err)
 	}
 }

@@ -330,9 +330,9 @@ type Once interface {
 	SettleCode(ctx context.Context, key CodeKey, reply Reply) error
 	// ReleaseCode gives a claim back: the code never reached WeChat.
 	ReleaseCode(ctx context.Context, key CodeKey) error
-	// ClaimsSince is since when claims are remembered: what was claimed before that
-	// may be granted again. Zero: for ever.
-	ClaimsSince() time.Time
+	// ClaimsSince is since when all claims of an app are remembered: what was claimed
+	// before that may be granted again. Zero: for ever.
+	ClaimsSince(appID string) time.Time
 }
 
 // How long codes and replies are remembered. WeChat's codes are valid for five

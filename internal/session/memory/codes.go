@@ -99,5 +99,11 @@ func (c *codes) ReleaseCode(_ context.Context, key session.CodeKey) error {
 	return nil
 }
 
-// ClaimsSince implements session.Once: no snapshot has codes.
-func (c *codes) ClaimsSince() time.Time { return c.began }
+// ClaimsSince implements session.Once: no snapshot has codes, and a table that is full
+// forgets the oldest.
+func (c *codes) ClaimsSince(appID string) time.Time {
+	if full := c.table(appID).CompleteSince(); full.After(c.began) {
+		return full
+	}
+	return c.began
+}

@@ -145,4 +145,4 @@ func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 }
 
 // ClaimsSince implements session.Once: Redis outlives this process.
-func (s *Store) ClaimsSince() time.Time { return time.Time{} }
+func (s *Store) ClaimsSince(string) time.Time { return time.Time{} }
