@@ -98,14 +98,14 @@ func (g *Gateway) ScanCode(ctx context.Context, s Scan, client netip.Addr, page,
 			return nil, err
 		}
 	}
-	ctx = context.WithoutCancel(ctx) // others may wait for it
-	claim, _, err = g.claim(ctx, key)
+	claim, _, err = g.claim(ctx, key) // who only waits stops when its client leaves
 	switch {
 	case err != nil:
 		return nil, g.storeError(ctx, s.AppID, err)
 	case claim != session.ClaimGranted:
 		return g.drawn(ctx, &s)
 	}
+	ctx = context.WithoutCancel(ctx) // others may wait for it
 	picture, err := g.Codes.MiniProgramCode(ctx, s.AppID, provider.Code{Scene: s.Scene, Page: page, Version: version})
 	if err != nil {
 		_ = g.Store.ReleaseCode(ctx, key) // should it fail, the page gets another code

@@ -304,3 +304,24 @@ func TestScanNeedsTheStore(t *testing.T) {
 		t.Errorf("%+v, %v", record, err)
 	}
 }
+
+// F2, G4: who only waits for a picture that another request draws stops when its
+// client leaves.
+func TestK11WaitingForAPictureEndsWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, withCodes(&fakeCodes{}))
+		s := NewScan(appA, "Chrome, Windows", "/page", client)
+		if _, _, err := w.Store.ClaimCode(t.Context(), s.key(scanOffer)); err != nil { // another node draws it
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer leave()
+		start := time.Now()
+		if _, err := w.ScanCode(ctx, s, client, "pages/scan", "release"); err == nil {
+			t.Error("there is a picture")
+		}
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("a request whose client has left waits for %s", took)
+		}
+	})
+}
