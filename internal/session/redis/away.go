@@ -101,6 +101,11 @@ func (s *Store) lastSeen(query *session.Query) (live, known bool) {
 				return !one.over(generation, now), true
 			}
 		}
+		// The version of a record is when it was written, in microseconds. What is
+		// not in it has ended, or has begun since.
+		if written := time.UnixMicro(newest.version); newest.version > 0 && !query.Issued.After(written.Add(time.Second+skew)) {
+			return false, false
+		}
 	}
 	// The number of a generation is when it began, in microseconds; older versions
 	// counted from 1.

@@ -346,3 +346,35 @@ func TestF3NodeThatStartsInAnOutageLetsNobodyPass(t *testing.T) {
 		}
 	}
 }
+
+// F3: a session that the newest record known here does not have, although its token is
+// older than the record, was ended by whoever wrote it. It does not pass by grace; one
+// that may have begun since does.
+func TestF3SessionThatTheRecordHasNoMoreDoesNotPass(t *testing.T) {
+	server := redistest.Start(t)
+	here, there := connect(t, options(server.Addr)), connect(t, options(server.Addr))
+	ended, live := mustPut(t, there, "session-00000000000001"), mustPut(t, there, "session-00000000000002")
+	if err := there.Delete(t.Context(), ended); err != nil {
+		t.Fatal(err)
+	}
+	wantGet(t, here, live, nil) // the record without the first
+	server.Kill()
+	ask := func(ref session.Ref, issued time.Time) error {
+		query := sessiontest.Query(ref)
+		query.Issued = issued
+		_, err := here.Get(t.Context(), query)
+		return err
+	}
+	until(t, "the outage is noticed", func() bool { return errors.Is(ask(live, time.Now()), session.ErrAway) })
+	for _, issued := range []time.Time{time.Now(), time.Now().Add(-time.Minute), {}} {
+		if err := ask(ended, issued); err == nil || errors.Is(err, session.ErrAway) {
+			t.Errorf("ended elsewhere, token of %s: %v", issued, err)
+		}
+		if err := ask(live, issued); !errors.Is(err, session.ErrAway) {
+			t.Errorf("live, token of %s: %v", issued, err)
+		}
+	}
+	if err := ask(ended, time.Now().Add(time.Minute)); !errors.Is(err, session.ErrAway) {
+		t.Errorf("a session that began after the record: %v", err)
+	}
+}
