@@ -246,7 +246,7 @@ func TestF4DropOfAKeyCanBeTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
 			t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
-			g := newGateway(t, withAdmin, withGlobal(strings.Replace(redisGlobal(server, ""), "signing_key "+testKey, global, 1)))
+			g := newGateway(t, withAdmin, withGlobal(strings.Replace(redisGlobal(server, "on_failure grace 15m"), "signing_key "+testKey, global, 1)))
 			token := g.login(userA)
 			var status struct{ Keys []statusKey }
 			g.must(http.MethodGet, "/wechat/status", "", &status)
@@ -256,6 +256,11 @@ func TestF4DropOfAKeyCanBeTriedAgain(t *testing.T) {
 				code, body := g.operate(http.MethodDelete, "/wechat/keys/"+leaked, "")
 				wantCode(t, "while Redis is away", code, body, "", http.StatusServiceUnavailable)
 			}
+			g.wantToken(token, "login_required", http.StatusUnauthorized) // here at once
+			if err := load(g.caddyfile() + "# again"); err != nil {
+				t.Fatal(err)
+			}
+			g.wantToken(token, "login_required", http.StatusUnauthorized)
 			server.Run()
 			eventually(t, "it is dropped when Redis is back", func() bool {
 				code, body := g.operate(http.MethodDelete, "/wechat/keys/"+leaked, "")

@@ -107,8 +107,8 @@ func (a *App) followDrops(ctx context.Context) {
 	a.logger.Info("signing keys dropped by an operator do not count", zap.Strings("kids", dropped))
 }
 
-// DropKey makes tokens of a signing key not count any more, on every node. If they
-// cannot be told, it can be tried again, and is every minute.
+// DropKey makes tokens of a signing key not count any more: here at once, and on every
+// node. If they cannot be told, it can be tried again, and is every minute.
 func (a *App) DropKey(ctx context.Context, id string) error {
 	if a.state.drops.Has(id) {
 		return a.tellDropped(ctx, id)
@@ -121,6 +121,9 @@ func (a *App) DropKey(ctx context.Context, id string) error {
 		return err
 	}
 	a.state.drops.Add(id)
+	if err := a.keys.Exclude([]string{id}); err != nil {
+		return err
+	}
 	return a.tellDropped(ctx, id)
 }
 

@@ -84,6 +84,7 @@ func (a *App) takeIntoUse() {
 	a.beginKeys()
 	a.keepUserHashKey()
 	a.store.Start()
+	_ = a.keys.Exclude(a.state.drops.List()) // followDrops says if no key is left
 	a.followDrops(a.ctx)
 }
 

@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"time"
 
@@ -36,23 +37,30 @@ func (r *Ring) Drop(ctx context.Context, id string) error {
 		return nil
 	}
 	now := time.Now()
-	f, err := r.change(ctx, now, func(f file, now time.Time) (file, bool, error) { return f.drop(id, now) })
+	f, look, err := r.change(ctx, now, func(f file, now time.Time) (file, bool, error) {
+		without, changed, err := f.drop(id, now)
+		if errors.Is(err, ErrUnknownKey) { // dropped there already, and still in use here
+			err = nil
+		}
+		return without, changed, err
+	})
 	if err != nil {
 		return r.named(err)
 	}
-	return r.take(f, now) // not Refresh: what is done here needs no storage any more
+	return r.take(f, now, look) // not Refresh: what is done here needs no storage any more
 }
 
-// Exclude makes the tokens of these keys not count, wherever the keys stand. The
-// list replaces the one of before. The error matches ErrOnlyKey if no other key
-// is left here: then one that only this process knows signs.
+// Exclude makes the tokens of these keys not count any more, wherever the keys stand,
+// whatever is excluded besides. The error matches ErrOnlyKey if no other key is left
+// here: then one that only this process knows signs.
 func (r *Ring) Exclude(ids []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Equal(r.excluded, ids) {
+	more := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(r.excluded, id) })
+	if len(more) == 0 {
 		return nil
 	}
-	r.excluded = slices.Clone(ids)
+	r.excluded = append(r.excluded, more...)
 	return r.build()
 }
 

@@ -62,10 +62,12 @@ type Ring struct {
 	lifetime atomic.Int64 // Settings.TokenLifetime, as it is now
 	current  atomic.Pointer[key.Set]
 	storeKey key.Key
-	prepared *file  // until Begin, if there was none in storage
-	fileID   string // of the key of data at rest in the file that was read last
+	prepared *file // until Begin, if there was none in storage
 
 	mu       sync.Mutex
+	looks    uint64    // at the storage that have begun, and changes there that were made
+	taken    uint64    // the look or change whose file is in use
+	fileID   string    // of the key of data at rest in that file
 	known    []key.Key // the signer first, dropped ones included
 	made     map[string]time.Time
 	excluded []string
@@ -92,6 +94,7 @@ func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error
 // that is only looked at never begins.
 func Prepare(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
 	r := newRing(storage, settings)
+	look := r.nextLook()
 	f, err := r.load(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = newFile(time.Now()), nil
@@ -100,7 +103,7 @@ func Prepare(ctx context.Context, storage Storage, settings Settings) (*Ring, er
 	if err != nil {
 		return nil, r.named(err)
 	}
-	if err := r.take(f, time.Now()); err != nil {
+	if err := r.take(f, time.Now(), look); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -121,10 +124,16 @@ func newRing(storage Storage, settings Settings) *Ring {
 func (r *Ring) Begin(ctx context.Context) error {
 	err := r.Refresh(ctx)
 	r.prepared = nil
-	if err == nil && r.storage != nil && r.fileID != r.storeKey.ID() {
+	if err == nil && r.storage != nil && r.othersKeys() {
 		return r.named(ErrOthersKeys)
 	}
 	return err
+}
+
+func (r *Ring) othersKeys() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fileID != r.storeKey.ID()
 }
 
 // Fixed returns the keys of a configuration. They never change; the key for
@@ -159,19 +168,28 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if r.storage == nil {
 		return nil
 	}
-	now := time.Now()
+	now, look := time.Now(), r.nextLook()
 	f, err := r.load(ctx)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && r.needsChange(f, now) {
-		f, err = r.change(ctx, now, r.rotateNow)
+		f, look, err = r.change(ctx, now, r.rotateNow)
 	}
 	if err != nil {
 		return r.named(err)
 	}
-	return r.take(f, now)
+	return r.take(f, now, look)
 }
 
-// take uses the keys of a file.
-func (r *Ring) take(f file, now time.Time) error {
+// nextLook numbers a look at the storage before it begins, or a change when it is
+// made: what has a higher number is not older.
+func (r *Ring) nextLook() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looks++
+	return r.looks
+}
+
+// take uses the keys of a file, unless those of a later look or change are in use.
+func (r *Ring) take(f file, now time.Time, look uint64) error {
 	keys, err := f.ring(now)
 	if err != nil {
 		return r.named(err)
@@ -183,8 +201,13 @@ func (r *Ring) take(f file, now time.Time) error {
 	if r.current.Load() == nil {
 		r.storeKey, r.userHashKey = storeKey, storeKey.Derive(userHashUse) // set once, before anybody else sees r
 	}
-	r.fileID = storeKey.ID()
-	return r.use(keys, f.made())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if look < r.taken {
+		return nil
+	}
+	r.taken, r.fileID, r.known, r.made = look, storeKey.ID(), keys, f.made()
+	return r.build()
 }
 
 // named says which keys an error is about.
@@ -224,33 +247,35 @@ func (r *Ring) load(ctx context.Context) (file, error) {
 }
 
 // change makes or edits the keys under the storage's lock, after another look:
-// another node may have done it meanwhile.
-func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.Time) (file, bool, error)) (f file, err error) {
+// another node may have done it meanwhile. It returns the number of the change, or of
+// its look if there was nothing to change.
+func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.Time) (file, bool, error)) (f file, look uint64, err error) {
 	if err := r.storage.Lock(ctx, r.lockName()); err != nil {
-		return file{}, fmt.Errorf("locking: %w", err)
+		return file{}, 0, fmt.Errorf("locking: %w", err)
 	}
 	defer func() {
 		if unlockErr := r.storage.Unlock(ctx, r.lockName()); unlockErr != nil && err == nil {
 			err = fmt.Errorf("unlocking: %w", unlockErr)
 		}
 	}()
+	look = r.nextLook()
 	f, err = r.load(ctx)
 	changed := false
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f, changed = r.newFile(now), true
 	case err != nil:
-		return file{}, err
+		return file{}, 0, err
 	default:
 		if f, changed, err = edit(f, now); err != nil {
-			return file{}, err
+			return file{}, 0, err
 		}
 	}
 	if !changed {
-		return f, nil
+		return f, look, nil
 	}
 	if err := r.storage.Store(ctx, r.settings.StorageKey, f.encode()); err != nil {
-		return file{}, fmt.Errorf("writing: %w", err)
+		return file{}, 0, fmt.Errorf("writing: %w", err)
 	}
-	return f, nil
+	return f, r.nextLook(), nil
 }

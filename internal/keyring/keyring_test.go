@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -356,6 +357,29 @@ func TestConfiguredKeysAreExcluded(t *testing.T) {
 	}
 }
 
+// Two keys are dropped at once, and the list with both of them is taken over before
+// the one from before the second drop.
+func TestLateListBringsNoKeyBack(t *testing.T) {
+	keys := []key.Key{testKey(t, 1), testKey(t, 2), testKey(t, 3)}
+	all, err := key.NewSet(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := Fixed(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := keys[0].ID(), keys[1].ID()
+	for _, ids := range [][]string{{first, second}, {first}, nil} {
+		if err := ring.Exclude(ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ring.Current().Has(first) || ring.Current().Has(second) {
+		t.Errorf("%q count", ring.Current().IDs())
+	}
+}
+
 func testKey(t *testing.T, seed byte) key.Key {
 	t.Helper()
 	raw := make([]byte, key.Length)
@@ -367,4 +391,76 @@ func testKey(t *testing.T, seed byte) key.Key {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// heldStorage holds the first answer back that is read after hold.
+type heldStorage struct {
+	*memStorage
+	held atomic.Pointer[heldLoad]
+}
+
+type heldLoad struct{ read, release chan struct{} }
+
+func (s *heldStorage) hold() *heldLoad {
+	h := &heldLoad{make(chan struct{}), make(chan struct{})}
+	s.held.Store(h)
+	return h
+}
+
+func (s *heldStorage) Load(ctx context.Context, key string) ([]byte, error) {
+	value, err := s.memStorage.Load(ctx, key)
+	if h := s.held.Swap(nil); h != nil {
+		close(h.read)
+		<-h.release
+	}
+	return value, err
+}
+
+// What was read before a key was dropped does not bring it back.
+func TestRefreshThatBeganBeforeADropBringsNothingBack(t *testing.T) {
+	storage := &heldStorage{memStorage: newStorage()}
+	ring := mustOpen(t, storage)
+	leaked := ring.Current().Signer().ID()
+	h := storage.hold()
+	refreshed := make(chan error, 1)
+	go func() { refreshed <- ring.Refresh(t.Context()) }()
+	<-h.read
+	if err := ring.Drop(t.Context(), leaked); err != nil {
+		t.Fatal(err)
+	}
+	close(h.release)
+	if err := <-refreshed; err != nil {
+		t.Fatal(err)
+	}
+	if ring.Current().Has(leaked) {
+		t.Error("a dropped key is back")
+	}
+}
+
+// unlockFails is a Storage that cannot unlock once.
+type unlockFails struct {
+	*memStorage
+	fails atomic.Bool
+}
+
+func (s *unlockFails) Unlock(ctx context.Context, name string) error {
+	_ = s.memStorage.Unlock(ctx, name)
+	if s.fails.Swap(false) {
+		return errors.New("the disk is away")
+	}
+	return nil
+}
+
+// A drop that failed half-way can be tried again.
+func TestDropThatFailedCanBeTriedAgain(t *testing.T) {
+	storage := &unlockFails{memStorage: newStorage()}
+	ring := mustOpen(t, storage)
+	leaked := ring.Current().Signer().ID()
+	storage.fails.Store(true)
+	if err := ring.Drop(t.Context(), leaked); err == nil {
+		t.Error("no error")
+	}
+	if err := ring.Drop(t.Context(), leaked); err != nil || ring.Current().Has(leaked) {
+		t.Errorf("tried again: %v", err)
+	}
 }
