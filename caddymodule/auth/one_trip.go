@@ -72,9 +72,9 @@ func (h *Handler) takeCode(r *http.Request) *sentCode {
 	return &sentCode{params, len(r.Header["Upgrade"]) > 0 || identity.IsExtendedConnect(r)}
 }
 
-// admitCode logs the request's user in. Nothing of the body has been read when it
+// decideCode logs the request's user in. Nothing of the body has been read when it
 // refuses.
-func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classified, sent *sentCode) admission {
+func (h *Handler) decideCode(w http.ResponseWriter, r *http.Request, c *classified, sent *sentCode) decision {
 	start := time.Now()
 	req, err := h.readCode(r, sent)
 	var grant gateway.Grant
@@ -89,7 +89,7 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 		refusal := answer.For(err)
 		h.record.LoginRefused(clientIP(r), req.AppID, grant, refusal, err, time.Since(start))
 		h.refuseCode(w, c, refusal)
-		return admission{answered: true}
+		return answered{}
 	}
 	h.record.LoggedIn(grant, time.Since(start))
 	// A login that is repeated by its nonce may be of a session that is over.
@@ -98,10 +98,12 @@ func (h *Handler) admitCode(w http.ResponseWriter, r *http.Request, c *classifie
 		refusal := answer.For(err)
 		h.refuseCode(w, c, refusal)
 		h.record.LogRefused(refusal, err, pass.User, h.userHash)
-		return admission{answered: true}
+		return answered{}
 	}
 	h.browsers.strip(r)
-	return admission{pass: pass, varies: true, trip: &trip{grant.Token, strconv.FormatInt(int64(grant.ExpiresIn/time.Second), 10)}}
+	p := h.newPassage(w, pass)
+	p.trip = &trip{grant.Token, strconv.FormatInt(int64(grant.ExpiresIn/time.Second), 10)}
+	return p
 }
 
 // refuseCode answers as login does: whoever sends a code reads JSON.

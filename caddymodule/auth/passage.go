@@ -26,6 +26,12 @@ type passage struct {
 	ended    atomic.Bool // the session did
 }
 
+// newPassage returns the passage of a request that is let through, its answer to be
+// written to w.
+func (h *Handler) newPassage(w http.ResponseWriter, pass gateway.Pass) *passage {
+	return &passage{responseWriter: h.marked(w, true), handler: h, pass: pass}
+}
+
 // placeholder is a caddy.ReplacerFunc. Values are checked at login: no braces, so
 // nothing in them is ever expanded again.
 func (p *passage) placeholder(key string) (any, bool) {

@@ -16,16 +16,21 @@ import (
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
-// admission is what became of a request before the app.
-type admission struct {
-	answered  bool // by the gateway; the app never hears of it
-	anonymous bool
-	pass      gateway.Pass
-	varies    bool      // whether a token would have changed the answer
-	trip      *trip     // of a login on the way
-	byCookie  bool      // a browser's cookie says who it is from
-	until     time.Time // not zero: when the signed URL ends that let it pass
-}
+// decision is what becomes of a request before the app: answered, nobody or a
+// *passage.
+type decision interface{ decided() }
+
+type (
+	// answered: the gateway has answered, and the app never hears of the request.
+	answered struct{}
+	// nobody: the request passes without a user; true if a login would have
+	// changed the answer.
+	nobody bool
+)
+
+func (answered) decided() {}
+func (nobody) decided()   {}
+func (*passage) decided() {}
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -38,36 +43,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	websocket := identity.CleanHop(r)
 	h.preset.Keep(r.Header, asked)
 
-	a := h.admit(w, r, hop{websocket, upgrades}, sent)
-	if a.answered {
-		return nil
-	}
-	if !a.anonymous {
-		if err := h.inject(r, a.pass.User, asked); err != nil {
-			a.trip.hand(w.Header())
-			h.refuse(w, err, a.pass.User)
+	switch d := h.decide(w, r, hop{websocket, upgrades}, sent).(type) {
+	case nobody:
+		return h.passNobody(w, r, next, bool(d))
+	case *passage:
+		if err := h.inject(r, d.pass.User, asked); err != nil {
+			d.trip.hand(w.Header())
+			h.refuse(w, err, d.pass.User)
 			return nil
 		}
+		return h.passUser(d, r, next)
 	}
-	if a.anonymous {
-		setPlaceholders(r, placeholderOfNobody)
-		h.record.Passed(wechatapp.Anonymous)
-		marked := h.marked(w, false)
-		if marked.vary = h.varyNobody; !a.varies {
-			marked.vary, marked.referrer = nil, false
-		}
-		return marked.finish(next.ServeHTTP(&marked, r))
+	return nil
+}
+
+// passNobody passes a request on without a user.
+func (h *Handler) passNobody(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, varies bool) error {
+	setPlaceholders(r, placeholderOfNobody)
+	h.record.Passed(wechatapp.Anonymous)
+	marked := h.marked(w, false)
+	if marked.vary = h.varyNobody; !varies {
+		marked.vary, marked.referrer = nil, false
 	}
-	p := &passage{responseWriter: h.marked(w, true), handler: h, pass: a.pass}
-	if a.trip != nil {
-		p.trip = a.trip
-	}
-	if a.byCookie {
-		p.vary = h.varyCookie
-	}
-	if !a.until.IsZero() {
-		p.until, p.referrer = a.until, true
-	}
+	return marked.finish(next.ServeHTTP(&marked, r))
+}
+
+// passUser passes a request on in the name of its user.
+func (h *Handler) passUser(p *passage, r *http.Request, next caddyhttp.Handler) error {
 	setPlaceholders(r, p.placeholder)
 	h.record.Passed(wechatapp.Authenticated)
 	return p.serve(r, next)
@@ -79,14 +81,14 @@ type hop struct {
 	upgrades  bool // to whatever
 }
 
-// admit decides. Whatever goes wrong in here, a panic included, is an answer of
-// the gateway and never lets a request through.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, hop hop, sent *sentCode) (a admission) {
+// decide decides about a request. Whatever goes wrong in here, a panic included, is
+// an answer of the gateway and never lets a request through.
+func (h *Handler) decide(w http.ResponseWriter, r *http.Request, hop hop, sent *sentCode) (d decision) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.logger.Error("panic while deciding about a request", zap.String("panic", fmt.Sprintf("%T", p)), zap.Stack("stack"))
 			h.answerRefusal(w, answer.InternalError)
-			a = admission{answered: true}
+			d = answered{}
 		}
 	}()
 	// Neither has a use for an app, and both are dangerous: a CONNECT body can
@@ -94,24 +96,28 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, hop hop, sent *s
 	// injected headers.
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !hop.websocket {
 		h.refuse(w, answer.ErrMethodNotAllowed, identity.User{})
-		return admission{answered: true}
+		return answered{}
 	}
 	c := classify(r)
 	signed := takeSignature(r)
-	if urlpath.Below(c.sent, h.prefix) || c.current != c.sent && urlpath.Below(c.current, h.prefix) {
+	switch {
+	case urlpath.Below(c.sent, h.prefix) || c.current != c.sent && urlpath.Below(c.current, h.prefix):
 		h.serveRoute(w, r, &c)
-		return admission{answered: true}
-	}
-	if h.Public.selects(&c) {
+		return answered{}
+	case h.Public.selects(&c):
 		h.carrier.remove(r)
 		h.browsers.strip(r)
-		return admission{anonymous: true}
+		return nobody(false)
+	case sent != nil:
+		return h.decideCode(w, r, &c, sent)
 	}
-	if sent != nil {
-		return h.admitCode(w, r, &c, sent)
-	}
+	return h.decideCredentials(w, r, &c, hop, signed)
+}
+
+// decideCredentials decides by the token, the cookie or the signature of a request.
+func (h *Handler) decideCredentials(w http.ResponseWriter, r *http.Request, c *classified, hop hop, signed string) decision {
 	given, err := h.credentials(r)
-	optional := h.Optional.selects(&c)
+	optional := h.Optional.selects(c)
 	if err == nil && given.text == "" && optional && !h.judgesSignature(r, signed, hop) {
 		return h.anonymous(r)
 	}
@@ -125,26 +131,33 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, hop hop, sent *s
 	var until time.Time
 	if needsSignature(err) && h.judgesSignature(r, signed, hop) {
 		c.signed = true
-		pass, until, err = h.admitSigned(r, &c, signed, err)
+		pass, until, err = h.admitSigned(r, c, signed, err)
 	}
 	if err != nil && optional && !c.signed && h.isNoCredential(r, given, err) {
 		return h.anonymous(r)
 	}
 	if err != nil {
-		h.refuseTo(w, r, &c, err, pass.User)
-		return admission{answered: true}
+		h.refuseTo(w, r, c, err, pass.User)
+		return answered{}
 	}
 	if !h.ForwardToken && !given.foreign {
 		h.carrier.remove(r)
 	}
 	h.browsers.strip(r)
-	return admission{pass: pass, varies: true, byCookie: given.byCookie, until: until}
+	p := h.newPassage(w, pass)
+	if given.byCookie {
+		p.vary = h.varyCookie
+	}
+	if !until.IsZero() {
+		p.until, p.referrer = until, true
+	}
+	return p
 }
 
 // anonymous lets a request pass that a login would have changed.
-func (h *Handler) anonymous(r *http.Request) admission {
+func (h *Handler) anonymous(r *http.Request) decision {
 	h.browsers.strip(r)
-	return admission{anonymous: true, varies: true}
+	return nobody(true)
 }
 
 // refuse answers for the gateway. user is who the token speaks for, if anybody.
