@@ -121,6 +121,9 @@ func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error 
 	if err != nil {
 		return err
 	}
+	if openID != "" && !used.takeLarge(maxSignedAnswer) {
+		return ErrBusy // afterwards WeChat may have replaced the user's session_key
+	}
 	var failed error
 	proxy := httputil.ReverseProxy{
 		Rewrite:       rewrite,

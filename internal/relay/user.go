@@ -94,11 +94,9 @@ func (t *trip) signed(ctx context.Context) (string, error) {
 }
 
 // takeSessionKey keeps a new session_key of an answer, and takes it out. An answer that
-// may hide one is refused: it must reach nobody.
+// may hide one is refused: it must reach nobody. The room for it was taken before WeChat
+// was asked, see Serve.
 func (t *trip) takeSessionKey(ctx context.Context, answered answer) (answer, error) {
-	if !t.used.takeLarge(maxSignedAnswer) {
-		return answer{}, ErrBusy
-	}
 	data, err := io.ReadAll(io.LimitReader(answered.Body, maxSignedAnswer+1))
 	_ = answered.Body.Close()
 	if err != nil || len(data) > maxSignedAnswer {

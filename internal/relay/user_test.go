@@ -67,6 +67,38 @@ func TestF4NewSessionKeyIsKeptWhoeverLeaves(t *testing.T) {
 	}
 }
 
+// F4: with no room for the answer WeChat is not asked, as it would replace a key that
+// nobody could keep then.
+func TestF4KeyIsNotReplacedWithoutRoomToKeepIt(t *testing.T) {
+	asked := 0
+	user := new(keptKey)
+	owner := credential.NewOwner(credential.NewTokens(), provider.Account{ID: "wx1234567890abcdef"}, oneToken{}, nil)
+	p := &Proxy{
+		Owners: map[string]*credential.Owner{owner.AppID(): owner}, Default: owner.AppID(), WeChat: leaving{func() { asked++ }},
+		Users: user, Buffers: NewBuffers(), BodyTime: time.Second,
+	}
+	others := loan{from: p.Buffers}
+	if !others.takeLarge(maxLarge) {
+		t.Fatal("new buffers are in use")
+	}
+	reset := func() error {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/wxa/resetusersessionkey", http.NoBody)
+		r.Header[UserHeader] = []string{"oAAAAAAAA"}
+		w := httptest.NewRecorder()
+		return p.Serve(w, r, p.NewCall(w))
+	}
+	if err := reset(); !errors.Is(err, ErrBusy) || asked != 0 {
+		t.Errorf("%v, and WeChat was asked %d times while the key that it replaced was lost", err, asked)
+	}
+	others.giveBack()
+	if err := reset(); err != nil || asked != 1 || user.key == "" {
+		t.Errorf("with room again: %v, asked %d times, kept %q", err, asked, user.key)
+	}
+	if left := p.Buffers.large.Load(); left != maxLarge {
+		t.Errorf("%d of %d bytes are left", left, maxLarge)
+	}
+}
+
 // K7: an app that signs by itself gets no session_key either.
 func TestK7KeyIsResetForNamedUsersOnly(t *testing.T) {
 	owner := credential.NewOwner(credential.NewTokens(), provider.Account{ID: "wx1234567890abcdef"}, oneToken{}, nil)
