@@ -72,7 +72,8 @@ const (
 	renewBefore = 4*time.Minute + 30*time.Second
 	// spare is what a token must be good for to be used at all.
 	spare = 10 * time.Second
-	// fetchTime bounds a fetch, waiting for another node included.
+	// fetchTime bounds a fetch, waiting for another node included, and once more the
+	// call of WeChat: a vault that hangs may have used up the first.
 	fetchTime = 15 * time.Second
 	// turnTime is how long another node waits for the one that fetches.
 	turnTime = 8 * time.Second
@@ -262,12 +263,14 @@ func (o *Owner) fetch(ctx context.Context) (Token, error) {
 		// Also after a failure: others would wait for nothing.
 		defer func() { _ = o.vault.EndTurn(ctx, o.name()) }()
 	}
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
+	defer cancel()
 	now, seen := time.Now(), o.refusals()
-	answer, err := o.fetcher.StableToken(ctx, o.app, false)
+	answer, err := o.fetcher.StableToken(asking, o.app, false)
 	if err == nil && o.refusals() != seen && o.wasRefused(answer.Value) {
 		// It was refused while it was on its way: WeChat may have a new one by now.
 		now = time.Now()
-		answer, err = o.fetcher.StableToken(ctx, o.app, false)
+		answer, err = o.fetcher.StableToken(asking, o.app, false)
 	}
 	if err != nil {
 		o.fail(err)

@@ -261,6 +261,43 @@ func TestVaultIsNoCondition(t *testing.T) {
 	})
 }
 
+// hangingVault answers nothing for a time that is its own, whatever its callers have left.
+type hangingVault struct {
+	*fakeVault
+	timeout time.Duration
+}
+
+var errHangs = errors.New("no answer in time")
+
+func (v hangingVault) LoadShared(context.Context, string) ([]byte, error) {
+	time.Sleep(v.timeout)
+	return nil, errHangs
+}
+
+func (v hangingVault) TakeTurn(context.Context, string, time.Duration) (bool, error) {
+	time.Sleep(v.timeout)
+	return false, errHangs
+}
+
+func (v hangingVault) SaveShared(context.Context, string, []byte, time.Duration) error {
+	time.Sleep(v.timeout)
+	return errHangs
+}
+
+// Redis hangs, and `timeout` lets it do so for longer than a fetch may take: WeChat is
+// asked all the same, in a time of its own.
+func TestVaultThatHangsIsNoConditionEither(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeTokens{took: 50 * time.Millisecond}
+		o := NewOwner(NewTokens(), app, f, hangingVault{newVault(), fetchTime})
+		want(t, o, "token-1", nil)
+		want(t, o, "token-1", nil)
+		if f.calls.Load() != 1 {
+			t.Errorf("asked %d times", f.calls.Load())
+		}
+	})
+}
+
 // slowVault takes its time to forget, as one behind a network does.
 type slowVault struct {
 	*fakeVault
