@@ -91,17 +91,31 @@ func (g *Gateway) find(ctx context.Context, appID, userHash string) (found, erro
 			}
 			next := page.Next
 			if i+1 < len(page.Users) {
-				part, err := g.page(ctx, appID, from, i+1)
-				if err != nil {
+				if next, err = g.behind(ctx, appID, from, i+1); err != nil {
 					return found{}, err
 				}
-				next = part.Next
 			}
 			return found{record: one.Record, next: next}, nil
 		}
 		if from = page.Next; from == "" {
 			return found{unreadable: unreadable}, errNoSuchUser
 		}
+	}
+}
+
+// behind returns where the list goes on behind the first users after a place. What is
+// unreadable or over takes up a part of a page, so they may need a longer one.
+func (g *Gateway) behind(ctx context.Context, appID, from string, users int) (next string, err error) {
+	for limit := users; ; {
+		part, err := g.page(ctx, appID, from, limit)
+		if err != nil {
+			return "", err
+		}
+		missing := users - len(part.Users)
+		if missing <= 0 || part.Next == "" || limit == MaxPage {
+			return part.Next, nil
+		}
+		limit = min(limit+missing, MaxPage)
 	}
 }
 
