@@ -24,10 +24,13 @@ const (
 	// decryptsPerMinute of one user; WeChat's data comes one at a time, by a tap.
 	decryptsPerMinute = 60
 	maxDecrypters     = 100_000
+	// decryptsKept is how long a user is remembered after the last try: by then all may
+	// come at once again.
+	decryptsKept = 2 * time.Minute
 )
 
 func newDecrypts() *bounded.Table[*rate.Limiter] {
-	return bounded.New[*rate.Limiter](maxDecrypters, 2*time.Minute)
+	return bounded.New[*rate.Limiter](maxDecrypters, decryptsKept)
 }
 
 // Decrypt returns what WeChat encrypted for a user of a Mini Program. The user's newest
@@ -38,9 +41,11 @@ func (g *Gateway) Decrypt(ctx context.Context, appID, openID, encryptedData, iv 
 	if err := g.checkKeyHolder(appID, openID); err != nil {
 		return nil, err
 	}
-	limiter, _ := g.State.decrypts.GetOrAdd(appID+" "+openID, func() *rate.Limiter {
+	user := appID + " " + openID
+	limiter, _ := g.State.decrypts.GetOrAdd(user, func() *rate.Limiter {
 		return rate.NewLimiter(rate.Limit(decryptsPerMinute)/60, decryptsPerMinute)
 	})
+	g.State.decrypts.Extend(user, decryptsKept)
 	if !limiter.Allow() {
 		return nil, retryAfter(ErrRateLimited, time.Second)
 	}
