@@ -2,10 +2,12 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,39 +101,52 @@ func TestDamagedSnapshotIsSetAside(t *testing.T) {
 	g.wantStatus("a new login", g.login(userA), http.StatusOK)
 }
 
-// Caddy starts its apps in no particular order: a server may have requests before
-// the sessions' own app has started, and those of before the restart are not lost
-// for them.
-func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
-	g := newGateway(t)
-	token := g.login(userA)
+// unstarted stops the gateway and returns what has the next requests: Caddy starts its
+// apps in no particular order, so a server may have them before the sessions' own app has
+// started. end ends it as a stop does.
+func (g *gatewayTest) unstarted() (site *httptest.Server, end func()) {
+	g.t.Helper()
 	if err := caddy.Stop(); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	config, _, err := adapt(g.caddyfile())
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	var parsed caddy.Config
 	if err := json.Unmarshal(config, &parsed); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	// The apps come in a context that can be cancelled.
 	apps := parsed.AppsRaw
 	parsed.AppsRaw = nil
 	loaded, err := caddy.ProvisionContext(&parsed)
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	ctx, cancel := caddy.NewContext(loaded)
-	defer cancel()
+	g.t.Cleanup(cancel)
 	parsed.AppsRaw = apps
 	module, err := ctx.App("http")
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	site := httptest.NewServer(module.(*caddyhttp.App).Servers["srv0"])
-	defer site.Close()
+	for _, server := range module.(*caddyhttp.App).Servers {
+		if slices.ContainsFunc(server.Listen, func(listen string) bool { return strings.HasSuffix(listen, g.addr[strings.LastIndexByte(g.addr, ':'):]) }) {
+			site = httptest.NewServer(server)
+			g.t.Cleanup(site.Close)
+			return site, cancel
+		}
+	}
+	g.t.Fatal("no server of the site")
+	return nil, nil
+}
+
+// Those of before the restart are not lost for the first requests.
+func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
+	g := newGateway(t)
+	token := g.login(userA)
+	site, end := g.unstarted()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site.URL+"/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -146,8 +161,24 @@ func TestFirstRequestFindsSessionsBeforeTheStart(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("before the start: %d", resp.StatusCode)
 	}
-	cancel()
+	end()
 	if _, err := os.Stat(filepath.Join(g.storage, filepath.FromSlash(snapshotFile))); err != nil {
 		t.Errorf("the store is still in use, as nothing was kept at the end: %v", err)
+	}
+}
+
+// Neither are they for the first call of an app: it would be told that its user is not
+// logged in, and a new session_key of that user would be kept by nobody.
+func TestFirstCallFindsSessionsBeforeTheStart(t *testing.T) {
+	g, _, login := userAPI(t)
+	login(firstKey)
+	site, _ := g.unstarted()
+	resp, err := testClient.Post(site.URL+"/gateway/signature", "application/json", strings.NewReader(`{"openid":"`+openIDA+`","data":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || !strings.Contains(string(body), hmacHex(firstKey, "x")) {
+		t.Errorf("before the start: %d %s, %v", resp.StatusCode, body, err)
 	}
 }

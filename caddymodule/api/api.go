@@ -218,6 +218,7 @@ func apiRefusal(err error) answer.Refusal {
 
 // ServeHTTP forwards a call. It is the end of the chain, like reverse_proxy.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	a.app.EnsureStarted()
 	call := a.proxy.NewCall(w)
 	err := a.checkCaller(r)
 	defer func() { a.logCall(*call, err) }() // also of an answer that is cut off
