@@ -110,7 +110,7 @@ func (b *bench) variants() ([]*variant, error) {
 	if p != nil {
 		add(&variant{name: "nginx auth_request", proxy: p, beside: verify, base: "stock", calls: gets("/", tokens, 0)}, "/check", tokens[0], 0, "openid="+openID+" extra=")
 	}
-	for _, more := range []func() ([]*variant, error){b.fronts, b.cookies, b.manySites} {
+	for _, more := range []func() ([]*variant, error){b.fronts, b.cookies, b.signedURLs, b.manySites} {
 		variants, err := more()
 		if err != nil {
 			return nil, err
