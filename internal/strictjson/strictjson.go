@@ -5,10 +5,8 @@
 package strictjson
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -30,72 +28,21 @@ var (
 
 // Object returns the members of the one JSON object in data, which may be
 // nested at most maxDepth deep, itself included. Names are as they stand: exact
-// case, escapes decoded.
+// case, escapes decoded. The values are parts of data.
 func Object(data []byte, maxDepth int) (map[string]json.RawMessage, error) {
-	if !utf8.Valid(data) {
+	if !utf8.Valid(data) || !json.Valid(data) {
 		return nil, ErrSyntax
 	}
-	if err := check(data, maxDepth); err != nil {
+	r := reader{data: data, maxDepth: maxDepth}
+	r.skipSpace()
+	if r.next() != '{' {
+		return nil, ErrNotObject
+	}
+	members := make(map[string]json.RawMessage)
+	if err := r.object(1, func(name string, value []byte) { members[name] = value }); err != nil {
 		return nil, err
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, ErrSyntax
-	}
 	return members, nil
-}
-
-// level is an object or array that is being read.
-type level struct {
-	names    map[string]bool // nil for an array
-	wantName bool
-}
-
-// check walks the tokens for what json.Unmarshal lets pass.
-func check(data []byte, maxDepth int) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var open []level
-	for first := true; first || len(open) > 0; first = false {
-		token, err := decoder.Token()
-		if err != nil {
-			return ErrSyntax
-		}
-		if first && token != json.Delim('{') {
-			return ErrNotObject
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			if len(open) == maxDepth {
-				return ErrTooDeep
-			}
-			next := level{}
-			if token == json.Delim('{') {
-				next = level{names: make(map[string]bool), wantName: true}
-			}
-			open = append(open, next)
-			continue
-		case json.Delim('}'), json.Delim(']'):
-			open = open[:len(open)-1]
-		default:
-			if top := &open[len(open)-1]; top.wantName {
-				name, _ := token.(string)
-				if top.names[name] {
-					return ErrDuplicateKey
-				}
-				top.names[name] = true
-				top.wantName = false
-				continue
-			}
-		}
-		if len(open) > 0 && open[len(open)-1].names != nil {
-			open[len(open)-1].wantName = true
-		}
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return ErrSyntax
-	}
-	return nil
 }
 
 // String returns the value of a JSON string.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"slices"
 	"testing"
 )
 
@@ -39,22 +38,44 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// What is accepted means the same to encoding/json, each member once.
+// FuzzObject compares it with the reader that stands on encoding/json: both take the
+// same texts, refuse the others alike, and read the same members.
 func FuzzObject(f *testing.F) {
-	for _, seed := range []string{`{"a":1}`, `{"a":{"b":[]}}`, `{"a":1,"a":2}`, `{"\u0061":1}`, `{} x`} {
+	for _, seed := range []string{
+		`{"a":1}`, `{"a":{"b":[]}}`, `{"a":1,"a":2}`, `{"\u0061":1}`, `{} x`, `{"a":[{"b":1,"b":2}],"a":1}`, `{"\\":"\"","b":[ 1 , "]" ]}`,
+		`{"a":{"b":{"c":{"d":[]}}}}`, `{"\ud800":1,"\ud801":2}`, "{ \"a\" :\t-1.5e+3 ,\r\n\"b\":null}", `{"a":[[],[{}],{"x":[true,false]}]}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		members, err := Object(data, 4)
-		if err != nil {
-			return
+		plain, want := objectByTokens(data, 4)
+		if !errors.Is(err, want) && json.Valid(data) {
+			t.Fatalf("%q: %v; by encoding/json: %v", data, err, want)
 		}
-		var plain map[string]any
-		if err := json.Unmarshal(data, &plain); err != nil {
-			t.Fatalf("accepted what is no JSON: %q", data)
+		if (err == nil) != (want == nil) {
+			t.Fatalf("%q: %v; by encoding/json: %v", data, err, want)
 		}
-		if !slices.Equal(slices.Sorted(maps.Keys(members)), slices.Sorted(maps.Keys(plain))) {
-			t.Fatalf("members differ: %q", data)
+		same := func(a, b json.RawMessage) bool { return string(a) == string(b) }
+		if err == nil && !maps.EqualFunc(members, plain, same) {
+			t.Fatalf("%q: %q; by encoding/json: %q", data, members, plain)
 		}
 	})
+}
+
+// BenchmarkObject reads what WeChat answers to a login of a browser.
+func BenchmarkObject(b *testing.B) {
+	text := []byte(`{"access_token":"90_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","expires_in":7200,` +
+		`"refresh_token":"90_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","openid":"oAAAAAAAAAAAAAAAAAAAAAAAAAAA",` +
+		`"scope":"snsapi_base","unionid":"uAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`)
+	for name, object := range map[string]func([]byte, int) (map[string]json.RawMessage, error){"Object": Object, "by encoding json": objectByTokens} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := object(text, 16); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
