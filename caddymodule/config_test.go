@@ -214,6 +214,7 @@ func TestMistakesDoNotLoad(t *testing.T) {
 			if err == nil {
 				t.Fatal("it loads")
 			}
+			explainedInChinese(t, err)
 			for _, want := range append(tc.want, "Caddyfile:") { // wherever it is found out, the message says the line
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q is not in the message: %v", want, err)

@@ -143,6 +143,7 @@ func TestLayoutsThatCannotWorkDoNotLoad(t *testing.T) {
 				if err == nil {
 					t.Fatal("it loads")
 				}
+				explainedInChinese(t, err)
 				for _, want := range tc.want {
 					if !strings.Contains(err.Error(), want) {
 						t.Errorf("%q is not in the message: %v", want, err)

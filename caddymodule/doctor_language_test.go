@@ -34,6 +34,15 @@ func TestDoctorSpeaksChinese(t *testing.T) {
 			}
 		})
 	}
+	if err := os.WriteFile(file, []byte("{\n\twechat {\n\t\tapp wx1234567890abcdef {env.NO_SUCH_SECRET}\n\t}\n}\nhttp://127.0.0.1:0 {\n\twechat_auth {\n\t\tprefixes /gate\n\t}\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := wechatCommand(t, "doctor", "--offline", "--config", file, "--adapter", "caddyfile", "--lang", "zh")
+	for _, want := range []string{`unrecognized option "prefixes"`, "Caddyfile:8", "没有“prefixes”这个选项，是不是想写 `prefix`？"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("a misspelled option: %q is not in:\n%s", want, out)
+		}
+	}
 	if status, _, errout := wechatCommand(t, "doctor", "--lang", "fr"); status != 2 || !strings.Contains(errout, "must be en or zh") {
 		t.Errorf("status %d: %s", status, errout)
 	}

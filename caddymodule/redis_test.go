@@ -370,6 +370,7 @@ func TestRedisMistakesStopTheStart(t *testing.T) {
 			t.Errorf("%s: it loads", name)
 			continue
 		}
+		explainedInChinese(t, err)
 		for _, want := range tc.want {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %q is not in the message: %v", name, want, err)

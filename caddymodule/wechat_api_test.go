@@ -585,6 +585,8 @@ func TestOpenListenersDoNotLoad(t *testing.T) {
 			err := validate(t, "{\nadmin off\nauto_https off\nwechat {\n"+oneApp+"\n}\n}\n"+tc.site+"\n")
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("%v, want %q in it", err, tc.want)
+			} else if err != nil {
+				explainedInChinese(t, err)
 			}
 		})
 	}

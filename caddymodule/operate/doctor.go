@@ -82,7 +82,7 @@ func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error)
 	if err != nil {
 		findings = []doctor.Finding{{
 			Check: checkConfig, Status: doctor.Fail, Message: wording.Textf("the configuration cannot be understood: %v", err),
-			Action: wording.Textf("correct what the message names"),
+			Action: wording.CorrectionOf(err),
 		}}
 	} else {
 		findings = examine(ctx, config, o.offline)
@@ -203,7 +203,7 @@ func (e *examination) checkConfig(context.Context) []doctor.Finding {
 	case e.keysError() != nil:
 		f = doctor.Failf(checkConfig, "", wording.Textf("see the line about the keys"), "the configuration does not load because of the signing keys")
 	case e.err != nil:
-		f = doctor.Failf(checkConfig, "", wording.Textf("correct what the message names"), "the configuration does not load: %v", e.err)
+		f = doctor.Failf(checkConfig, "", wording.CorrectionOf(e.err), "the configuration does not load: %v", e.err)
 	}
 	return []doctor.Finding{f}
 }

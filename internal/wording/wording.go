@@ -49,16 +49,20 @@ func of(locale string) Language {
 
 // Text is a text that can be shown in every language. The zero Text is empty.
 type Text struct {
-	format string
-	args   []any
+	format  string
+	args    []any
+	chinese string // in place of a translation of the format
 }
 
 // Textf makes a text. The format is the English one of [fmt.Sprintf]; without args it is
 // the text itself. An arg that is a Text is shown in the same language.
-func Textf(format string, args ...any) Text { return Text{format, args} }
+func Textf(format string, args ...any) Text { return Text{format: format, args: args} }
 
 // In shows the text in a language, in English where nobody has translated it.
 func (t Text) In(l Language) string {
+	if l == Chinese && t.chinese != "" {
+		return t.chinese
+	}
 	format := t.format
 	if translated, ok := chinese[format]; ok && l == Chinese {
 		format = translated
