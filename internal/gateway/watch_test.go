@@ -289,6 +289,7 @@ func TestG9NextConfigurationJudges(t *testing.T) {
 		synctest.Wait() // nobody looks at the one before
 		w.store.Backend = old
 		before := w.login(t, "code-closed")
+		synctest.Wait() // nor, as the user has a stream, for this login
 		undo = next(func(c *Config) { c.Store = fresh })
 		stays := w.open(t, before.Token)
 		live := ref(stays.pass.User)
