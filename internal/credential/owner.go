@@ -170,7 +170,7 @@ func (o *Owner) name() string { return "access_token " + o.app.ID }
 // Token returns the app's access_token. However many ask, one asks WeChat; a
 // token is renewed before its end, while the old one is still in use. Errors are
 // those of wechat.Client.StableToken; after one, it is returned at once for a
-// while.
+// while. A caller whose own time is over gets provider.ErrTimeout.
 func (o *Owner) Token(ctx context.Context) (secret.String, error) {
 	now := time.Now()
 	o.slot.mu.Lock()
@@ -197,6 +197,9 @@ func (o *Owner) Token(ctx context.Context) (secret.String, error) {
 	}
 	select {
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // it is WeChat that is late
+			return secret.String{}, provider.ErrTimeout
+		}
 		return secret.String{}, ctx.Err()
 	case r := <-result:
 		fresh, _ := r.Val.(Token)

@@ -261,6 +261,25 @@ func TestVaultIsNoCondition(t *testing.T) {
 	})
 }
 
+// Whoever has less time than WeChat takes is told that WeChat was late, and whoever has
+// left that he has: only the latter is no failure of anybody.
+func TestCallersWithTooLittleTimeAreToldWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := NewOwner(NewTokens(), app, &fakeTokens{took: 5 * time.Second}, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := o.Token(ctx); !errors.Is(err, provider.ErrTimeout) {
+			t.Errorf("late: %v", err)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := o.Token(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, provider.ErrTimeout) {
+			t.Errorf("left: %v", err)
+		}
+		want(t, o, "token-1", nil)
+	})
+}
+
 // hangingVault answers nothing for a time that is its own, whatever its callers have left.
 type hangingVault struct {
 	*fakeVault
