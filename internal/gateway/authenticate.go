@@ -121,7 +121,7 @@ func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time
 	}
 	// Without the application's name for him a user would be another one to it.
 	nameless := g.Hook.LoginHook != nil && !live.Remembered
-	if err := g.judge(storeErr, claims.Claims, now); err != nil || ctx.Err() != nil {
+	if err := g.judge(storeErr, claims.Claims, now); err != nil || clientLeft(ctx) != nil {
 		return session.Session{}, g.counted(ctx, claims, err)
 	} else if nameless {
 		return session.Session{}, g.counted(ctx, claims, verdict(storeErr, claims.Claims, now))
@@ -170,11 +170,20 @@ func (g *Gateway) counted(ctx context.Context, claims *knownToken, err error) er
 	if err != nil && !errors.Is(err, ErrStoreUnavailable) {
 		return err
 	}
-	if left := ctx.Err(); left != nil {
+	if left := clientLeft(ctx); left != nil {
 		return left
 	}
 	g.Observer.StoreFailed(claims.User.AppID)
 	return err
+}
+
+// clientLeft is the error of a context whose client has left. One whose time is over is none:
+// somebody waits for the answer, and is told that the store was too slow.
+func clientLeft(ctx context.Context) error {
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 func ref(u identity.User) session.Ref {
@@ -184,7 +193,7 @@ func ref(u identity.User) session.Ref {
 // storeError counts a failure of the store and keeps its cause for the log. If it
 // is the client who has left, nothing is wrong with the store.
 func (g *Gateway) storeError(ctx context.Context, appID string, err error) error {
-	if left := ctx.Err(); left != nil {
+	if left := clientLeft(ctx); left != nil {
 		return left
 	}
 	g.Observer.StoreFailed(appID)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -87,6 +88,31 @@ func TestObserverIsToldOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// F2: only a client that has left is no failure of the store. Somebody who has set a
+// time, as operators and signed calls do, is told the truth.
+func TestF2CallersOutOfTimeHaveNotLeft(t *testing.T) {
+	seen := new(observed)
+	w := newWorld(t, func(c *Config) { c.Observer = seen })
+	grant := w.login(t, "code")
+	w.store.broken.Store(true)
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for name, ask := range map[string]func(context.Context) error{
+		"token":     func(ctx context.Context) error { _, err := w.Authenticate(ctx, grant.Token, sites); return err },
+		"operation": func(ctx context.Context) error { return w.storeError(ctx, appA, errBroken) },
+	} {
+		before := seen.count("store failed " + appA)
+		if err := ask(late); !errors.Is(err, ErrStoreUnavailable) || seen.count("store failed "+appA) != before+1 {
+			t.Errorf("%s, late: %v", name, err)
+		}
+		if err := ask(gone); !errors.Is(err, context.Canceled) || seen.count("store failed "+appA) != before+1 {
+			t.Errorf("%s, gone: %v", name, err)
+		}
+	}
 }
 
 func TestOperatorSeesAndEndsSessions(t *testing.T) {
