@@ -2,16 +2,13 @@ package auth
 
 import (
 	"fmt"
-	"net/http"
 	"net/textproto"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
-	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/assertion"
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
@@ -35,12 +32,6 @@ type Assertion struct {
 
 	minter *assertion.Minter
 }
-
-const (
-	// jwksTime is how long apps may keep the public keys. A new key is published
-	// longer than this before it signs (keyring).
-	jwksTime = 5 * time.Minute
-)
 
 func (a *Assertion) provision() error {
 	if a == nil {
@@ -100,31 +91,5 @@ func (a *Assertion) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return option.Unknown(d, "assertion", "audience", "lifetime")
 		}
 	}
-	return nil
-}
-
-// assert sets the header.
-func (h *Handler) assert(r *http.Request, user identity.User) error {
-	ring, err := h.app.AssertionKeys()
-	if err != nil {
-		return err
-	}
-	r.Header[h.Assertion.Header] = []string{h.Assertion.minter.Mint(ring, user)}
-	return nil
-}
-
-// jwks serves the public keys.
-func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request, _ *classified) error {
-	ring, err := h.app.AssertionKeys()
-	if err != nil {
-		return err
-	}
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksTime/time.Second)))
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(ring.JWKS())))
-	h.record.Passed(wechatapp.Anonymous)
-	_, _ = w.Write(ring.JWKS()) // a client that left is no error of ours
 	return nil
 }

@@ -3,8 +3,6 @@ package auth
 import (
 	"errors"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,7 +13,6 @@ import (
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/page"
 	"github.com/caddy-wechat/gateway/internal/provider"
-	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
 // refuseTo answers for the gateway: people whose browser loads a page, or sends a
@@ -55,10 +52,6 @@ func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *class
 	}
 	return true
 }
-
-// below reports whether the request is for a gateway route, or came with a signature:
-// nobody is sent to WeChat for one of these.
-func (h *Handler) below(c *classified) bool { return c.route || c.signed }
 
 // challenge answers a page load that needs a login.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *answer.Refusal) {
@@ -109,105 +102,6 @@ func hasCookie(cookies []browser.Pair, name string) bool {
 	return false
 }
 
-// pageOf is the page for a refusal that no login helps against.
-func (h *Handler) pageOf(c *classified, refusal answer.Refusal) page.Page {
-	p := page.Page{Code: refusal.Code, Continue: h.home(c)}
-	switch {
-	case refusal.Status == http.StatusNotFound:
-		p.Kind = page.NotFound
-	case refusal.Status == http.StatusServiceUnavailable, refusal.Status == http.StatusTooManyRequests:
-		p.Kind = page.Busy
-	case refusal.Status >= http.StatusInternalServerError:
-		p.Kind = page.Failed
-	case refusal.Status == http.StatusUnauthorized:
-		p.Kind = page.LoginRequired
-		p.Continue = h.link(c, "/authorize", nil)
-	default:
-		p.Kind = page.NotAllowed
-	}
-	if refusal.OfApp {
-		p.Message = refusal.Message
-	}
-	if (p.Kind == page.Busy || p.Kind == page.Failed) && !h.below(c) {
-		p.Continue = h.sentURI(c)
-	}
-	return p
-}
-
-// writePage answers with the page of a refusal.
-func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, refusal answer.Refusal, p page.Page) {
-	h.count(refusal)
-	answer.SetHeaders(w.Header(), refusal)
-	h.showPage(w, r, refusal.Status, refusal.Code, p)
-}
-
-// showPage answers with a page and the code that it stands for.
-func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, status int, code string, p page.Page) {
-	if code != "" {
-		w.Header().Set(identity.VerdictHeader, code)
-	}
-	if err := page.Write(w, r, status, p); err != nil {
-		h.logger.Error("a page cannot be rendered", zap.Error(err))
-		answer.Write(w, answer.InternalError)
-	}
-}
-
-// redirect sends a browser on. Whatever is in the address that it leaves stays here.
-func redirect(w http.ResponseWriter, status int, location string) {
-	header := w.Header()
-	header.Set("Location", location)
-	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Security-Policy", page.Policy)
-	header.Set("Content-Length", "0")
-	w.WriteHeader(status)
-}
-
-// link is the path of a gateway route as the browser sees it.
-func (h *Handler) link(c *classified, route string, query url.Values) string {
-	link := h.base(c) + h.Prefix + route
-	if len(query) > 0 {
-		link += "?" + query.Encode()
-	}
-	return link
-}
-
-// home is the site's start page as the browser sees it.
-func (h *Handler) home(c *classified) string { return h.base(c) + browser.Home }
-
-// to is where a browser may go, see [browser.To].
-func (h *Handler) to(c *classified, to string) string {
-	if base := h.base(c); base != "" {
-		return browser.To(to, urlpath.Fold(base)+h.prefix)
-	}
-	return browser.To(to, h.prefix)
-}
-
-// authorizeLink begins a login that leads to a place. In a browser that has logged
-// out it says that the user asks.
-func (h *Handler) authorizeLink(r *http.Request, c *classified, to string) string {
-	query := url.Values{}
-	if to = h.to(c, to); to != browser.Home {
-		query.Set("to", to)
-	}
-	if mark := h.outMark(r); mark != "" {
-		query.Set("again", mark)
-	}
-	return h.link(c, "/authorize", query)
-}
-
-// outMark is what the cookie of a browser that logged out says.
-func (h *Handler) outMark(r *http.Request) string {
-	name := h.browsers.cookies.Out(secure(r))
-	for _, pair := range h.browsers.cookies.All(r.Header) {
-		if pair.Name == name {
-			return pair.Value
-		}
-	}
-	return ""
-}
-
 // bringsBoth reports whether the browser is logged in, and yet sends on its own a token
 // that does not count. A login would not help.
 func (h *Handler) bringsBoth(r *http.Request) bool {
@@ -218,40 +112,11 @@ func (h *Handler) bringsBoth(r *http.Request) bool {
 	return live
 }
 
-// sentURI is the path and the query as the client sent them, without a token: it goes
-// to WeChat and back, and one that was refused is refused again.
-func (h *Handler) sentURI(c *classified) string {
-	sent := c.sentURI()
-	path, query, found := strings.Cut(sent, "?")
-	carrier, inURL := h.carrier.(queryCarrier)
-	if !found || !inURL {
-		return sent
+// answersTicket shows a page for a ticket that is refused, always the same.
+func (h *Handler) answersTicket(w http.ResponseWriter, r *http.Request, err error, refusal answer.Refusal) bool {
+	if !errors.Is(err, gateway.ErrTicketRefused) {
+		return false
 	}
-	if query = without(query, func(pair string) bool { _, ok := carrier.is(pair); return ok }); query == "" {
-		return path
-	}
-	return path + "?" + query
-}
-
-// sentURI is the path and the query as the client sent them.
-func (c *classified) sentURI() string {
-	query := c.request.URL.RawQuery
-	if original, ok := originalRequest(c.request); ok {
-		query = original.URL.RawQuery
-	}
-	if query == "" {
-		return c.sent
-	}
-	return c.sent + "?" + query
-}
-
-// setSession gives a browser its session, and takes away what a login is the end of.
-func (h *Handler) setSession(w http.ResponseWriter, r *http.Request, origin browser.Origin, grant gateway.Grant) {
-	b, secure := &h.browsers, origin.Secure()
-	http.SetCookie(w, browser.Set(b.cookies.Session(secure), grant.Token, grant.ExpiresIn, secure))
-	for _, name := range []string{b.cookies.Scan(secure), b.cookies.Out(secure), b.cookies.Snapshot(secure)} {
-		if b.cookies.Has(r.Header, name) {
-			http.SetCookie(w, browser.Set(name, "", 0, secure))
-		}
-	}
+	h.writePage(w, r, refusal, page.Page{Kind: page.GoBack})
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
@@ -30,7 +31,7 @@ type trial struct {
 
 // secure reports whether the browser is at https, which decides about the names of
 // cookies.
-func secure(r *http.Request) bool { return requestScheme(r) == "https" }
+func secure(r *http.Request) bool { return request.Scheme(r) == "https" }
 
 // cookie returns the token in the browser's cookie, empty if there is none.
 func (h *Handler) cookie(r *http.Request) (string, error) {
@@ -160,7 +161,7 @@ func saysNobody(err error) bool {
 
 // origin is where the browser believes to be.
 func (h *Handler) origin(r *http.Request) (browser.Origin, error) {
-	origin, ok := browser.OriginOf(r, fromTrustedProxy(r))
+	origin, ok := browser.OriginOf(r, request.FromTrustedProxy(r))
 	if !ok {
 		return origin, answer.ErrHost
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
@@ -122,7 +123,7 @@ func (h *Handler) logoutTo(w http.ResponseWriter, r *http.Request, c *classified
 	to := query.Get("to")
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if to == "" && err == nil && mediaType == "application/x-www-form-urlencoded" {
-		body, err := readBody(w, r, maxLoginBody)
+		body, err := request.ReadBody(w, r, maxLoginBody)
 		if err != nil {
 			return "", err
 		}

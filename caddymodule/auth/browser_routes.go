@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
-	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/page"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
@@ -21,17 +21,6 @@ import (
 
 // maxRestarts is how often a callback without its state begins again.
 const maxRestarts = 2
-
-// parameters reads a query, and reports whether nothing in it comes twice or cannot
-// be read.
-func parameters(query string) (values url.Values, single bool) {
-	values, err := url.ParseQuery(query)
-	single = err == nil
-	for _, all := range values {
-		single = single && len(all) == 1
-	}
-	return values, single
-}
 
 // wish is what an authorize asks for.
 type wish struct {
@@ -172,16 +161,6 @@ func (h *Handler) showWay(w http.ResponseWriter, r *http.Request, c *classified,
 	}
 }
 
-// liveUser returns whose live session the browser's cookie names, if any.
-func (h *Handler) liveUser(r *http.Request) (identity.User, bool) {
-	text, err := h.cookie(r)
-	if err != nil || text == "" {
-		return identity.User{}, false
-	}
-	user, err := h.gateway.AuthenticateCookie(r.Context(), text, h.apps)
-	return user, err == nil
-}
-
 // callback takes a browser back from WeChat.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified) error {
 	if !browser.PageLoad(r) {
@@ -242,25 +221,25 @@ func (h *Handler) stateOf(r *http.Request, id string) (browser.Held, bool) {
 func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, origin browser.Origin, state browser.Held, code string, asked wish) error {
 	start := time.Now()
 	grant, err := h.gateway.LoginBrowser(r.Context(), gateway.BrowserLogin{
-		AppID: state.AppID, Scope: state.Scope, State: state.ID, Code: code, Client: clientAddr(r), Lifetime: h.browsers.lifetime,
+		AppID: state.AppID, Scope: state.Scope, State: state.ID, Code: code, Client: request.ClientAddr(r), Lifetime: h.browsers.lifetime,
 	})
 	b, secure := &h.browsers, origin.Secure()
 	switch {
 	case err == nil:
 	case errors.Is(err, provider.ErrSnapshotUser):
-		h.record.LoginRefused(clientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
+		h.record.LoginRefused(request.ClientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
 		http.SetCookie(w, browser.Set(state.Name, "", 0, secure))
 		http.SetCookie(w, browser.Set(b.cookies.Snapshot(secure), "1", browser.UsedLifetime, secure))
 		redirect(w, http.StatusSeeOther, asked.to)
 		return nil
 	case startsAgain(err):
 		if !errors.Is(err, gateway.ErrStateUsed) {
-			h.record.LoginRefused(clientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
+			h.record.LoginRefused(request.ClientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
 		}
 		return h.startAgain(w, r, c, asked)
 	default:
 		refusal := answer.For(err)
-		h.record.LoginRefused(clientIP(r), state.AppID, grant, refusal, err, time.Since(start))
+		h.record.LoginRefused(request.ClientIP(r), state.AppID, grant, refusal, err, time.Since(start))
 		p := h.pageOf(c, refusal)
 		p.Continue = h.authorizeLink(r, c, asked.to)
 		h.writePage(w, r, refusal, p)
@@ -293,20 +272,6 @@ func startsAgain(err error) bool {
 	return false
 }
 
-// endOld ends the session that the browser had before, unless the login gave it the
-// same one again. Of two cookies nobody knows which is the browser's own.
-func (h *Handler) endOld(r *http.Request, grant gateway.Grant) {
-	old, err := h.cookie(r)
-	if err != nil || old == "" || old == grant.Token {
-		return
-	}
-	user, err := h.gateway.LogoutCookie(r.Context(), old, h.apps)
-	if err != nil {
-		return // not one of ours, or nobody can tell; it is not in the cookie any more
-	}
-	h.record.SessionReplaced(user.AppID, h.userHash(user))
-}
-
 // startAgain is for a callback whose state is not this browser's, or is over: who is
 // logged in goes on, others begin once more, but not for ever.
 func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classified, asked wish) error {
@@ -328,4 +293,9 @@ func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classifi
 	}
 	asked.restarts++
 	return h.sendToWeChat(w, r, c, asked)
+}
+
+// scans reports whether a kind of browser can show a code to somebody's phone.
+func scans(client browser.Client) bool {
+	return client == browser.Desktop || client == browser.Outside
 }

@@ -12,22 +12,17 @@ import (
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
-// checkSharedCookies refuses sites on one host whose browsers would take each other's
-// cookie for their own: with other apps or another prefix, the one would end or replace
+// CheckBeside refuses another site on the same host if browsers would take the one's
+// cookie for the other's: with other apps or another prefix, the one would end or replace
 // the login of the other. It reads settings, as Caddy may not have provisioned the
 // handlers yet; what is wrong with a handler by itself is for its Provision to say.
-func (s *Survey) checkSharedCookies(app *wechatapp.App) error {
-	for one, other := range s.onOneHost {
-		a, ok := one.Handler.claim(app)
-		b, ok2 := other.Handler.claim(app)
-		if !ok || !ok2 {
-			continue
-		}
-		if err := cmp.Or(a.checkNames(b), b.checkNames(a), a.checkShared(b)); err != nil {
-			return err
-		}
+func (h *Handler) CheckBeside(other *Handler, app *wechatapp.App) error {
+	a, ok := h.claim(app)
+	b, ok2 := other.claim(app)
+	if !ok || !ok2 {
+		return nil
 	}
-	return nil
+	return cmp.Or(a.checkNames(b), b.checkNames(a), a.checkShared(b))
 }
 
 // claim is which cookies a site takes for its own, and for whom.
@@ -54,7 +49,7 @@ func (h *Handler) claim(app *wechatapp.App) (c claim, ok bool) {
 	if err != nil {
 		return claim{}, false
 	}
-	c = claim{apps: apps, prefix: h.prefixOrDefault(), cookies: cookies}
+	c = claim{apps: apps, prefix: h.PrefixOrDefault(), cookies: cookies}
 	if h.Token != nil {
 		c.token = h.Token.Cookie
 	}

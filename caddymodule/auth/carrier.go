@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,10 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
@@ -275,46 +272,7 @@ func (c queryCarrier) credential(r *http.Request) (string, error) {
 }
 
 func (c queryCarrier) remove(r *http.Request) {
-	removeFromQuery(r, func(pair string) bool { _, ok := c.is(pair); return ok })
-}
-
-// removeFromQuery takes parameters out of the request, and out of the original that
-// Caddy keeps for FastCGI, templates, error routes and placeholders.
-func removeFromQuery(r *http.Request, is func(pair string) bool) {
-	r.URL.RawQuery = without(r.URL.RawQuery, is)
-	r.RequestURI = r.URL.RequestURI()
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || original.URL == nil {
-		return
-	}
-	original.URL.RawQuery = without(original.URL.RawQuery, is)
-	path, query, found := strings.Cut(original.RequestURI, "?")
-	if !found {
-		return
-	}
-	if query = without(query, is); query != "" {
-		path += "?" + query
-	}
-	// The original is a value, so another one takes its place, for everybody who
-	// holds this request; a placeholder may read yet another copy.
-	original.RequestURI = path
-	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.request.orig_uri", path)
-	}
-}
-
-func without(query string, is func(pair string) bool) string {
-	if query == "" {
-		return ""
-	}
-	var kept []string
-	for pair := range strings.SplitSeq(query, "&") {
-		if !is(pair) {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, "&")
+	request.RemoveFromQuery(r, func(pair string) bool { _, ok := c.is(pair); return ok })
 }
 
 func (queryCarrier) vary() string { return "" }
@@ -388,7 +346,7 @@ func (c cookieCarrier) clearToken(w http.ResponseWriter, r *http.Request) {
 func (c cookieCarrier) cookie(r *http.Request, token string, maxAge int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure where there is TLS
 		Name: c.name, Value: token, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: requestScheme(r) == "https",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: request.Scheme(r) == "https",
 	}
 }
 

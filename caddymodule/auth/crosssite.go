@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
-	"github.com/caddy-wechat/gateway/internal/browser"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 )
 
 // siteCheck tells requests of a site's own pages from those that another site makes a
@@ -97,7 +97,7 @@ func isSafe(method string) bool {
 // request's, or what a trusted proxy in front says last. The host is lower case and
 // without a default port, and never empty.
 func siteOf(r *http.Request) (scheme, host string) {
-	scheme, host = requestScheme(r), r.Host
+	scheme, host = request.Scheme(r), r.Host
 	if forwarded := forwardedLast(r, "X-Forwarded-Host"); forwarded != "" {
 		host = forwarded
 	}
@@ -107,17 +107,11 @@ func siteOf(r *http.Request) (scheme, host string) {
 	return scheme, host
 }
 
-// requestScheme is the scheme that the client used, as far as a trusted proxy in
-// front may say.
-func requestScheme(r *http.Request) string {
-	return browser.Scheme(r, fromTrustedProxy(r))
-}
-
 // forwardedLast is the last value of a header that a trusted proxy sets, which is its
 // own; empty from anybody else.
 func forwardedLast(r *http.Request, name string) string {
 	values := r.Header[name]
-	if len(values) == 0 || !fromTrustedProxy(r) {
+	if len(values) == 0 || !request.FromTrustedProxy(r) {
 		return ""
 	}
 	last := values[len(values)-1]

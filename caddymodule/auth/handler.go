@@ -1,27 +1,17 @@
 package auth
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/provider"
-	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
 func init() {
 	caddy.RegisterModule(Handler{})
-	wechatapp.OnProvision(surveyRoutes)
-	wechatapp.OnStart(placeSites)
 }
 
 // Handler lets users of WeChat Mini Programs log in to a site and tells the app
@@ -119,195 +109,6 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 }
 
 const defaultPrefix = "/wechat"
-
-// Provision fills in defaults and builds what requests need.
-func (h *Handler) Provision(ctx caddy.Context) (err error) {
-	h.logger = ctx.Logger()
-	h.configured = option.Digest(h)
-	option.SetDefault(&h.Prefix, defaultPrefix)
-	if err := checkPrefix(h.Prefix); err != nil {
-		return err
-	}
-	if h.app, err = wechatapp.Of(ctx); err != nil {
-		return err
-	}
-	h.gateway, h.record = h.app.Gateway(), h.app.Record()
-	if h.apps, err = h.resolveApps(); err != nil {
-		return err
-	}
-	for _, id := range h.apps {
-		if _, redirects := h.app.Redirecter(h.account(id).Kind); !redirects { // its clients post their codes
-			h.loginApps = append(h.loginApps, id)
-		}
-	}
-	if err := h.provisionSettings(ctx); err != nil {
-		return fmt.Errorf("%w%s", err, option.PositionOfHandler(h.digest()))
-	}
-	return nil
-}
-
-// provisionSettings checks the settings of the site and makes of them what requests
-// need.
-func (h *Handler) provisionSettings(ctx caddy.Context) (err error) {
-	if h.carrier, err = h.Token.carrier(); err != nil {
-		return err
-	}
-	if err := h.provisionHeaders(); err != nil {
-		return err
-	}
-	if err := h.Public.provision(ctx, "public"); err != nil {
-		return err
-	}
-	if err := h.Optional.provision(ctx, "optional"); err != nil {
-		return err
-	}
-	h.prefix = urlpath.Fold(h.Prefix)
-	if err := h.provisionBrowser(); err != nil {
-		return err
-	}
-	h.provisionOneTrip()
-	// A web-view has a cookie also where no browser logs in.
-	if h.varyCookie = slices.Clone(h.vary); !slices.Contains(h.vary, "Cookie") {
-		h.varyCookie = append(h.varyCookie, "Cookie")
-	}
-	if h.varyNobody = h.vary; h.hasKind(provider.MiniProgram) {
-		h.varyNobody = h.varyCookie
-	}
-	h.routes = h.newRoutes()
-	h.warnOfLoggedTokens(ctx)
-	keepWriters(ctx)
-	return h.checkPublic()
-}
-
-// digest stands for the handler as it was configured.
-func (h *Handler) digest() string {
-	if h.configured != "" {
-		return h.configured
-	}
-	return option.Digest(h)
-}
-
-// provisionHeaders prepares what the app gets.
-func (h *Handler) provisionHeaders() (err error) {
-	if h.preset, err = h.Headers.preset(); err != nil {
-		return err
-	}
-	if !h.Headers.isDefault() && len(h.Header) > 0 {
-		return errors.New("header: renames the headers of `headers default`; those of cloud_hosting have fixed names")
-	}
-	if err := h.Assertion.provision(); err != nil {
-		return err
-	}
-	if h.Assertion != nil {
-		if err := h.app.OpenAssertionKeys(); err != nil {
-			return err
-		}
-	}
-	names, err := headerNames(h.Header)
-	if err != nil {
-		return err
-	}
-	if h.guard, err = identity.NewGuard(names, h.Assertion.names()...); err != nil {
-		return err
-	}
-	if h.Token != nil && h.guard.Removes(h.Token.Header) {
-		return fmt.Errorf("token: header %q is an identity header, which is removed from every request; choose another name", h.Token.Header)
-	}
-	return nil
-}
-
-// resolveApps finds the apps of this site among the configured ones.
-func (h *Handler) resolveApps() (gateway.Apps, error) {
-	if len(h.Apps) == 0 {
-		if len(h.app.AppIDs()) > 1 {
-			return nil, fmt.Errorf("wechat_auth: app: %d apps are configured, name the ones of this site: %s",
-				len(h.app.AppIDs()), strings.Join(h.app.AppIDs(), " ")+option.PositionOfHandler(h.digest()))
-		}
-		return gateway.Apps(h.app.AppIDs()), nil
-	}
-	var apps gateway.Apps
-	for _, text := range h.Apps {
-		id, err := option.ResolveAppID("wechat_auth app", text)
-		if err != nil {
-			return nil, err
-		}
-		if _, known := h.app.Account(id); !known {
-			return nil, fmt.Errorf("wechat_auth: app %q is not in the global option wechat, which has: %s%s",
-				id, strings.Join(h.app.AppIDs(), " "), option.Position("wechat_auth app", text))
-		}
-		if apps.Has(id) {
-			return nil, fmt.Errorf("wechat_auth: app %q is listed twice", id)
-		}
-		apps = append(apps, id)
-	}
-	return apps, nil
-}
-
-// account returns one of the accounts of this site.
-func (h *Handler) account(appID string) provider.Account {
-	account, _ := h.app.Account(appID) // resolveApps has found it
-	return account
-}
-
-// checkPrefix accepts canonical paths with at least one segment: the prefix is
-// compared with what clients send, and everything below it belongs to us.
-func checkPrefix(prefix string) error {
-	if !urlpath.Canonical(prefix) || prefix == "/" || strings.HasSuffix(prefix, "/") || strings.Contains(prefix, "*") {
-		return fmt.Errorf("prefix: %q must be a path such as /wechat: canonical, not / and without a slash at its end", prefix)
-	}
-	return nil
-}
-
-// checkPublic refuses patterns that would leave the whole site, or the
-// gateway's own routes, without protection.
-func (h *Handler) checkPublic() error {
-	if h.Public == nil {
-		return nil
-	}
-	if err := h.Public.checkPublic(h.Prefix); err != nil {
-		return err
-	}
-	return tryPublic(matchersCover, h.Public.matchers, h.Prefix)
-}
-
-// headerFields are the fields of the option `header` with their defaults.
-var headerFields = []struct {
-	field, name string
-	set         func(*identity.Names) *string
-}{
-	{"openid", identity.DefaultOpenID, func(n *identity.Names) *string { return &n.OpenID }},
-	{"unionid", identity.DefaultUnionID, func(n *identity.Names) *string { return &n.UnionID }},
-	{"appid", identity.DefaultAppID, func(n *identity.Names) *string { return &n.AppID }},
-	{"session_id", "", func(n *identity.Names) *string { return &n.SessionID }},
-	{"user_id", identity.DefaultUserID, func(n *identity.Names) *string { return &n.UserID }},
-}
-
-const headerOff = "off"
-
-// headerNames turns the option `header` into the names of each field.
-func headerNames(configured map[string]string) (identity.Names, error) {
-	var names identity.Names
-	known := 0
-	for _, f := range headerFields {
-		name, set := configured[f.field]
-		switch {
-		case !set:
-			name = f.name
-		case name == headerOff:
-			name, known = "", known+1
-		default:
-			if err := identity.CheckHeaderName(name); err != nil {
-				return names, fmt.Errorf("header: %s: %w", f.field, err)
-			}
-			known++
-		}
-		*f.set(&names) = name
-	}
-	if known != len(configured) {
-		return names, errors.New("header: fields are openid, unionid, appid, session_id and user_id")
-	}
-	return names, nil
-}
 
 // Interface guards
 var (

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -135,17 +133,4 @@ func (s *Headers) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
-}
-
-// inject tells the app who the user is.
-func (h *Handler) inject(r *http.Request, user identity.User, asked identity.Asked) error {
-	client := ""
-	if h.preset.NeedsClient() {
-		client, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	}
-	h.preset.Inject(r.Header, h.guard, user, asked, client)
-	if h.Assertion == nil {
-		return nil
-	}
-	return h.assert(r, user)
 }

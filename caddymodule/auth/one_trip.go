@@ -8,17 +8,15 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/internal/authparam"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 )
 
 const (
-	codeScheme = "WeChat-Code"
-	// expiresInHeader has the lifetime of the token of an answer. Documents write
-	// X-WeChat-Expires-In.
-	expiresInHeader = "X-Wechat-Expires-In"
-	maxTripBody     = 64 << 10
+	codeScheme  = "WeChat-Code"
+	maxTripBody = 64 << 10
 )
 
 // Errors of a request that cannot log in on its way. Its code is as good as before.
@@ -79,7 +77,7 @@ func (h *Handler) decideCode(w http.ResponseWriter, r *http.Request, c *classifi
 	req, err := h.readCode(r, sent)
 	var grant gateway.Grant
 	if err == nil {
-		req.Client = clientAddr(r)
+		req.Client = request.ClientAddr(r)
 		grant, err = h.gateway.Login(r.Context(), req, h.loginApps)
 	}
 	if err != nil {
@@ -87,7 +85,7 @@ func (h *Handler) decideCode(w http.ResponseWriter, r *http.Request, c *classifi
 			req.AppID = h.loginApps[0]
 		}
 		refusal := answer.For(err)
-		h.record.LoginRefused(clientIP(r), req.AppID, grant, refusal, err, time.Since(start))
+		h.record.LoginRefused(request.ClientIP(r), req.AppID, grant, refusal, err, time.Since(start))
 		h.refuseCode(w, c, refusal)
 		return answered{}
 	}
@@ -106,23 +104,13 @@ func (h *Handler) decideCode(w http.ResponseWriter, r *http.Request, c *classifi
 	return p
 }
 
-// refuseCode answers as login does: whoever sends a code reads JSON.
-func (h *Handler) refuseCode(w http.ResponseWriter, c *classified, refusal answer.Refusal) {
-	login := ""
-	if refusal.Status == http.StatusUnauthorized && h.browsers.logsIn() {
-		login = h.link(c, "/authorize", nil)
-	}
-	h.count(refusal)
-	answer.WriteWithLogin(w, refusal, login)
-}
-
 // readCode reads the login of a request that may carry one.
 func (h *Handler) readCode(r *http.Request, sent *sentCode) (req gateway.LoginRequest, err error) {
 	if r.ProtoMajor == 3 && r.ContentLength < 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		r.Body, r.ContentLength = http.NoBody, 0 // HTTP/3 does not say that there is none
 	}
 	switch {
-	case inEarlyData(r):
+	case request.InEarlyData(r):
 		return req, answer.ErrTooEarly
 	case len(sent.params) > 1:
 		return req, errTripTwice
@@ -175,39 +163,4 @@ func (h *Handler) onlyCode(r *http.Request) error {
 		return nil // left over in a client that keeps cookies
 	}
 	return err
-}
-
-// trip is what the answers of a site with one_trip get: those to a login the token,
-// all others none.
-type trip struct{ token, expiresIn string }
-
-// On a site with one_trip, no app hands out what a client would take for a token.
-// Where there is one, no app says either how long caches may keep the answer: not in
-// the headers of its own that each kind of cache believes before Cache-Control.
-var (
-	tripReserved  = identity.NewReserved("Authorization", expiresInHeader)
-	grantReserved = identity.NewReserved("Authorization", expiresInHeader, "ETag", "Cache-Control",
-		"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Surrogate-Control", "X-Accel-Expires")
-)
-
-// strip removes from the header of an answer what only the gateway may say.
-func (t *trip) strip(header http.Header) {
-	switch {
-	case t == nil:
-		identity.StripAnswer(header)
-	case t.token == "":
-		tripReserved.Strip(header)
-	default:
-		grantReserved.Strip(header)
-	}
-}
-
-// hand puts the token into the header of the answer, if there is one.
-func (t *trip) hand(header http.Header) {
-	if t == nil || t.token == "" {
-		return
-	}
-	header["Authorization"] = []string{"Bearer " + t.token}
-	header[expiresInHeader] = []string{t.expiresIn}
-	header["Cache-Control"] = []string{"no-store"}
 }

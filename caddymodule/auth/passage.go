@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
@@ -66,5 +67,14 @@ func placeholderOfNobody(key string) (any, bool) {
 func setPlaceholders(r *http.Request, placeholder caddy.ReplacerFunc) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(placeholder)
+	}
+}
+
+// marked wraps the writer of an answer that depends on the token; one to somebody
+// is private.
+func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
+	return responseWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		vary:                  h.vary, browsers: &h.browsers, private: private, referrer: h.carrier.inURL(), trip: h.trips,
 	}
 }

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
@@ -133,7 +133,7 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 	}
 	covers := func(path string) bool {
 		return slices.ContainsFunc([]string{http.MethodGet, http.MethodPost}, func(method string) bool {
-			r, err := sample(method, "sample.invalid", path)
+			r, err := request.Sample(method, "sample.invalid", path)
 			return err == nil && matchAny(sets, r)
 		})
 	}
@@ -161,15 +161,4 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 		}
 	}
 	return nil
-}
-
-// sample is a request of an unknown client for matchers to look at. It is sent
-// nowhere.
-func sample(method, host, path string) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+host+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	r.RequestURI, r.RemoteAddr = path, "192.0.2.1:1"
-	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, new(caddyhttp.Server)), nil
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,15 +24,6 @@ type responseWriter struct {
 	done     bool
 	trip     *trip     // nil on a site without one_trip
 	until    time.Time // if not zero: caches may keep the answer until then
-}
-
-// marked wraps the writer of an answer that depends on the token; one to somebody
-// is private.
-func (h *Handler) marked(w http.ResponseWriter, private bool) responseWriter {
-	return responseWriter{
-		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		vary:                  h.vary, browsers: &h.browsers, private: private, referrer: h.carrier.inURL(), trip: h.trips,
-	}
 }
 
 func (w *responseWriter) mark(status int) {
@@ -126,4 +118,26 @@ func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 func (w *responseWriter) FlushError() error {
 	w.mark(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// limitCaching lets only the user's own cache keep an answer, and only until a time,
+// whatever the app says.
+func limitCaching(header http.Header, until time.Time) {
+	control := "private, max-age=" + strconv.FormatInt(int64(max(time.Until(until), 0)/time.Second), 10)
+	for _, value := range header["Cache-Control"] {
+		for directive := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.Trim(directive, " \t"), "no-store") {
+				control = "no-store"
+			}
+		}
+	}
+	header["Cache-Control"] = []string{control}
+	delete(header, "Expires")
+	delete(header, "Pragma")
+	for name := range header {
+		// Surrogate-Control, and those of RFC 9213: CDN-Cache-Control and the like.
+		if strings.EqualFold(name, "Surrogate-Control") || len(name) > len("-Cache-Control") && strings.EqualFold(name[len(name)-len("-Cache-Control"):], "-Cache-Control") {
+			delete(header, name)
+		}
+	}
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
@@ -17,20 +17,6 @@ import (
 )
 
 // This file is the desktop's side of a scan; the approver's is scan_approve.go.
-
-// scans reports whether a kind of browser can show a code to somebody's phone.
-func scans(client browser.Client) bool {
-	return client == browser.Desktop || client == browser.Outside
-}
-
-// scanLink is the page with the code.
-func (h *Handler) scanLink(c *classified, to string) string {
-	query := url.Values{}
-	if to != browser.Home {
-		query.Set("to", to)
-	}
-	return h.link(c, "/scan", query)
-}
 
 // showScan shows the code, and goes on by itself when a user of the Mini Program has
 // confirmed. Nothing is kept of it, and WeChat is not asked, until the page loads the
@@ -59,7 +45,7 @@ func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified
 	}
 	scan, found := h.scanOf(r, origin)
 	if !found || h.gateway.ScanOver(r.Context(), scan) {
-		scan = gateway.NewScan(h.browsers.ways.Scan, browser.Describe(r.UserAgent()), to, clientAddr(r))
+		scan = gateway.NewScan(h.browsers.ways.Scan, browser.Describe(r.UserAgent()), to, request.ClientAddr(r))
 	}
 	scan.To = to
 	if err := h.keepScan(w, origin, scan); err != nil {
@@ -120,7 +106,7 @@ func (h *Handler) scanCode(w http.ResponseWriter, r *http.Request, _ *classified
 		return err
 	}
 	settings := &h.browsers.scan
-	picture, err := h.gateway.ScanCode(r.Context(), scan, clientAddr(r), settings.Page, settings.Version)
+	picture, err := h.gateway.ScanCode(r.Context(), scan, request.ClientAddr(r), settings.Page, settings.Version)
 	if err != nil {
 		return err
 	}
@@ -146,10 +132,10 @@ func (h *Handler) scanState(w http.ResponseWriter, r *http.Request, c *classifie
 		return err
 	}
 	start := time.Now()
-	state, grant, err := h.gateway.PollScan(r.Context(), scan, clientAddr(r), h.browsers.lifetime)
+	state, grant, err := h.gateway.PollScan(r.Context(), scan, request.ClientAddr(r), h.browsers.lifetime)
 	if err != nil {
 		if !errors.Is(err, gateway.ErrTooSoon) {
-			h.record.LoginRefused(clientIP(r), scan.AppID, grant, answer.For(err), err, time.Since(start))
+			h.record.LoginRefused(request.ClientIP(r), scan.AppID, grant, answer.For(err), err, time.Since(start))
 		}
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
@@ -29,7 +30,7 @@ func (h *Handler) readScan(w http.ResponseWriter, r *http.Request, needsNumber b
 	if !strictjson.Declared(r.Header) {
 		return token, body, answer.ErrMediaType
 	}
-	data, err := readBody(w, r, maxLoginBody)
+	data, err := request.ReadBody(w, r, maxLoginBody)
 	if err != nil {
 		return token, body, err
 	}
@@ -103,7 +104,7 @@ func (h *Handler) denyScan(w http.ResponseWriter, r *http.Request, _ *classified
 }
 
 func (h *Handler) approval(r *http.Request, token string, body scanBody) gateway.Approval {
-	return gateway.Approval{Token: token, Scene: body.scene, Client: clientAddr(r), Apps: h.apps}
+	return gateway.Approval{Token: token, Scene: body.scene, Client: request.ClientAddr(r), Apps: h.apps}
 }
 
 // writeView answers with what the scan is, also after it was decided.

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
@@ -71,6 +72,9 @@ func (s *Selection) selects(c *classified) bool {
 	return c.sent == c.current || s.covers(c.sent, c.asSent())
 }
 
+// HasMatchers reports whether more than a path can decide.
+func (s *Selection) HasMatchers() bool { return len(s.MatcherSetsRaw)+len(s.matchers) > 0 }
+
 // covers reports whether one form of a request is in the selection.
 func (s *Selection) covers(path string, r *http.Request) bool {
 	for _, pattern := range s.patterns {
@@ -94,16 +98,10 @@ type classified struct {
 func classify(r *http.Request) classified {
 	c := classified{request: r, current: r.URL.EscapedPath()}
 	c.sent = c.current
-	if original, ok := originalRequest(r); ok {
+	if original, ok := request.Original(r); ok {
 		c.sent = sentPath(original.RequestURI, original.URL.EscapedPath())
 	}
 	return c
-}
-
-// originalRequest is the request as the client sent it.
-func originalRequest(r *http.Request) (original http.Request, ok bool) {
-	original, ok = r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	return original, ok && original.URL != nil
 }
 
 // sentPath returns the path as the client spelled it. Go's URL replaces bytes
@@ -126,7 +124,7 @@ func (c *classified) canonical() bool {
 
 // asSent returns the request as the client sent it, nil if that is not known.
 func (c *classified) asSent() *http.Request {
-	original, ok := originalRequest(c.request)
+	original, ok := request.Original(c.request)
 	if !ok {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,34 +9,19 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
-// decision is what becomes of a request before the app: answered, nobody or a
-// *passage.
-type decision interface{ decided() }
-
-type (
-	// answered: the gateway has answered, and the app never hears of the request.
-	answered struct{}
-	// nobody: the request passes without a user; true if a login would have
-	// changed the answer.
-	nobody bool
-)
-
-func (answered) decided() {}
-func (nobody) decided()   {}
-func (*passage) decided() {}
-
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	h.app.EnsureStarted()
 	asked := h.preset.Read(r.Header)
 	// Before any decision, and in place: error routes get the same header map.
-	h.guard.Strip(r.Header, func() bool { return fromTrustedProxy(r) })
+	h.guard.Strip(r.Header, func() bool { return request.FromTrustedProxy(r) })
 	sent := h.takeCode(r)
 	upgrades := len(r.Header["Upgrade"]) > 0
 	websocket := identity.CleanHop(r)
@@ -73,12 +57,6 @@ func (h *Handler) passUser(p *passage, r *http.Request, next caddyhttp.Handler) 
 	setPlaceholders(r, p.placeholder)
 	h.record.Passed(wechatapp.Authenticated)
 	return p.serve(r, next)
-}
-
-// hop is what a request wanted of its connection before that was cleaned.
-type hop struct {
-	websocket bool
-	upgrades  bool // to whatever
 }
 
 // decide decides about a request. Whatever goes wrong in here, a panic included, is
@@ -158,46 +136,4 @@ func (h *Handler) decideCredentials(w http.ResponseWriter, r *http.Request, c *c
 func (h *Handler) anonymous(r *http.Request) decision {
 	h.browsers.strip(r)
 	return nobody(true)
-}
-
-// refuse answers for the gateway. user is who the token speaks for, if anybody.
-func (h *Handler) refuse(w http.ResponseWriter, err error, user identity.User) {
-	refusal := answer.For(err)
-	h.answerRefusal(w, refusal)
-	h.record.LogRefused(refusal, err, user, h.userHash)
-}
-
-// debugToken says in the log why the token of a refused request does not count.
-func (h *Handler) debugToken(r *http.Request, err error) {
-	if !errors.Is(err, gateway.ErrLoginRequired) && !errors.Is(err, gateway.ErrSessionExpired) && !errors.Is(err, gateway.ErrSessionEnded) {
-		return
-	}
-	h.record.TokenRefused(func() (reason, kid string) {
-		given, _ := h.credentials(r)
-		e := h.gateway.Explain(r.Context(), given.text)
-		if app := e.Claims.User.AppID; app != "" && !h.apps.Has(app) {
-			return "app_not_of_this_site", e.Claims.KeyID
-		}
-		return e.Verdict, e.Claims.KeyID
-	})
-}
-
-func (h *Handler) answerRefusal(w http.ResponseWriter, refusal answer.Refusal) {
-	h.count(refusal)
-	answer.Write(w, refusal)
-}
-
-// count counts a refused request.
-func (h *Handler) count(refusal answer.Refusal) {
-	h.record.Refused(refusal)
-}
-
-func (h *Handler) userHash(user identity.User) string {
-	return h.app.Keys().Current().UserHash(user.AppID, user.OpenID)
-}
-
-// fromTrustedProxy reports whether the peer is in Caddy's trusted_proxies.
-func fromTrustedProxy(r *http.Request) bool {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	return trusted
 }

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
@@ -73,7 +72,7 @@ func readSign(w http.ResponseWriter, r *http.Request) (req gateway.SignRequest, 
 	if !strictjson.Declared(r.Header) {
 		return req, false, answer.ErrMediaType
 	}
-	data, err := readBody(w, r, maxSignBody)
+	data, err := request.ReadBody(w, r, maxSignBody)
 	if err != nil {
 		return req, false, err
 	}
@@ -114,7 +113,7 @@ func readSign(w http.ResponseWriter, r *http.Request) (req gateway.SignRequest, 
 // Caddy keeps the address, and returns the query with them if there were any.
 func takeSignature(r *http.Request) (query string) {
 	sent, current := "", r.URL.RawQuery
-	original, ok := originalRequest(r)
+	original, ok := request.Original(r)
 	if ok {
 		sent = original.URL.RawQuery
 	} else {
@@ -123,7 +122,7 @@ func takeSignature(r *http.Request) (query string) {
 	if sent == "" && current == "" || !gateway.HasSignature(sent) && !gateway.HasSignature(current) {
 		return ""
 	}
-	removeFromQuery(r, gateway.IsSignature)
+	request.RemoveFromQuery(r, gateway.IsSignature)
 	return sent
 }
 
@@ -157,26 +156,4 @@ func (h *Handler) admitSigned(r *http.Request, c *classified, query string, befo
 		err = before
 	}
 	return pass, until, err
-}
-
-// limitCaching lets only the user's own cache keep an answer, and only until a time,
-// whatever the app says.
-func limitCaching(header http.Header, until time.Time) {
-	control := "private, max-age=" + strconv.FormatInt(int64(max(time.Until(until), 0)/time.Second), 10)
-	for _, value := range header["Cache-Control"] {
-		for directive := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.Trim(directive, " \t"), "no-store") {
-				control = "no-store"
-			}
-		}
-	}
-	header["Cache-Control"] = []string{control}
-	delete(header, "Expires")
-	delete(header, "Pragma")
-	for name := range header {
-		// Surrogate-Control, and those of RFC 9213: CDN-Cache-Control and the like.
-		if strings.EqualFold(name, "Surrogate-Control") || len(name) > len("-Cache-Control") && strings.EqualFold(name[len(name)-len("-Cache-Control"):], "-Cache-Control") {
-			delete(header, name)
-		}
-	}
 }

@@ -1,31 +1,20 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/page"
-	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
-
-// hasKind reports whether one of the site's apps is of a kind.
-func (h *Handler) hasKind(kind provider.Kind) bool {
-	for _, id := range h.apps {
-		if h.account(id).Kind == kind {
-			return true
-		}
-	}
-	return false
-}
 
 var errTicketBody = fmt.Errorf("%w: the body must be one JSON object such as {\"to\":\"/page\"}", gateway.ErrInvalidRequest)
 
@@ -42,7 +31,7 @@ func (h *Handler) ticket(w http.ResponseWriter, r *http.Request, c *classified) 
 	if !strictjson.Declared(r.Header) {
 		return answer.ErrMediaType
 	}
-	data, err := readBody(w, r, maxLoginBody)
+	data, err := request.ReadBody(w, r, maxLoginBody)
 	if err != nil {
 		return err
 	}
@@ -91,7 +80,7 @@ func (h *Handler) enterAnyway(w http.ResponseWriter, r *http.Request, c *classif
 	if !browser.Form(r) {
 		return gateway.ErrTicketRefused
 	}
-	body, err := readBody(w, r, maxEnterBody)
+	body, err := request.ReadBody(w, r, maxEnterBody)
 	if err != nil {
 		return err
 	}
@@ -157,13 +146,4 @@ func sameSession(a, b identity.User) bool {
 // samePerson reports whether two users are one person as far as WeChat tells.
 func samePerson(a, b identity.User) bool {
 	return a.AppID == b.AppID && a.OpenID == b.OpenID || a.UnionID != "" && a.UnionID == b.UnionID
-}
-
-// answersTicket shows a page for a ticket that is refused, always the same.
-func (h *Handler) answersTicket(w http.ResponseWriter, r *http.Request, err error, refusal answer.Refusal) bool {
-	if !errors.Is(err, gateway.ErrTicketRefused) {
-		return false
-	}
-	h.writePage(w, r, refusal, page.Page{Kind: page.GoBack})
-	return true
 }

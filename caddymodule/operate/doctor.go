@@ -14,8 +14,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/caddymodule/survey"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -129,9 +129,9 @@ const (
 	checkStore    = "store"
 	checkKeys     = "keys"
 	checkHeaders  = "headers"
-	checkLogin    = auth.NoticeLogin
+	checkLogin    = survey.NoticeLogin
 	checkCallback = "callback"
-	checkCoverage = auth.NoticeCoverage
+	checkCoverage = survey.NoticeCoverage
 	checkRunning  = "running"
 	checkHook     = "hook"
 )
@@ -143,7 +143,7 @@ type examination struct {
 	settings *wechatapp.App     // by themselves; nil if they cannot be read
 	accounts []provider.Account // whose secret is there
 	offline  bool
-	survey   *auth.Survey // of the routes, once the configuration has loaded
+	survey   *survey.Survey // of the routes, once the configuration has loaded
 }
 
 // checks are made in this order.
@@ -171,7 +171,7 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 	var unreadable *wording.Text
 	e.settings, unreadable = wechatSettings(config)
 	if e.err == nil {
-		e.survey = auth.SurveyOf(e.ctx) //nolint:contextcheck // its requests are samples, which nobody sends
+		e.survey = survey.Of(e.ctx)
 	}
 	var findings []doctor.Finding
 	for _, c := range checks {
@@ -344,7 +344,7 @@ func (e *examination) checkCoverage(context.Context) []doctor.Finding {
 	switch {
 	case len(findings) > 0:
 		return findings
-	case len(e.survey.Handlers) == 0:
+	case len(e.survey.Sites) == 0:
 		return []doctor.Finding{doctor.Warnf(checkCoverage, "", wording.Textf("write wechat_auth into the site, before its reverse_proxy"), "no site has wechat_auth, so nobody can log in")}
 	}
 	return []doctor.Finding{doctor.OKf(checkCoverage, "", "no route goes around wechat_auth")}

@@ -7,7 +7,8 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/caddy-wechat/gateway/caddymodule/auth"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/layout"
+	"github.com/caddy-wechat/gateway/caddymodule/survey"
 	"github.com/caddy-wechat/gateway/internal/browser"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/provider"
@@ -17,14 +18,14 @@ import (
 // checkCallbacks begins logins in browsers at every site of a server, by each account,
 // and looks where WeChat would send the browser back to: a host that WeChat accepts, and
 // at which the gateway answers. No code is sent.
-func (e *siteExamination) checkCallbacks(ctx context.Context, site *loopSite, server *auth.Server) []doctor.Finding {
+func (e *siteExamination) checkCallbacks(ctx context.Context, site *loopSite, server *layout.Server) []doctor.Finding {
 	var findings []doctor.Finding
-	for _, h := range e.survey.Handlers {
+	for _, h := range e.survey.Sites {
 		if h.Server != server || len(h.Logins) == 0 {
 			continue
 		}
 		for _, login := range h.LoginsByHost() {
-			above := strings.TrimSuffix(login.Sent, auth.LoginRoute)
+			above := strings.TrimSuffix(login.Sent, survey.LoginRoute)
 			for _, account := range h.Handler.BrowserAccounts() {
 				findings = append(findings, callback(ctx, site, login.Host, above, account))
 			}

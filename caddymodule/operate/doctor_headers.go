@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/layout"
+	"github.com/caddy-wechat/gateway/caddymodule/survey"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -18,21 +20,21 @@ import (
 
 // checkHeaders tests each app of a server that is behind wechat_auth, and reports
 // whether one of them got a user.
-func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *auth.Server) (findings []doctor.Finding, identified bool) {
+func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, server *layout.Server) (findings []doctor.Finding, identified bool) {
 	tested := make(map[*auth.Handler]bool)
 	for _, p := range e.survey.Proxies {
 		if p.Server != server || len(p.Covered) == 0 || p.AsksOnly() {
 			continue
 		}
-		by := p.Covered[0].LastPassed()
+		by := survey.LastPassed(p.Covered[0])
 		for _, t := range p.Covered {
-			tested[t.LastPassed()] = true
+			tested[survey.LastPassed(t)] = true
 		}
 		v := &visit{site: site, proxy: p, by: by, apps: e.apps}
 		findings = append(findings, v.examine(ctx))
 		identified = identified || v.identified
 	}
-	for _, h := range e.survey.Handlers {
+	for _, h := range e.survey.Sites {
 		if h.Server == server && !tested[h.Handler] {
 			findings = append(findings, doctor.Skipf(checkHeaders, h.Place(), noProxy))
 		}
@@ -43,7 +45,7 @@ func (e *siteExamination) checkHeaders(ctx context.Context, site *loopSite, serv
 // visit is the test of one app.
 type visit struct {
 	site  *loopSite
-	proxy *auth.ProxySurvey
+	proxy *survey.Proxy
 	by    *auth.Handler // the wechat_auth in front
 	apps  *probes
 
@@ -80,7 +82,7 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 	}
 	last := v.finding(doctor.Skip, wording.Textf("not tested, because no request of the test leads to this reverse_proxy"), wording.Text{})
 	for _, t := range v.proxy.Covered {
-		if t.LastPassed() != v.by {
+		if survey.LastPassed(t) != v.by {
 			continue
 		}
 		found, final := v.tryPath(ctx, t)
@@ -125,7 +127,7 @@ func (v *visit) logOut(ctx context.Context) error {
 
 // tryPath sends the forged requests to one path. It is final when the app was
 // reached as somebody, or something is wrong.
-func (v *visit) tryPath(ctx context.Context, t auth.Traveller) (f doctor.Finding, final bool) {
+func (v *visit) tryPath(ctx context.Context, t layout.Traveller) (f doctor.Finding, final bool) {
 	open := false // to requests without a token
 	for _, attempt := range []struct{ authenticated, erase bool }{{false, false}, {true, false}, {true, true}} {
 		v.apps.forget() // what other tests left behind
@@ -179,6 +181,6 @@ func (v *visit) app() string {
 }
 
 // isPublic reports whether the path may need no login.
-func (v *visit) isPublic(t auth.Traveller) bool {
+func (v *visit) isPublic(t layout.Traveller) bool {
 	return v.by.Public.MayCover(t.Sent)
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-wechat/gateway/caddymodule/auth"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/layout"
 )
 
 // maxAnswer bounds what is read of an answer.
@@ -52,7 +52,7 @@ func openSite(ctx context.Context, server *caddyhttp.Server) (*loopSite, error) 
 func (s *loopSite) close() { _ = s.front.Close() }
 
 // request sends a forged request to the site.
-func (v *visit) request(ctx context.Context, t auth.Traveller, authenticated, erase bool) (status int, body string, err error) {
+func (v *visit) request(ctx context.Context, t layout.Traveller, authenticated, erase bool) (status int, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+t.Sent, nil)
 	if err != nil {
 		return 0, "", err

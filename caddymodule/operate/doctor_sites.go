@@ -11,8 +11,9 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddy-wechat/gateway/caddymodule/auth"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/layout"
+	"github.com/caddy-wechat/gateway/caddymodule/survey"
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/doctor"
 	"github.com/caddy-wechat/gateway/internal/gateway"
@@ -23,7 +24,7 @@ import (
 // siteExamination is a configuration with probes in place of its apps, so that
 // requests can be sent through it.
 type siteExamination struct {
-	survey *auth.Survey
+	survey *survey.Survey
 	apps   *probes
 }
 
@@ -42,10 +43,10 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 	if i.err != nil {
 		return skipped(wording.Textf("not tested, because the configuration does not load with test apps in place of its own: %v", i.err), checkHeaders, checkLogin)
 	}
-	sites := &siteExamination{survey: auth.SurveyOf(i.ctx), apps: apps} //nolint:contextcheck // as in survey
+	sites := &siteExamination{survey: survey.Of(i.ctx), apps: apps}
 	var findings, logins []doctor.Finding
 	someoneIdentified := false
-	for _, server := range sites.survey.Servers() {
+	for _, server := range sites.survey.Servers {
 		site, err := openSite(ctx, server.Server)
 		if err != nil {
 			return skipped(wording.Textf("not tested: %v", err), checkHeaders, checkLogin)
@@ -56,7 +57,7 @@ func (e *examination) checkSites(ctx context.Context) []doctor.Finding {
 		logins = append(logins, sites.checkCallbacks(ctx, site, server)...)
 		site.close()
 	}
-	if len(sites.survey.Handlers) > 0 && !someoneIdentified && !slices.ContainsFunc(findings, untested) {
+	if len(sites.survey.Sites) > 0 && !someoneIdentified && !slices.ContainsFunc(findings, untested) {
 		findings = append(findings, doctor.Warnf(checkHeaders, "", wording.Textf("see that a reverse_proxy stands behind wechat_auth, on paths that are not public"),
 			"no app would ever get an identity header"))
 	}
@@ -76,9 +77,9 @@ func untested(f doctor.Finding) bool {
 // checkLogins sends a request without credentials to every route of every
 // wechat_auth of a server, as a client would, and expects the gateway's own refusal.
 // No code is sent, so nothing is spent.
-func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, server *auth.Server) []doctor.Finding {
+func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, server *layout.Server) []doctor.Finding {
 	var findings []doctor.Finding
-	for _, h := range e.survey.Handlers {
+	for _, h := range e.survey.Sites {
 		if h.Server != server || len(h.Logins) == 0 {
 			continue
 		}
@@ -86,7 +87,7 @@ func (e *siteExamination) checkLogins(ctx context.Context, site *loopSite, serve
 		host := h.LoginHost()
 	routes:
 		for _, login := range h.Logins {
-			above := strings.TrimSuffix(login, auth.LoginRoute)
+			above := strings.TrimSuffix(login, survey.LoginRoute)
 			for _, route := range h.Handler.GuardedRoutes() {
 				if problem := e.tryRoute(ctx, site, host, above+"/"+route.Name, route.Method); !problem.IsZero() {
 					f = doctor.Failf(checkLogin, h.Place(), wording.Textf("see that no matcher, redirect or other handler in front of wechat_auth takes the route; it must get every request below %s", above),

@@ -1,10 +1,12 @@
-package auth
+package survey
 
 import (
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/caddy-wechat/gateway/caddymodule/auth"
+	"github.com/caddy-wechat/gateway/caddymodule/internal/layout"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 	"github.com/caddy-wechat/gateway/internal/wording"
@@ -12,18 +14,19 @@ import (
 
 // findTwoInAChain finds a request that passes two wechat_auth: the second one
 // would take the user away that the first one has put in.
-func (s *Survey) findTwoInAChain(h *HandlerSurvey, t *Traveller) {
-	for _, first := range t.by {
+func (s *Survey) findTwoInAChain(h *Site, t *layout.Traveller) {
+	for _, passed := range t.By {
+		first, ok := passed.Gate.Module.(*auth.Handler)
 		// Turns between the two that nobody can judge may exclude each other.
-		if first.undecided != t.undecided {
+		if !ok || passed.Undecided != t.Undecided {
 			continue
 		}
-		places := []string{first.node.place + option.PositionOfHandler(first.handler.digest()), h.node.place + option.PositionOfHandler(h.Handler.digest())}
-		if lines := option.PositionsOfHandler(h.Handler.digest()); len(lines) == 2 && first.handler.digest() == h.Handler.digest() {
-			places = []string{first.node.place + ", at " + lines[0], h.node.place + ", at " + lines[1]}
+		places := []string{passed.Gate.Place + option.PositionOfHandler(first.Digest()), h.node.Place + option.PositionOfHandler(h.Handler.Digest())}
+		if lines := option.PositionsOfHandler(h.Handler.Digest()); len(lines) == 2 && first.Digest() == h.Handler.Digest() {
+			places = []string{passed.Gate.Place + ", at " + lines[0], h.node.Place + ", at " + lines[1]}
 		}
 		s.add(Notice{
-			Kind: NoticeCoverage, Place: h.node.place, fatal: true,
+			Kind: NoticeCoverage, Place: h.node.Place, fatal: true,
 			Message: wording.Textf("requests pass two wechat_auth one after the other: (1) %s, and (2) %s", places[0], places[1]),
 			Fix:     wording.Textf("keep one of them; `public` and `optional` of one wechat_auth say which paths need no login"),
 		})
@@ -50,7 +53,7 @@ func (s *Survey) findUncovered() {
 	for _, p := range s.Proxies {
 		if len(p.Covered) > 0 && !p.AsksOnly() {
 			for _, upstream := range p.Upstreams {
-				covered[sameApp(upstream)] = true
+				covered[layout.SameApp(upstream)] = true
 			}
 		}
 	}
@@ -58,14 +61,14 @@ func (s *Survey) findUncovered() {
 		if len(p.open) == 0 || p.AsksOnly() {
 			continue
 		}
-		sharesApp := slices.ContainsFunc(p.Upstreams, func(u string) bool { return covered[sameApp(u)] })
-		sharesSite := slices.ContainsFunc(s.Handlers, func(h *HandlerSurvey) bool {
-			return h.Server == p.Server && slices.ContainsFunc(p.open, func(t Traveller) bool { return h.hosts[t.Host] })
+		sharesApp := slices.ContainsFunc(p.Upstreams, func(u string) bool { return covered[layout.SameApp(u)] })
+		sharesSite := slices.ContainsFunc(s.Sites, func(h *Site) bool {
+			return h.Server == p.Server && slices.ContainsFunc(p.open, func(t layout.Traveller) bool { return h.hosts[t.Host] })
 		})
 		if sharesApp || sharesSite {
 			example := p.open[0]
 			s.add(Notice{
-				Kind: NoticeCoverage, Place: p.node.place, Message: wording.Textf(uncoveredMessage), upstreams: p.Upstreams,
+				Kind: NoticeCoverage, Place: p.node.Place, Message: wording.Textf(uncoveredMessage), upstreams: p.Upstreams,
 				Fix: wording.Textf("put wechat_auth in front of the route, which a request to %s%s takes, with `public` for what needs no login", example.Host, example.Sent),
 			})
 		}
@@ -74,29 +77,29 @@ func (s *Survey) findUncovered() {
 
 // AsksOnly reports whether the proxy asks somebody whether a request may pass, as
 // forward_auth does, and is no app.
-func (p *ProxySurvey) AsksOnly() bool {
+func (p *Proxy) AsksOnly() bool {
 	return p.proxy.Rewrite != nil && p.proxy.Rewrite.Method == http.MethodGet &&
 		len(p.proxy.HandleResponse) > 0 && p.proxy.HandleResponse[0].Match != nil && slices.Contains(p.proxy.HandleResponse[0].Match.StatusCode, 2)
 }
 
 // findLogin finds a wechat_auth whose users cannot log in.
-func (s *Survey) findLogin(h *HandlerSurvey) {
+func (s *Survey) findLogin(h *Site) {
 	if len(h.Logins) > 0 || len(h.arrived) == 0 {
 		return
 	}
-	for _, other := range s.Handlers { // on the same site, for the same apps
+	for _, other := range s.Sites { // on the same site, for the same apps
 		if other.Server == h.Server && len(other.Logins) > 0 && sharesKey(other.hosts, h.hosts) && sharesApps(other.Handler, h.Handler) {
 			return
 		}
 	}
-	prefix := h.Handler.prefixOrDefault()
+	prefix := h.Handler.PrefixOrDefault()
 	n := Notice{
-		Kind: NoticeLogin, Place: h.node.place + option.PositionOfHandler(h.Handler.digest()),
+		Kind: NoticeLogin, Place: h.node.Place + option.PositionOfHandler(h.Handler.Digest()),
 		Message: wording.Textf("nobody can log in: no request to %s%s reaches this wechat_auth", prefix, LoginRoute),
 		Fix:     wording.Textf("move wechat_auth out of the block or matcher, in front of it"),
 	}
 	for _, p := range s.Proxies {
-		if p.Server == h.Server && slices.ContainsFunc(p.open, func(t Traveller) bool { return t.Sent == prefix+LoginRoute && h.hosts[t.Host] }) {
+		if p.Server == h.Server && slices.ContainsFunc(p.open, func(t layout.Traveller) bool { return t.Sent == prefix+LoginRoute && h.hosts[t.Host] }) {
 			n.Message = wording.Textf("%s; login codes sent there go to the app (%s)", n.Message, strings.Join(p.Upstreams, " "))
 			break
 		}
@@ -110,8 +113,8 @@ func (s *Survey) findLogin(h *HandlerSurvey) {
 
 // folder is the path above all requests that reach the handler, if its matchers
 // name one.
-func (h *HandlerSurvey) folder() string {
-	place := h.node.place
+func (h *Site) folder() string {
+	place := h.node.Place
 	i := strings.LastIndex(place, ", path ")
 	if i < 0 {
 		return ""
@@ -126,30 +129,18 @@ func (h *HandlerSurvey) folder() string {
 }
 
 // shutOut reports whether it is the handler's own matcher that no login passes.
-func (h *HandlerSurvey) shutOut() bool {
-	var own *routeNode
-	var find func([]*routeNode)
-	find = func(nodes []*routeNode) {
-		for _, node := range nodes {
-			for _, handler := range node.handlers {
-				if handler == h.node {
-					own = node
-				}
-				find(handler.routes)
-			}
-		}
-	}
-	find(h.Server.routes)
-	if own == nil || len(own.sets) == 0 {
+func (h *Site) shutOut() bool {
+	own := h.Server.RouteOf(h.node)
+	if own == nil || !own.HasMatchers() {
 		return false
 	}
-	for _, path := range h.Server.samplePaths() {
-		if !strings.HasSuffix(path, h.Handler.prefixOrDefault()+LoginRoute) {
+	for _, path := range samplePaths(h.Server) {
+		if !strings.HasSuffix(path, h.Handler.PrefixOrDefault()+LoginRoute) {
 			continue
 		}
 		for host := range h.hosts {
-			t := Traveller{method: http.MethodPost, Host: host, Sent: path, current: path}
-			if matchSets(own.sets, &t) != no {
+			t := layout.Traveller{Method: http.MethodPost, Host: host, Sent: path, Current: path}
+			if !own.Excludes(&t) {
 				return false
 			}
 		}
@@ -158,28 +149,28 @@ func (h *HandlerSurvey) shutOut() bool {
 }
 
 // findUselessPatterns finds patterns of public and optional that select nothing.
-func (h *HandlerSurvey) findUselessPatterns(s *Survey) {
+func (h *Site) findUselessPatterns(s *Survey) {
 	if len(h.arrived) == 0 {
 		return
 	}
-	for _, text := range h.Handler.patterns() {
+	for _, text := range h.Handler.OpenPaths() {
 		if h.useful[text] {
 			continue
 		}
 		n := Notice{
-			Kind: NoticeCoverage, Place: h.node.place + option.PositionOfHandler(h.Handler.digest()),
+			Kind: NoticeCoverage, Place: h.node.Place + option.PositionOfHandler(h.Handler.Digest()),
 			Message: wording.Textf("the pattern %s of public or optional never matches a request here", text),
 			Fix:     wording.Textf("remove it, or write the path as clients send it"),
 		}
 		pattern, err := urlpath.ParsePattern(text)
 		for _, t := range h.arrived {
-			if err != nil || t.Sent == t.current || h.Handler.owns(t.Sent, t.current) {
+			if err != nil || t.Sent == t.Current || h.Handler.Owns(t.Sent, t.Current) {
 				continue
 			}
 			missing := t.Sent
 			if pattern.Match(t.Sent) {
-				missing = t.current
-			} else if !pattern.Match(t.current) {
+				missing = t.Current
+			} else if !pattern.Match(t.Current) {
 				continue
 			}
 			missing = strings.ReplaceAll(missing, sampleName, "*")
@@ -191,15 +182,6 @@ func (h *HandlerSurvey) findUselessPatterns(s *Survey) {
 	}
 }
 
-func sharesKey(a, b map[string]bool) bool {
-	for key := range a {
-		if b[key] {
-			return true
-		}
-	}
-	return false
-}
-
-func sharesApps(a, b *Handler) bool {
+func sharesApps(a, b *auth.Handler) bool {
 	return len(a.Apps) == 0 || len(b.Apps) == 0 || slices.ContainsFunc(a.Apps, func(id string) bool { return slices.Contains(b.Apps, id) })
 }

@@ -1,0 +1,23 @@
+package auth
+
+// decision is what becomes of a request before the app: answered, nobody or a
+// *passage.
+type decision interface{ decided() }
+
+type (
+	// answered: the gateway has answered, and the app never hears of the request.
+	answered struct{}
+	// nobody: the request passes without a user; true if a login would have
+	// changed the answer.
+	nobody bool
+)
+
+func (answered) decided() {}
+func (nobody) decided()   {}
+func (*passage) decided() {}
+
+// hop is what a request wanted of its connection before that was cleaned.
+type hop struct {
+	websocket bool
+	upgrades  bool // to whatever
+}

@@ -1,0 +1,20 @@
+package request
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Sample is a request of an unknown client for matchers to look at. It is sent
+// nowhere.
+func Sample(method, host, path string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+host+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI, r.RemoteAddr = path, "192.0.2.1:1"
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, new(caddyhttp.Server)), nil
+}
