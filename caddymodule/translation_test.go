@@ -15,6 +15,7 @@ import (
 // pairs are the pages in English and the same in Chinese.
 var pairs = map[string]string{
 	"README.md":                    "README.zh-CN.md",
+	"client/README.md":             "docs/zh-CN/client.md",
 	"docs/reference.md":            "docs/zh-CN/reference.md",
 	"docs/operations.md":           "docs/zh-CN/operations.md",
 	"docs/browsers.md":             "docs/zh-CN/browsers.md",
@@ -39,7 +40,7 @@ var pairs = map[string]string{
 }
 
 // englishOnly are the pages for those who work on the gateway itself.
-var englishOnly = []string{"docs/architecture.md", "SECURITY.md", "CONTRIBUTING.md", "client/README.md", "docs/performance.md", "docs/scale.md", "docs/threats.md"}
+var englishOnly = []string{"docs/architecture.md", "SECURITY.md", "CONTRIBUTING.md", "docs/performance.md", "docs/scale.md", "docs/threats.md"}
 
 // chineseOnly are what is said in English in place.
 var chineseOnly = []string{"docs/zh-CN/load-errors.md"}
