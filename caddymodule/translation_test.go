@@ -16,6 +16,9 @@ import (
 var pairs = map[string]string{
 	"README.md":                    "README.zh-CN.md",
 	"client/README.md":             "docs/zh-CN/client.md",
+	"SECURITY.md":                  "docs/zh-CN/security.md",
+	"CONTRIBUTING.md":              "docs/zh-CN/contributing.md",
+	"docs/scale.md":                "docs/zh-CN/scale.md",
 	"docs/reference.md":            "docs/zh-CN/reference.md",
 	"docs/operations.md":           "docs/zh-CN/operations.md",
 	"docs/browsers.md":             "docs/zh-CN/browsers.md",
@@ -40,7 +43,7 @@ var pairs = map[string]string{
 }
 
 // englishOnly are the pages for those who work on the gateway itself.
-var englishOnly = []string{"docs/architecture.md", "SECURITY.md", "CONTRIBUTING.md", "docs/performance.md", "docs/scale.md", "docs/threats.md"}
+var englishOnly = []string{"docs/architecture.md", "docs/performance.md", "docs/threats.md"}
 
 // chineseOnly are what is said in English in place.
 var chineseOnly = []string{"docs/zh-CN/load-errors.md"}
