@@ -141,6 +141,8 @@ func (b *bench) nginx(verifier *process) (*process, error) {
 	return p, b.await(p)
 }
 
+// nginxConfig keeps connections to both. A location with headers of its own has
+// none of those around it, so both set Connection.
 const nginxConfig = `%sdaemon off;
 worker_processes auto;
 pid %s/pid;
@@ -160,19 +162,22 @@ http {
 	server {
 		listen %s;
 		proxy_http_version 1.1;
-		proxy_set_header Connection "";
 		location / {
 			auth_request /verify;
 			auth_request_set $openid $upstream_http_x_openid;
 			auth_request_set $unionid $upstream_http_x_unionid;
+			auth_request_set $appid $upstream_http_x_appid;
+			proxy_set_header Connection "";
 			proxy_set_header Host $host;
 			proxy_set_header X-OpenID $openid;
 			proxy_set_header X-UnionID $unionid;
+			proxy_set_header X-AppID $appid;
 			proxy_pass http://app;
 		}
 		location = /verify {
 			internal;
 			proxy_pass_request_body off;
+			proxy_set_header Connection "";
 			proxy_set_header Content-Length "";
 			proxy_pass http://verifier;
 		}
