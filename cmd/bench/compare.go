@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -9,6 +10,7 @@ import (
 // sample is one slice of one variant.
 type sample struct {
 	cpu, beside time.Duration // per request
+	executed    float64       // instructions per request, 0: not counted
 	perSecond   float64
 	p50, p99    time.Duration
 }
@@ -59,7 +61,7 @@ func (b *bench) compare() error {
 
 func (b *bench) judged(all []*variant, rounds []map[string]sample) report {
 	r := report{
-		Stock: b.stockNote, Missing: b.missing, Quick: b.quick,
+		Stock: b.stockNote, Missing: b.missing, Uncounted: b.uncounted, Quick: b.quick,
 		Rounds: len(rounds), Slice: b.duration.String(), Connections: b.connections, Sessions: b.sessions,
 	}
 	for _, v := range all {
@@ -112,7 +114,16 @@ func (b *bench) measure(v *variant) (sample, error) {
 		return sample{}, err
 	}
 	defer c.close()
-	if _, err := c.run(b.ctx, warm, limit{requests: max(warmUp, len(v.calls)), body: answer}); err != nil {
+	first := warmUp
+	if !v.warm {
+		first = max(warmUp, len(v.calls)) // every token once: from then on it is known
+	}
+	if _, err := c.run(b.ctx, warm, limit{requests: first, body: answer}); err != nil {
+		return sample{}, err
+	}
+	v.warm = true
+	executed, err := b.executed(v)
+	if err != nil {
 		return sample{}, err
 	}
 	before, besideBefore, err := v.cpu()
@@ -127,9 +138,14 @@ func (b *bench) measure(v *variant) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	counted, err := executed()
+	if err != nil {
+		return sample{}, err
+	}
 	n := time.Duration(max(result.requests, 1))
 	return sample{
-		cpu: (after - before) / n, beside: (besideAfter - besideBefore) / n,
+		executed: counted / float64(n),
+		cpu:      (after - before) / n, beside: (besideAfter - besideBefore) / n,
 		perSecond: float64(result.requests) / result.elapsed.Seconds(),
 		p50:       quantile(result.latencies, 0.50), p99: quantile(result.latencies, 0.99),
 	}, nil
@@ -137,8 +153,10 @@ func (b *bench) measure(v *variant) (sample, error) {
 
 func (b *bench) sources(v *variant) (warm, measured source, err error) {
 	if v.fresh == nil {
-		s := inTurn(v.calls)
-		return s, s, nil
+		if v.turn == nil {
+			v.turn = inTurn(v.calls) // goes on where the last slice has ended
+		}
+		return v.turn, v.turn, nil
 	}
 	tokens, err := b.fresh(v.fresh, warmUp+int(min(maxFresh, 40*b.duration.Milliseconds())))
 	if err != nil {
@@ -146,6 +164,38 @@ func (b *bench) sources(v *variant) (warm, measured source, err error) {
 	}
 	s := once(gets("/", tokens, 0))
 	return s, s, nil
+}
+
+// executed begins to count instructions; the function that it returns ends that and
+// says how many there were. Where nobody can count them the run goes on without.
+func (b *bench) executed(v *variant) (func() (float64, error), error) {
+	if b.uncounted != "" {
+		return func() (float64, error) { return 0, nil }, nil
+	}
+	all := append([]*process{v.proxy}, v.nodes...)
+	if v.beside != nil {
+		all = append(all, v.beside)
+	}
+	var counters []*counter
+	for _, p := range all {
+		c, err := count(p.cmd.Process.Pid, instructions)
+		if err != nil {
+			for _, open := range counters {
+				open.close()
+			}
+			b.uncounted = err.Error()
+			return b.executed(v)
+		}
+		counters = append(counters, c)
+	}
+	return func() (total float64, err error) {
+		for _, c := range counters {
+			n, failed := c.read()
+			c.close()
+			total, err = total+n, errors.Join(err, failed)
+		}
+		return total, err
+	}, nil
 }
 
 func (v *variant) cpu() (own, beside time.Duration, err error) {

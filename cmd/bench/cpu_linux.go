@@ -9,44 +9,23 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cpuSupported says whether this system can be measured.
 func cpuSupported() error { return nil }
 
 // cpuTime is the CPU that a process, its threads and its children have used so
-// far, user and system, in the scheduler's nanoseconds.
+// far, user and system, in the nanoseconds of the scheduler.
 func cpuTime(pid int) (time.Duration, error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("reading CPU time: process %d has no threads", pid)
+	const allThreads = 2          // CPUCLOCK_SCHED in the kernel's posix-timers.h
+	clock := ^pid<<3 | allThreads // what clock_getcpuclockid returns
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(clock), &used); err != nil { //nolint:gosec // process ids are below 2^22
+		return 0, fmt.Errorf("reading CPU time of process %d: %w", pid, err)
 	}
-	var total time.Duration
-	precise := true
-	for _, task := range tasks {
-		text, err := os.ReadFile(task + "/schedstat") //nolint:gosec // below /proc
-		if errors.Is(err, os.ErrNotExist) {
-			precise = false
-			break
-		}
-		if err != nil {
-			continue // the thread has just ended
-		}
-		used, err := parseSchedstat(string(text))
-		if err != nil {
-			return 0, err
-		}
-		total += used
-	}
-	if !precise || total == 0 { // a kernel without scheduler statistics
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, fmt.Errorf("reading CPU time: %w", err)
-		}
-		if total, err = parseStat(string(text)); err != nil {
-			return 0, err
-		}
-	}
+	total := time.Duration(used.Nano())
 	for _, child := range children(pid) {
 		used, err := cpuTime(child)
 		if err != nil {
@@ -55,37 +34,6 @@ func cpuTime(pid int) (time.Duration, error) {
 		total += used
 	}
 	return total, nil
-}
-
-// parseSchedstat reads the first of the three numbers: nanoseconds on a CPU.
-func parseSchedstat(text string) (time.Duration, error) {
-	fields := strings.Fields(text)
-	if len(fields) != 3 {
-		return 0, errors.New("reading CPU time: schedstat is not three numbers")
-	}
-	ns, err := strconv.ParseInt(fields[0], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("reading CPU time: %w", err)
-	}
-	return time.Duration(ns), nil
-}
-
-// tick is the unit of /proc/PID/stat, which is this on all of Go's ports.
-const tick = 10 * time.Millisecond
-
-// parseStat adds up utime and stime, the 14th and 15th field. The 2nd one, the
-// name, can hold blanks and brackets.
-func parseStat(text string) (time.Duration, error) {
-	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	if len(fields) < 13 {
-		return 0, errors.New("reading CPU time: stat is too short")
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	if err := errors.Join(err1, err2); err != nil {
-		return 0, fmt.Errorf("reading CPU time: %w", err)
-	}
-	return time.Duration(user+system) * tick, nil
 }
 
 // children are the processes whose parent this is, such as nginx's workers.

@@ -18,3 +18,15 @@ func residentBytes(int) (int, error) { return 0, errUnsupported }
 func peakBytes(int) (int, error) { return 0, errUnsupported }
 
 func maxSockets() int { return 0 }
+
+type event struct{}
+
+type counter struct{}
+
+var instructions event
+
+func count(int, event) (*counter, error) { return nil, errUnsupported }
+
+func (*counter) read() (float64, error) { return 0, errUnsupported }
+
+func (*counter) close() {}

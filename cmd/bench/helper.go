@@ -74,8 +74,8 @@ func serve(role string) error {
 	return nil
 }
 
-// upstream answers 200 bytes, at /check who the request says to be of, and at /ws with
-// a WebSocket.
+// upstream answers 200 bytes, at /check who the request says to be of, and elsewhere
+// with a WebSocket or events.
 func upstream() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -87,6 +87,8 @@ func upstream() http.Handler {
 	}
 	mux.HandleFunc("/check", check)
 	mux.HandleFunc("/ws", webSocket)
+	mux.HandleFunc("/events", eventStream(0))
+	mux.HandleFunc("/busy-events", eventStream(time.Second/busyRate))
 	mux.HandleFunc("/public/check", check)
 	return mux
 }

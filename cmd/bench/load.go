@@ -37,6 +37,10 @@ type limit struct {
 	body     []byte // expected in every answer, unless nil
 }
 
+// maxPerRequest is how long a request may take on a machine that does other things,
+// on average.
+const maxPerRequest = 10 * time.Millisecond
+
 type loadResult struct {
 	requests  int
 	elapsed   time.Duration
@@ -84,7 +88,7 @@ func (c *client) run(ctx context.Context, next source, end limit) (loadResult, e
 		errs  = make([]error, len(c.conns))
 	)
 	for i, conn := range c.conns {
-		conn.deadline(start.Add(end.duration + 30*time.Second))
+		conn.deadline(start.Add(end.duration + time.Duration(end.requests)*maxPerRequest + 30*time.Second))
 		wg.Go(func() {
 			for {
 				now := time.Now()

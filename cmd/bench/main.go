@@ -21,23 +21,25 @@ import (
 var errBound = errors.New("a bound is broken beyond the noise")
 
 type options struct {
-	gateway, stock string
-	rounds         int
-	duration       time.Duration
-	connections    int
-	sessions       int
-	quick          bool
-	check, json    bool
-	scale, login   bool
-	collectors     bool
-	webSockets     bool
-	redisCosts     bool
-	restarts       bool
-	severalNodes   bool
-	model          bool
-	sockets        int
-	chart, profile string
-	out            io.Writer
+	gateway, stock   string
+	rounds           int
+	duration         time.Duration
+	connections      int
+	sessions         int
+	quick            bool
+	check, json      bool
+	scale, login     bool
+	collectors       bool
+	webSockets       bool
+	redisCosts       bool
+	restarts         bool
+	severalNodes     bool
+	model            bool
+	sockets          int
+	figures, profile string
+	binaries         string
+	redraw           string
+	out              io.Writer
 }
 
 func main() {
@@ -58,17 +60,19 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "short run that only shows that everything works; judges nothing")
 	flag.BoolVar(&o.check, "check", false, "exit with an error if a bound is broken beyond the noise")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
-	flag.BoolVar(&o.scale, "scale", false, "measure 10^3 to 10^6 sessions and draw the chart")
-	flag.StringVar(&o.chart, "chart", "docs/scale.svg", "`file` for the chart of -scale")
+	flag.BoolVar(&o.scale, "scale", false, "measure 10^3 to 10^6 sessions, 1 to 5,000 apps and up to -sockets WebSockets, and draw the chart")
+	flag.StringVar(&o.figures, "figures", "docs/scale.json", "`file` for the figures of -scale; the chart lies beside it")
+	flag.StringVar(&o.redraw, "draw", "", "draw the chart of a `file` of figures, beside it")
 	flag.BoolVar(&o.login, "login", false, "measure logins, with WeChat at 50 ms")
 	flag.BoolVar(&o.collectors, "collector", false, "measure settings of the garbage collector")
 	flag.BoolVar(&o.redisCosts, "redis", false, "measure logins, cold checks and memory of Redis")
 	flag.BoolVar(&o.severalNodes, "nodes", false, "count what 8 nodes ask a Redis cluster, and what it tells them")
 	flag.BoolVar(&o.model, "model", false, "print what 10^5, 10^7 and 10^8 users need")
 	flag.BoolVar(&o.restarts, "restart", false, "measure stop, start and reload with 10^6 sessions")
-	flag.BoolVar(&o.webSockets, "streams", false, "measure idle WebSockets beside stock, and a logout that closes them")
-	flag.IntVar(&o.sockets, "sockets", 10_000, "WebSockets of -streams")
+	flag.BoolVar(&o.webSockets, "streams", false, "measure idle WebSockets and server-sent events beside stock, a logout that closes them, and busy events")
+	flag.IntVar(&o.sockets, "sockets", 10_000, "streams of -streams")
 	flag.StringVar(&o.profile, "profile", "", "record a CPU profile of a mixed workload into `file`")
+	flag.StringVar(&o.binaries, "binaries", "", "compare gateways: two or more `files`, with commas between them")
 	flag.Parse()
 	if err := o.valid(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -109,6 +113,9 @@ func run(ctx context.Context, o options) (err error) {
 		printModel(o.out)
 		return nil
 	}
+	if o.redraw != "" {
+		return redraw(o.redraw)
+	}
 	b, err := newBench(ctx, o)
 	if err != nil {
 		return err
@@ -118,6 +125,8 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	switch {
+	case o.binaries != "":
+		return b.compareBinaries(o.binaries)
 	case o.profile != "":
 		return b.profile(o.profile)
 	case o.scale:

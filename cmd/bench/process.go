@@ -33,6 +33,7 @@ type bench struct {
 	upstream, wechat *process
 	stockNote        string
 	missing          []string
+	uncounted        string // why instructions are not counted
 	// gogc is the setting of the garbage collector in proxies that are started;
 	// empty: the gateway tunes it.
 	gogc string
@@ -89,7 +90,7 @@ func (b *bench) close() error {
 
 // prepare builds what is not there, and starts upstream and WeChat.
 func (b *bench) prepare() (err error) {
-	if b.gateway == "" {
+	if b.gateway == "" && b.binaries == "" {
 		b.gateway = filepath.Join(b.dir, "gateway")
 		flags, err := b.buildFlags()
 		if err != nil {
@@ -100,7 +101,7 @@ func (b *bench) prepare() (err error) {
 		}
 	}
 	b.stockNote = "stock is " + b.stock
-	if b.stock == "" {
+	if b.stock == "" && b.options.profile == "" {
 		b.stock = filepath.Join(b.dir, "stock")
 		b.stockNote = "stock is Caddy's own main package, built in the version of go.mod"
 		if err := b.build(b.stock, "github.com/caddyserver/caddy/v2/cmd/caddy"); err != nil {

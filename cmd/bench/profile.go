@@ -8,13 +8,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/caddy-wechat/gateway/internal/freeport"
 )
 
-// profile records the CPU profile of a mixed workload with the memory store
-// and, if there is a redis-server, as much again with Redis.
+// profile records the CPU profile of a mixed workload: in clear text, over TLS in
+// HTTP/1.1 and HTTP/2, and, if there is a redis-server, with Redis.
 func (b *bench) profile(file string) error {
-	profiles := []string{filepath.Join(b.dir, "memory.prof")}
-	if err := b.record(profiles[0], "memory", ""); err != nil {
+	profiles := []string{filepath.Join(b.dir, "plain.prof"), filepath.Join(b.dir, "tls.prof")}
+	if err := b.recordPlain(profiles[0], "memory", ""); err != nil {
+		return err
+	}
+	if err := b.recordTLS(profiles[1]); err != nil {
 		return err
 	}
 	server, err := b.redis()
@@ -23,7 +28,7 @@ func (b *bench) profile(file string) error {
 	}
 	if server != nil {
 		profiles = append(profiles, filepath.Join(b.dir, "redis.prof"))
-		if err := b.record(profiles[1], "redis", "\t\tstore redis "+server.addr+"\n"); err != nil {
+		if err := b.recordPlain(profiles[2], "redis", "\t\tstore redis "+server.addr+"\n"); err != nil {
 			return err
 		}
 	}
@@ -31,7 +36,7 @@ func (b *bench) profile(file string) error {
 	if text, err := exec.CommandContext(b.ctx, "go", args...).CombinedOutput(); err != nil { //nolint:gosec // files made here
 		return fmt.Errorf("merging profiles: %w\n%s", err, text)
 	}
-	_, _ = fmt.Fprintf(b.out, "%s: %s of CPU profile of each of %d stores\n", file, b.profileTime(), len(profiles))
+	_, _ = fmt.Fprintf(b.out, "%s: %s of CPU profile of each of %d gateways\n", file, b.profileTime(), len(profiles))
 	for _, text := range b.missing {
 		_, _ = fmt.Fprintln(b.out, "NOT PROFILED:", text)
 	}
@@ -43,7 +48,8 @@ func (b *bench) profileTime() time.Duration {
 	return max(time.Second, (time.Duration(b.rounds) * b.duration).Round(time.Second))
 }
 
-func (b *bench) record(file, name, store string) error {
+// recordPlain profiles a gateway that users log in at.
+func (b *bench) recordPlain(file, name, store string) error {
 	p, admin, err := b.gatewayWithAdmin(name, filepath.Join(b.dir, "gateway-"+name), store)
 	if err != nil {
 		return err
@@ -53,11 +59,42 @@ func (b *bench) record(file, name, store string) error {
 	if err != nil {
 		return err
 	}
-	c, err := dial(b.ctx, p.addr, b.connections)
+	return b.record(file, p, admin, tokens, plain)
+}
+
+// recordTLS profiles one that half of the clients reach in HTTP/1.1, half in HTTP/2.
+func (b *bench) recordTLS(file string) error {
+	tokens, dir, err := b.seeds("profile", b.sessions, oneApp)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	admin, err := freeport.Addr()
+	if err != nil {
+		return err
+	}
+	p, err := b.proxy("TLS", dir, admin, true, setup{tls: true})
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	v := asked(&variant{name: p.name, proxy: p, front: https}, ask{token: tokens[0]}, b.openID(tokens[0]))
+	if err := b.awaitSessions(v); err != nil {
+		return err
+	}
+	return b.record(file, p, admin, tokens, https, http2)
+}
+
+// record has clients of these kinds, in turn, send the workload meanwhile.
+func (b *bench) record(file string, p *process, admin string, tokens []string, kinds ...front) error {
+	c := new(client)
+	defer func() { c.close() }()
+	for i := range b.connections {
+		s, err := b.dialOne(p.addr, kinds[i%len(kinds)])
+		if err != nil {
+			return fmt.Errorf("connecting: %w", err)
+		}
+		c.conns = append(c.conns, s)
+	}
 	mix := b.mix(tokens)
 	if _, err := c.run(b.ctx, mix, limit{requests: max(warmUp, len(tokens))}); err != nil {
 		return fmt.Errorf("warming up: %w", err)

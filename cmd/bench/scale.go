@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -46,19 +45,19 @@ type scalePoint struct {
 	againstEmpty int
 }
 
-// scale measures gateways with more and more sessions, in interleaved rounds.
-func (b *bench) scale() error {
+// bySessions measures gateways with more and more sessions, in interleaved rounds.
+func (b *bench) bySessions() ([]scalePoint, error) {
 	sizes := scaleSizes
 	if b.quick {
 		sizes = sizes[:2]
 	}
 	empty, emptyAdmin, err := b.gatewayWithAdmin("gateway, empty", filepath.Join(b.dir, "scale-0"), scaleMaxSessions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	nothing, _, err := b.memory(empty, emptyAdmin)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	empty.stop()
 	var points []scalePoint
@@ -66,27 +65,23 @@ func (b *bench) scale() error {
 	for _, n := range sizes {
 		v, point, err := b.seeded(n)
 		if err != nil {
-			return fmt.Errorf("%d sessions: %w", n, err)
+			return nil, fmt.Errorf("%d sessions: %w", n, err)
 		}
 		point.HeapBytes = float64(point.againstEmpty-nothing) / float64(n)
 		points, all = append(points, point), append(all, v)
 	}
 	rounds, err := b.inRounds(all)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, v := range all {
 		row := summarize(v.name, all[0].name, 0, rounds)
 		points[i].CPU, points[i].Ratio = row.CPU, row.Ratio
 	}
-	if err := b.printScale(points); err != nil {
-		return err
+	for _, v := range all {
+		v.proxy.stop()
 	}
-	last := points[len(points)-1]
-	if b.check && (last.Ratio.Low > maxScaleRatio || last.HeapBytes > maxSessionBytes) {
-		return errBound
-	}
-	return nil
+	return points, nil
 }
 
 // seeded starts a gateway that takes n sessions back, as after a graceful
@@ -170,21 +165,4 @@ func name(i int, kind string) string {
 	binary.LittleEndian.PutUint64(raw[:], uint64(i)*0x9E3779B97F4A7C15) //nolint:gosec // i is not negative
 	copy(raw[8:], kind)
 	return base64.RawURLEncoding.EncodeToString(raw[:])
-}
-
-func (b *bench) printScale(points []scalePoint) error {
-	if !b.quick {
-		if err := os.WriteFile(b.chart, []byte(drawScale(points)), 0o644); err != nil { //nolint:gosec // a picture for everybody
-			return fmt.Errorf("writing chart: %w", err)
-		}
-	}
-	if b.json {
-		return printJSON(b.out, points)
-	}
-	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "sessions\ttokens in use\tCPU µs\tto the fewest\tspread\theap bytes/session\tresident MB\t")
-	for _, p := range points {
-		_, _ = fmt.Fprintf(t, "%d\t%d\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t\n", p.Sessions, p.TokensInUse, p.CPU, p.Ratio.Median, p.Ratio.Low, p.Ratio.High, p.HeapBytes, megabytes(p.Resident))
-	}
-	return t.Flush()
 }

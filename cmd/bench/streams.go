@@ -14,28 +14,50 @@ import (
 	"time"
 )
 
-// Bounds of an idle WebSocket, and of the time a logout takes to close all of them.
+// Bounds of an open answer, and of the time a logout takes to close all of them.
 const (
 	maxStreamCPU    = 1.2
 	maxStreamMemory = 1.1
 	maxStreamClose  = 2 * time.Second
-	// idleCPU is what the gateway may use by itself, in ms/s, with or without sockets.
+	// idleCPU is what the gateway may use by itself, in ms/s, with or without streams.
 	idleCPU = 5.0
 )
 
+// streamKind is one way to keep an answer open.
+type streamKind struct {
+	name, path, headers string
+	status              int
+}
+
+var (
+	webSockets = streamKind{
+		"WebSocket", "/ws", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n",
+		http.StatusSwitchingProtocols,
+	}
+	events = streamKind{"SSE", "/events", "Accept: text/event-stream\r\nCache-Control: no-cache\r\n", http.StatusOK}
+)
+
 type streamsReport struct {
-	Sockets    int           `json:"sockets"`
-	Sessions   int           `json:"sessions"`
+	Streams int          `json:"streams"`
+	Idle    []idleReport `json:"idle"`
+	Busy    []row        `json:"busy"` // CPU is that of an event
+	Rounds  int          `json:"rounds"`
+	Slice   string       `json:"slice"`
+	Missing []string     `json:"missing,omitempty"`
+}
+
+type idleReport struct {
+	Kind       string        `json:"kind"`
 	Stock      streamsOf     `json:"stock"`
 	Gateway    streamsOf     `json:"gateway"`
 	Memory     float64       `json:"memory_to_stock"`
 	LogoutTime time.Duration `json:"logout_ns"`
 }
 
-// streamsOf is what a proxy uses for the sockets.
+// streamsOf is what a proxy uses for the streams.
 type streamsOf struct {
 	CPU    float64 `json:"cpu_ms_per_second"`
-	Memory float64 `json:"resident_bytes_per_socket"`
+	Memory float64 `json:"resident_bytes_per_stream"`
 }
 
 // webSocket is the handler of the upstream that takes every WebSocket and then waits.
@@ -50,55 +72,80 @@ func webSocket(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.Copy(io.Discard, buffered)
 }
 
-// streams measures idle WebSockets beside stock Caddy, and a logout that closes all.
+// streams measures idle WebSockets and events beside stock Caddy, a logout that closes
+// all, and events that come often.
 func (b *bench) streams() error {
-	n := b.sockets
-	if most := maxSockets(); n > most {
-		b.missing = append(b.missing, fmt.Sprintf("%d sockets: this system allows %d", n, most))
-		n = most
-	}
+	n := b.allowedStreams()
 	b.gogc = "100" // both alike
-	stock, err := b.stockProxy("stock", "")
+	r := streamsReport{Streams: n, Rounds: b.rounds, Slice: b.duration.String(), Missing: b.missing}
+	for _, kind := range []streamKind{webSockets, events} {
+		idle, err := b.idleStreams(kind, n)
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind.name, err)
+		}
+		r.Idle = append(r.Idle, idle)
+	}
+	var err error
+	if r.Busy, err = b.busyEvents(); err != nil {
+		return fmt.Errorf("busy events: %w", err)
+	}
+	return b.reportStreams(r)
+}
+
+// allowedStreams is how many can be opened here, at most -sockets.
+func (b *bench) allowedStreams() int {
+	most := maxSockets()
+	if b.sockets > most {
+		b.missing = append(b.missing, fmt.Sprintf("%d streams: this system allows %d", b.sockets, most))
+	}
+	return min(b.sockets, most)
+}
+
+// idleStreams measures one kind in two proxies that have had no other.
+func (b *bench) idleStreams(kind streamKind, n int) (r idleReport, err error) {
+	r.Kind = kind.name
+	stock, gateway, tokens, err := b.streamProxies(kind.name, n)
 	if err != nil {
-		return err
+		return r, err
 	}
-	gateway, err := b.gatewayProxy("gateway", filepath.Join(b.dir, "gateway-streams"), "off", "")
-	if err != nil {
-		return err
-	}
-	tokens, err := b.logins(gateway.addr, n)
-	if err != nil {
-		return err
-	}
-	// Tokens are known, so that what is left over from verifying them is not taken for
-	// memory of the sockets.
-	if err := b.useTokens(gateway, tokens); err != nil {
-		return err
-	}
-	r := streamsReport{Sockets: n, Sessions: len(tokens)}
+	defer stock.stop()
+	defer gateway.stop()
 	var open []net.Conn
 	defer func() { closeAll(open) }()
 	for _, proxy := range []struct {
 		*process
 		of *streamsOf
 	}{{stock, &r.Stock}, {gateway, &r.Gateway}} {
-		conns, perSocket, err := b.openSockets(proxy.process, n, tokens)
+		conns, each, err := b.openStreams(proxy.process, kind, n, tokens)
 		open = append(open, conns...)
 		if err != nil {
-			return err
+			return r, err
 		}
-		proxy.of.Memory = perSocket
+		proxy.of.Memory = each
 	}
-	if err := b.idle(stock, gateway, &r); err != nil {
-		return err
+	if r.Stock.CPU, r.Gateway.CPU, err = b.idle(stock, gateway); err != nil {
+		return r, err
 	}
 	closeAll(open)
 	open = nil
 	r.Memory = r.Gateway.Memory / r.Stock.Memory
-	if r.LogoutTime, err = b.logoutTime(gateway, n, tokens[0]); err != nil {
-		return err
+	r.LogoutTime, err = b.logoutTime(gateway, kind, n, tokens[0])
+	return r, err
+}
+
+// streamProxies starts both, and has the gateway know n tokens, so that what is left
+// over from verifying them is not taken for memory of the streams.
+func (b *bench) streamProxies(name string, n int) (stock, gateway *process, tokens []string, err error) {
+	if stock, err = b.stockProxy("stock", ""); err != nil {
+		return nil, nil, nil, err
 	}
-	return b.reportStreams(r)
+	if gateway, err = b.gatewayProxy("gateway", filepath.Join(b.dir, "gateway-"+name), "off", ""); err != nil {
+		return nil, nil, nil, err
+	}
+	if tokens, err = b.logins(gateway.addr, n); err != nil {
+		return nil, nil, nil, err
+	}
+	return stock, gateway, tokens, b.useTokens(gateway, tokens)
 }
 
 // useTokens sends a request with each token.
@@ -114,10 +161,10 @@ func (b *bench) useTokens(p *process, tokens []string) error {
 	return nil
 }
 
-// openSockets opens n WebSockets and returns what each takes of the proxy's memory.
-func (b *bench) openSockets(p *process, n int, tokens []string) ([]net.Conn, float64, error) {
+// openStreams opens n of a kind and returns what each takes of the proxy's memory.
+func (b *bench) openStreams(p *process, kind streamKind, n int, tokens []string) ([]net.Conn, float64, error) {
 	// A few first, so that what is there once is not counted.
-	warm, err := b.dialSockets(p, min(n, 100), tokens)
+	warm, err := b.dialStreams(p, kind, min(n, 100), tokens)
 	if err != nil {
 		return warm, 0, err
 	}
@@ -125,7 +172,7 @@ func (b *bench) openSockets(p *process, n int, tokens []string) ([]net.Conn, flo
 	if err != nil {
 		return warm, 0, err
 	}
-	conns, err := b.dialSockets(p, n-len(warm), tokens[len(warm):])
+	conns, err := b.dialStreams(p, kind, n-len(warm), tokens[len(warm):])
 	all := slices.Concat(warm, conns)
 	if err != nil {
 		return all, 0, err
@@ -134,7 +181,7 @@ func (b *bench) openSockets(p *process, n int, tokens []string) ([]net.Conn, flo
 	return all, float64(after-before) / float64(max(len(conns), 1)), err
 }
 
-// settled is the memory of a process once the sockets have been idle for a while.
+// settled is the memory of a process once the streams have been idle for a while.
 func (b *bench) settled(p *process) (int, error) {
 	select {
 	case <-b.ctx.Done():
@@ -144,13 +191,13 @@ func (b *bench) settled(p *process) (int, error) {
 	return residentBytes(p.cmd.Process.Pid)
 }
 
-func (b *bench) dialSockets(p *process, n int, tokens []string) ([]net.Conn, error) {
+func (b *bench) dialStreams(p *process, kind streamKind, n int, tokens []string) ([]net.Conn, error) {
 	conns, errs := make([]net.Conn, n), make([]error, 16)
 	var group sync.WaitGroup
 	for worker := range errs {
 		group.Go(func() {
 			for i := worker; i < n && errs[worker] == nil; i += len(errs) {
-				conns[i], errs[worker] = b.dialSocket(p.addr, tokens[i%len(tokens)])
+				conns[i], _, errs[worker] = b.dialStream(p.addr, kind, tokens[i%len(tokens)])
 			}
 		})
 	}
@@ -159,24 +206,24 @@ func (b *bench) dialSockets(p *process, n int, tokens []string) ([]net.Conn, err
 	return conns, firstError(errs)
 }
 
-func (b *bench) dialSocket(addr, token string) (net.Conn, error) {
+// dialStream returns the connection and the body as far as it goes.
+func (b *bench) dialStream(addr string, kind streamKind, token string) (net.Conn, io.Reader, error) {
 	conn, err := new(net.Dialer).DialContext(b.ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("opening WebSocket: %w", err)
+		return nil, nil, fmt.Errorf("opening stream: %w", err)
 	}
-	_, err = fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: bench.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nAuthorization: Bearer %s\r\n\r\n", token)
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: bench.test\r\n%sAuthorization: Bearer %s\r\n\r\n", kind.path, kind.headers, token)
 	if err != nil {
-		return conn, fmt.Errorf("opening WebSocket: %w", err)
+		return conn, nil, fmt.Errorf("opening stream: %w", err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 512), nil) //nolint:bodyclose // the connection is the body
 	if err != nil {
-		return conn, fmt.Errorf("opening WebSocket: %w", err)
+		return conn, nil, fmt.Errorf("opening stream: %w", err)
 	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return conn, fmt.Errorf("opening WebSocket: status %d", resp.StatusCode)
+	if resp.StatusCode != kind.status {
+		return conn, nil, fmt.Errorf("opening stream: status %d", resp.StatusCode)
 	}
-	return conn, nil
+	return conn, resp.Body, nil
 }
 
 func closeAll(conns []net.Conn) {
@@ -185,50 +232,36 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
-// idle measures both proxies in the same slices, while nobody sends anything.
-func (b *bench) idle(stock, gateway *process, r *streamsReport) error {
-	var ofStock, ofGateway []float64
-	for range b.rounds {
-		var before, after [2]time.Duration
-		for i, p := range []*process{stock, gateway} {
-			var err error
-			if before[i], err = cpuTime(p.cmd.Process.Pid); err != nil {
-				return err
-			}
+// idle measures both proxies in the same slices, while nobody sends anything, in ms/s.
+func (b *bench) idle(stock, gateway *process) (ofStock, ofGateway float64, err error) {
+	both := func() (s, g time.Duration, err error) {
+		if s, err = cpuTime(stock.cmd.Process.Pid); err != nil {
+			return 0, 0, err
 		}
-		start := time.Now()
-		select {
-		case <-b.ctx.Done():
-			return b.ctx.Err()
-		case <-time.After(b.duration):
-		}
-		seconds := time.Since(start).Seconds()
-		for i, p := range []*process{stock, gateway} {
-			var err error
-			if after[i], err = cpuTime(p.cmd.Process.Pid); err != nil {
-				return err
-			}
-		}
-		s, g := (after[0]-before[0]).Seconds()*1000/seconds, (after[1]-before[1]).Seconds()*1000/seconds
-		ofStock, ofGateway = append(ofStock, s), append(ofGateway, g)
+		g, err = cpuTime(gateway.cmd.Process.Pid)
+		return s, g, err
 	}
-	r.Stock.CPU, r.Gateway.CPU = mean(ofStock), mean(ofGateway)
-	return nil
+	start := time.Now()
+	s, g, err := both()
+	if err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-b.ctx.Done():
+		return 0, 0, b.ctx.Err()
+	case <-time.After(time.Duration(b.rounds) * b.duration):
+	}
+	seconds := time.Since(start).Seconds()
+	sAfter, gAfter, err := both()
+	return (sAfter - s).Seconds() * 1000 / seconds, (gAfter - g).Seconds() * 1000 / seconds, err
 }
 
-func mean(values []float64) (mean float64) {
-	for _, value := range values {
-		mean += value / float64(len(values))
-	}
-	return mean
-}
+var errOpen = errors.New("a stream is still open long after the logout")
 
-var errOpen = errors.New("a WebSocket is still open long after the logout")
-
-// logoutTime opens n WebSockets of one session and returns how long after its logout
+// logoutTime opens n streams of one session and returns how long after its logout
 // was asked for the last one is closed.
-func (b *bench) logoutTime(p *process, n int, token string) (time.Duration, error) {
-	conns, err := b.dialSockets(p, n, []string{token})
+func (b *bench) logoutTime(p *process, kind streamKind, n int, token string) (time.Duration, error) {
+	conns, err := b.dialStreams(p, kind, n, []string{token})
 	defer closeAll(conns)
 	if err != nil {
 		return 0, err
@@ -267,29 +300,43 @@ func (b *bench) logoutTime(p *process, n int, token string) (time.Duration, erro
 }
 
 func (b *bench) reportStreams(r streamsReport) error {
+	var err error
 	if b.json {
-		if err := printJSON(b.out, r); err != nil {
-			return err
-		}
+		err = printJSON(b.out, r)
 	} else {
-		w := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintf(w, "%d idle WebSockets of %d sessions, %d rounds of %s\n\n", r.Sockets, r.Sessions, b.rounds, b.duration)
-		_, _ = fmt.Fprintf(w, "\tCPU ms/s\tKiB a socket\t\n")
-		_, _ = fmt.Fprintf(w, "stock\t%.1f\t%.1f\t\n", r.Stock.CPU, r.Stock.Memory/1024)
-		_, _ = fmt.Fprintf(w, "gateway\t%.1f\t%.1f\t\n", r.Gateway.CPU, r.Gateway.Memory/1024)
-		_, _ = fmt.Fprintf(w, "bound\t≤ %.1f × stock + %.0f\t≤ %.1f × stock\t\n\n", maxStreamCPU, idleCPU, maxStreamMemory)
-		_, _ = fmt.Fprintf(w, "memory of a socket: %.2f of stock's\n", r.Memory)
-		_, _ = fmt.Fprintf(w, "a logout closes %d of one session in %s; bound ≤ %s\n", r.Sockets, r.LogoutTime.Round(time.Millisecond), maxStreamClose)
-		for _, text := range b.missing {
-			_, _ = fmt.Fprintln(w, "missing:", text)
-		}
-		if err := w.Flush(); err != nil {
-			return fmt.Errorf("printing: %w", err)
+		err = r.print(b.out)
+	}
+	if err != nil {
+		return err
+	}
+	for _, idle := range r.Idle {
+		// Idle streams cost stock Caddy next to nothing, so a ratio alone says nothing.
+		if b.check && (idle.Gateway.CPU > maxStreamCPU*idle.Stock.CPU+idleCPU || idle.Memory > maxStreamMemory || idle.LogoutTime > maxStreamClose) {
+			return errBound
 		}
 	}
-	// Idle sockets cost stock Caddy next to nothing, so a ratio alone says nothing.
-	if b.check && (r.Gateway.CPU > maxStreamCPU*r.Stock.CPU+idleCPU || r.Memory > maxStreamMemory || r.LogoutTime > maxStreamClose) {
-		return errBound
+	return nil
+}
+
+func (r *streamsReport) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "%d idle streams of as many sessions, %d × %s\n\n", r.Streams, r.Rounds, r.Slice)
+	_, _ = fmt.Fprintf(w, "\tCPU ms/s\tKiB each\tto stock\ta logout closes all in\t\n")
+	for _, idle := range r.Idle {
+		_, _ = fmt.Fprintf(w, "%s, stock\t%.1f\t%.1f\t1.00\t\t\n", idle.Kind, idle.Stock.CPU, idle.Stock.Memory/1024)
+		_, _ = fmt.Fprintf(w, "%s, gateway\t%.1f\t%.1f\t%.2f\t%s\t\n", idle.Kind, idle.Gateway.CPU, idle.Gateway.Memory/1024, idle.Memory, idle.LogoutTime.Round(time.Millisecond))
+	}
+	_, _ = fmt.Fprintf(w, "bound\t≤ %.1f × stock + %.0f\t\t≤ %.1f\t≤ %s\t\n", maxStreamCPU, idleCPU, maxStreamMemory, maxStreamClose)
+	_, _ = fmt.Fprintf(w, "\n%d streams with %d events a second each, %d rounds of %s\n\n", busyStreams, busyRate, r.Rounds, r.Slice)
+	_, _ = fmt.Fprintf(w, "\tCPU µs an event\tto stock\tspread\tevents/s\t\n")
+	for _, row := range r.Busy {
+		_, _ = fmt.Fprintf(w, "%s\t%.1f\t%s\t%.0f\t\n", row.Name, row.CPU, row.Ratio, row.PerSecond)
+	}
+	for _, text := range r.Missing {
+		_, _ = fmt.Fprintln(w, "missing:", text)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("printing: %w", err)
 	}
 	return nil
 }

@@ -34,22 +34,28 @@ func spreadOf(values []float64) spread {
 	return spread{quantile(sorted, max(0, 0.5-off)), quantile(sorted, 0.5), quantile(sorted, min(1, 0.5+off))}
 }
 
+// String is two cells of a table.
+func (s spread) String() string { return fmt.Sprintf("%.2f\t%.2f–%.2f", s.Median, s.Low, s.High) }
+
 type row struct {
-	Name      string  `json:"name"`
-	Base      string  `json:"base"`
-	CPU       float64 `json:"cpu_us"`
-	Beside    float64 `json:"verifier_cpu_us,omitempty"`
-	Ratio     spread  `json:"ratio"`
-	PerSecond float64 `json:"requests_per_second"`
-	P50       float64 `json:"p50_us"`
-	P99       float64 `json:"p99_us"`
-	Bound     float64 `json:"bound,omitempty"`
-	Verdict   string  `json:"verdict,omitempty"`
+	Name          string  `json:"name"`
+	Base          string  `json:"base"`
+	CPU           float64 `json:"cpu_us"`
+	Beside        float64 `json:"verifier_cpu_us,omitempty"`
+	Ratio         spread  `json:"ratio"`
+	Executed      float64 `json:"instructions,omitempty"`
+	ExecutedRatio *spread `json:"instructions_ratio,omitempty"`
+	PerSecond     float64 `json:"requests_per_second"`
+	P50           float64 `json:"p50_us"`
+	P99           float64 `json:"p99_us"`
+	Bound         float64 `json:"bound,omitempty"`
+	Verdict       string  `json:"verdict,omitempty"`
 }
 
 type report struct {
 	Stock       string   `json:"stock"`
 	Missing     []string `json:"missing,omitempty"`
+	Uncounted   string   `json:"instructions_not_counted,omitempty"`
 	Quick       bool     `json:"quick"`
 	Rounds      int      `json:"rounds"`
 	Slice       string   `json:"slice"`
@@ -72,20 +78,29 @@ func summarize(name, base string, bound float64, rounds []map[string]sample) row
 		}
 		return spreadOf(values).Median
 	}
-	var ratios []float64
-	for _, round := range rounds {
-		if below := round[base].cpu; below > 0 {
-			ratios = append(ratios, float64(round[name].cpu)/float64(below))
+	ratio := func(of func(sample) float64) spread {
+		var ratios []float64
+		for _, round := range rounds {
+			if below := of(round[base]); below > 0 {
+				ratios = append(ratios, of(round[name])/below)
+			}
 		}
+		return spreadOf(ratios)
 	}
-	return row{
-		Name: name, Base: base, Bound: bound, Ratio: spreadOf(ratios),
+	executed := func(s sample) float64 { return s.executed }
+	r := row{
+		Name: name, Base: base, Bound: bound, Ratio: ratio(func(s sample) float64 { return float64(s.cpu) }),
 		CPU:       middle(func(s sample) float64 { return micros(s.cpu) }),
 		Beside:    middle(func(s sample) float64 { return micros(s.beside) }),
 		PerSecond: middle(func(s sample) float64 { return s.perSecond }),
 		P50:       middle(func(s sample) float64 { return micros(s.p50) }),
 		P99:       middle(func(s sample) float64 { return micros(s.p99) }),
 	}
+	if r.Executed = middle(executed); r.Executed > 0 {
+		fewer := ratio(executed)
+		r.ExecutedRatio = &fewer
+	}
+	return r
 }
 
 // tolerance is how far stock may be from itself before a run cannot be judged.
@@ -129,7 +144,12 @@ func (r *report) print(w io.Writer) error {
 	_, _ = fmt.Fprintf(w, "%d rounds of %s, %d connections, %d sessions, 200-byte answers; medians, spread: where the median is, with 95 %% certainty\n%s\n\n",
 		r.Rounds, r.Slice, r.Connections, r.Sessions, r.Stock)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "variant\tCPU µs\tto stock\tspread\treq/s\tp50 µs\tp99 µs\tof it verifier µs\tbound\t")
+	counted := slices.ContainsFunc(r.Rows, func(row row) bool { return row.ExecutedRatio != nil })
+	instructions := ""
+	if counted {
+		instructions = "instructions\tto stock\tspread\t"
+	}
+	_, _ = fmt.Fprintln(t, "variant\tCPU µs\tto stock\tspread\t"+instructions+"req/s\tp50 µs\tp99 µs\tof it verifier µs\tbound\t")
 	for _, row := range r.Rows {
 		beside, bound := "", ""
 		if row.Beside > 0 {
@@ -138,8 +158,14 @@ func (r *report) print(w io.Writer) error {
 		if row.Bound > 0 {
 			bound = fmt.Sprintf("≤ %.2f %s", row.Bound, row.Verdict)
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%.1f\t%.2f\t%.2f–%.2f\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n",
-			row.Name, row.CPU, row.Ratio.Median, row.Ratio.Low, row.Ratio.High, row.PerSecond, row.P50, row.P99, beside, bound)
+		switch {
+		case row.ExecutedRatio != nil:
+			instructions = fmt.Sprintf("%.0f\t%s\t", row.Executed, row.ExecutedRatio)
+		case counted:
+			instructions = "\t\t\t"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%.1f\t%s\t%s%.0f\t%.0f\t%.0f\t%s\t%s\t\n",
+			row.Name, row.CPU, row.Ratio, instructions, row.PerSecond, row.P50, row.P99, beside, bound)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("printing table: %w", err)
@@ -147,6 +173,9 @@ func (r *report) print(w io.Writer) error {
 	_, _ = fmt.Fprintln(w, "\nCPU is that of all that a request takes in front of the app: proxies, their children, the verifier. Each row is compared with stock doing the same.")
 	for _, text := range r.Missing {
 		_, _ = fmt.Fprintln(w, "NOT MEASURED:", text)
+	}
+	if r.Uncounted != "" {
+		_, _ = fmt.Fprintln(w, "NO INSTRUCTIONS COUNTED:", r.Uncounted)
 	}
 	switch {
 	case r.Quick:

@@ -80,18 +80,26 @@ func TestTableSaysWhatIsMissingAndNoisy(t *testing.T) {
 }
 
 func TestChartIsWellFormedAndShowsEveryPoint(t *testing.T) {
-	svg := drawScale([]scalePoint{
-		{Sessions: 1000, Ratio: spread{1, 1, 1}, HeapBytes: 700},
-		{Sessions: 1_000_000, Ratio: spread{1, 1.07, 1.2}, HeapBytes: 421},
-	})
+	g := growth{
+		Sessions: []scalePoint{{Sessions: 1000, Ratio: spread{1, 1, 1}, HeapBytes: 700}, {Sessions: 1_000_000, Ratio: spread{1, 1.07, 1.2}, HeapBytes: 421}},
+		Apps:     []appsPoint{{Apps: 1, StartCPU: 61, Heap: 9 << 20}, {Apps: 5000, StartCPU: 777, Heap: 99 << 20}},
+		Streams: []streamPoint{
+			{0, proxyUse{0, 50 << 20}, proxyUse{0.7, 51 << 20}},
+			{9800, proxyUse{0.3, 950 << 20}, proxyUse{2.9, 960 << 20}},
+		},
+	}
+	svg := g.draw()
 	wellFormed(t, svg)
-	for _, want := range []string{">1.07<", ">421<", ">700<", "prefers-color-scheme: dark", "live sessions", "at most 1.10", "at most 600"} {
+	for _, want := range []string{
+		">1.07<", ">421<", ">700<", "prefers-color-scheme: dark", "live sessions", "at most 1.10", "at most 600",
+		">61<", ">777<", ">5,000<", ">apps<", ">9,800<", ">2.9<", ">0.3<", ">960<", ">950<", "stock Caddy",
+	} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("no %q in the chart", want)
 		}
 	}
-	if got := strings.Count(svg, "<circle"); got != 4 {
-		t.Errorf("%d points, want 4", got)
+	if got := strings.Count(svg, "<circle"); got != 16 {
+		t.Errorf("%d points, want 16", got)
 	}
 	if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 		t.Error("the chart has coordinates that are no numbers")
@@ -105,5 +113,27 @@ func TestHeapIsReadFromTheProfile(t *testing.T) {
 	}
 	if _, err := parseHeap("heap profile: 1: 2\n"); err == nil {
 		t.Error("a profile without the field is no error")
+	}
+}
+
+// Instructions get columns of their own, and only where they were counted.
+func TestInstructionsAreASecondMeasure(t *testing.T) {
+	rounds := []map[string]sample{{
+		"stock": {cpu: 1000, executed: 200_000}, "gateway": {cpu: 1300, executed: 210_000}, "other": {cpu: 1000},
+	}}
+	var out strings.Builder
+	r := report{Rows: []row{summarize("stock", "stock", 0, rounds), summarize("gateway", "stock", 0, rounds), summarize("other", "stock", 0, rounds)}}
+	if err := r.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	var lines [][]string
+	for line := range strings.Lines(out.String()) {
+		lines = append(lines, strings.Fields(line))
+	}
+	if got := strings.Join(lines[5], " "); !strings.HasPrefix(got, "gateway 1.3 1.30 1.30–1.30 210000 1.05 1.05–1.05 ") {
+		t.Errorf("the row is %q", got)
+	}
+	if got := strings.Join(lines[6], " "); got != "other 1.0 1.00 1.00–1.00 0 0 0" {
+		t.Errorf("the row of what was not counted is %q", got)
 	}
 }

@@ -15,6 +15,8 @@ type variant struct {
 	fresh  []string // if set, every request has another token of these sessions
 	check  call     // asks the upstream what it sees
 	sees   string   // and what that has to be
+	turn   source   // of calls
+	warm   bool     // every call has been sent
 }
 
 // variants starts every proxy and logs in at the gateways.
