@@ -204,7 +204,14 @@ func (c Cookies) without(line string) string {
 // oursIs reports whether an item of a Cookie line is one of the gateway's cookies.
 func (c Cookies) oursIs(item string) bool {
 	name, _, _ := strings.Cut(item, "=")
-	return c.Ours(strings.Trim(name, " \t"))
+	return c.isOurs(name)
+}
+
+// isOurs reports whether some reader may take a name for that of one of the gateway's
+// cookies. Many trim more than space and tab: net/http line breaks, others no-break
+// spaces, in Latin-1 or UTF-8.
+func (c Cookies) isOurs(name string) bool {
+	return c.Ours(strings.TrimFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }))
 }
 
 // StripSetCookies removes from an answer of the app what would set one of the
@@ -219,7 +226,7 @@ func (c Cookies) StripSetCookies(h http.Header) {
 		pair, _, _ := strings.Cut(line, ";")
 		// A cookie without a name, "=a=b", is sent back as "a=b".
 		name, _, _ := strings.Cut(strings.TrimLeft(pair, " \t="), "=")
-		if !c.Ours(strings.Trim(name, " \t")) {
+		if !c.isOurs(name) {
 			kept = append(kept, line)
 		}
 	}

@@ -121,11 +121,26 @@ func TestClearRemovesWhatTheBrowserSent(t *testing.T) {
 	}
 }
 
+// Readers of cookies differ in what they trim from a name.
+func TestStripSeesThroughSpaceOfAnyKind(t *testing.T) {
+	c := newCookies(t)
+	for _, space := range []string{" ", "\t", "\r", "\n", "\v", "\f", "\x00", "\x85", "\xa0", "\u00a0", "\u2003", "\ufeff", " \t\xa0"} {
+		for _, name := range []string{space + "wechat_session", "wechat_session" + space, space + "__Host-wechat_session_out" + space} {
+			h := http.Header{"Cookie": {"a=b;" + name + "=x"}, "Set-Cookie": {name + "=x; Path=/"}}
+			c.Strip(h)
+			c.StripSetCookies(h)
+			if got := h["Cookie"]; !slices.Equal(got, []string{"a=b"}) || len(h["Set-Cookie"]) > 0 {
+				t.Errorf("%q leaves %q", name, h)
+			}
+		}
+	}
+}
+
 // After Strip nothing is left that the gateway, or a server that reads cookies more
 // generously, takes for one of its cookies.
 func FuzzStrip(f *testing.F) {
 	c := newCookies(f)
-	for _, seed := range []string{"a=b; wechat_session=x", "__Host-wechat_session_out=1;;=;", "wechat_session;\twechat_session =1"} {
+	for _, seed := range []string{"a=b; wechat_session=x", "__Host-wechat_session_out=1;;=;", "wechat_session;\twechat_session =1", "\rwechat_session"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
