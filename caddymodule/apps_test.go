@@ -18,36 +18,39 @@ var pageFile = regexp.MustCompile("(?s)`([a-z]+\\.[a-z]+)`:\n\n```[a-z]+\n(.*?)`
 // debianPython is the interpreter that Debian's python3-* packages belong to.
 const debianPython = "/usr/bin/python3"
 
+// documentedApps are the pages that are run, and how.
+var documentedApps = map[string]func(t *testing.T, file string) (program string, args []string){
+	"django.md":  pythonApp("django"),
+	"flask.md":   pythonApp("flask"),
+	"fastapi.md": pythonApp("fastapi, uvicorn"),
+	"php.md": func(t *testing.T, file string) (string, []string) {
+		return tool(t, "php"), []string{"-S", "127.0.0.1:" + filepath.Base(filepath.Dir(file)), file}
+	},
+	"express.md": nodeApp(func(*testing.T, string) {}, "app.mjs"),
+	"nestjs.md": nodeApp(func(t *testing.T, dir string) {
+		build := exec.Command("node", "node_modules/typescript/bin/tsc", "main.ts", "--experimentalDecorators", "--emitDecoratorMetadata",
+			"--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022")
+		build.Dir = dir
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("compiling: %v\n%s", err, out)
+		}
+	}, "main.js"),
+	"gin.md": func(t *testing.T, _ string) (string, []string) {
+		appModules(t)
+		binary := filepath.Join(t.TempDir(), "gin")
+		build := exec.Command("go", "build", "-o", binary, ".")
+		build.Dir = filepath.Join("..", "docs", "apps", "gin")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building: %v\n%s", err, out)
+		}
+		return binary, nil
+	},
+}
+
 // The apps of docs/apps run as they stand on their pages, know the user, and believe
 // nothing that a client claims.
 func TestDocumentedAppsReadTheHeaders(t *testing.T) {
-	for page, prepare := range map[string]func(t *testing.T, file string) (program string, args []string){
-		"django.md":  pythonApp("django"),
-		"flask.md":   pythonApp("flask"),
-		"fastapi.md": pythonApp("fastapi, uvicorn"),
-		"php.md": func(t *testing.T, file string) (string, []string) {
-			return tool(t, "php"), []string{"-S", "127.0.0.1:" + filepath.Base(filepath.Dir(file)), file}
-		},
-		"express.md": nodeApp(func(*testing.T, string) {}, "app.mjs"),
-		"nestjs.md": nodeApp(func(t *testing.T, dir string) {
-			build := exec.Command("node", "node_modules/typescript/bin/tsc", "main.ts", "--experimentalDecorators", "--emitDecoratorMetadata",
-				"--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022")
-			build.Dir = dir
-			if out, err := build.CombinedOutput(); err != nil {
-				t.Fatalf("compiling: %v\n%s", err, out)
-			}
-		}, "main.js"),
-		"gin.md": func(t *testing.T, _ string) (string, []string) {
-			appModules(t)
-			binary := filepath.Join(t.TempDir(), "gin")
-			build := exec.Command("go", "build", "-o", binary, ".")
-			build.Dir = filepath.Join("..", "docs", "apps", "gin")
-			if out, err := build.CombinedOutput(); err != nil {
-				t.Fatalf("building: %v\n%s", err, out)
-			}
-			return binary, nil
-		},
-	} {
+	for page, prepare := range documentedApps {
 		t.Run(page, func(t *testing.T) {
 			app := freeAddr(t)
 			program, args := prepare(t, writePage(t, page, app))

@@ -65,8 +65,8 @@ func TestDocumentedOperationsWork(t *testing.T) {
 	g := newGateway(t, withAdmin)
 	line := regexp.MustCompile(`(?m)^curl -s (?:-X ([A-Z]+) )?localhost:2019(/\S+)(?: -H 'Content-Type: application/json' -d '(.*)')?$`)
 	lines := line.FindAllStringSubmatch(string(data), -1)
-	if len(lines) != 13 {
-		t.Errorf("%d curl lines, want 13", len(lines))
+	if all := strings.Count(string(data), "\ncurl "); len(lines) != all || all < 13 {
+		t.Errorf("%d of %d curl lines are understood", len(lines), all)
 	}
 	for _, l := range lines {
 		method, want := l[1], 200

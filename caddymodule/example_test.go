@@ -12,8 +12,11 @@ import (
 	"testing"
 )
 
-// Whoever starts the example with the README's command is told where to click.
-func TestExampleSaysWhereThePlaygroundIs(t *testing.T) {
+// startExample starts Caddyfile.example as a process on ports of its own and without
+// the admin endpoint's. It returns the addresses by the port that the file names, and
+// where its log is.
+func startExample(t *testing.T) (addrs map[string]string, logFile string) {
+	t.Helper()
 	binary, err := caddyBinary()
 	if err != nil {
 		t.Fatal(err)
@@ -22,18 +25,15 @@ func TestExampleSaysWhereThePlaygroundIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On ports of its own, and without the admin endpoint's.
 	moves := []string{"auto_https off", "auto_https off\n\tadmin off\n\tpersist_config off"}
-	playground := ""
+	addrs = make(map[string]string)
 	for _, port := range []string{"8080", "9080", "9081"} {
-		_, free, err := net.SplitHostPort(freeAddr(t))
+		addrs[port] = freeAddr(t)
+		_, free, err := net.SplitHostPort(addrs[port])
 		if err != nil {
 			t.Fatal(err)
 		}
 		moves = append(moves, ":"+port, ":"+free)
-		if port == "9080" {
-			playground = "http://127.0.0.1:" + free + "/"
-		}
 	}
 	dir := t.TempDir()
 	config, logFile := filepath.Join(dir, "Caddyfile"), filepath.Join(dir, "log")
@@ -55,6 +55,13 @@ func TestExampleSaysWhereThePlaygroundIs(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	return addrs, logFile
+}
+
+// Whoever starts the example with the README's command is told where to click.
+func TestExampleSaysWhereThePlaygroundIs(t *testing.T) {
+	addrs, logFile := startExample(t)
+	playground := "http://" + addrs["9080"] + "/"
 	told := regexp.MustCompile(`(?m)^.*(?:\binfo\b|INFO).*open the playground in a browser.*"url": ?"([^"]+)".*$`)
 	var found [][]string
 	eventually(t, "the line with the address", func() bool {
@@ -76,5 +83,67 @@ func TestExampleSaysWhereThePlaygroundIs(t *testing.T) {
 	page, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(page), "<html") {
 		t.Errorf("the playground: %s, %v, %.200s", resp.Status, err, page)
+	}
+}
+
+// pattern matches a text in which an ellipsis stands for what differs.
+func pattern(text string) *regexp.Regexp {
+	text = strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(text)), "<HMAC-SHA-256 in hex>", "[0-9a-f]{64}")
+	return regexp.MustCompile("^" + strings.ReplaceAll(text, "…", ".*") + "$")
+}
+
+// What the README has people type prints what the README says, in both languages, from
+// the first login to the logout.
+func TestReadmeSessionPrintsWhatItSays(t *testing.T) {
+	for _, program := range []string{"bash", "curl", "sed", "tee"} {
+		tool(t, program)
+	}
+	addrs, logFile := startExample(t)
+	eventually(t, "the example", func() bool {
+		conn, err := net.Dial("tcp", addrs["8080"])
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	})
+	for _, page := range []string{"README.md", "README.zh-CN.md"} {
+		type step struct{ command, want string }
+		var steps []step
+		for _, b := range blocksOf(t, page) {
+			if b.language != "console" {
+				continue
+			}
+			for line := range strings.Lines(b.text) {
+				if command, ok := strings.CutPrefix(line, "$ "); ok {
+					steps = append(steps, step{command: command})
+				} else if len(steps) == 0 {
+					t.Fatalf("%v prints before anything was typed", b)
+				} else {
+					steps[len(steps)-1].want += line
+				}
+			}
+		}
+		if len(steps) < 8 {
+			t.Fatalf("%s has %d commands", page, len(steps))
+		}
+		script := ""
+		for _, s := range steps {
+			script += s.command + "echo; echo ----\n"
+		}
+		script = strings.NewReplacer("localhost:8080", addrs["8080"], "localhost:9080", addrs["9080"]).Replace(script)
+		shell := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+		shell.Dir = t.TempDir()
+		out, err := shell.CombinedOutput()
+		printed := strings.Split(string(out), "----\n")
+		if err != nil || len(printed) != len(steps)+1 {
+			log, _ := os.ReadFile(logFile)
+			t.Fatalf("%s: %v\n%s\n%s", page, err, out, log)
+		}
+		for i, s := range steps {
+			if got := strings.TrimSpace(printed[i]); !pattern(s.want).MatchString(got) {
+				t.Errorf("%s: %s\nprints\n%s\nand the page says\n%s", page, s.command, got, s.want)
+			}
+		}
 	}
 }

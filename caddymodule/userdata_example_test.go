@@ -1,7 +1,10 @@
 package caddymodule_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,7 +116,7 @@ func TestDocumentedUserDataWorks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```sh\n(.*?)```.*?It prints:\n\n```\n(.*?)```").FindSubmatch(page)
+	found := regexp.MustCompile("(?s).*```sh\n(.*?)```.*?It prints:\n\n```text\n(.*?)```").FindSubmatch(page)
 	if found == nil {
 		t.Fatal("the page has no commands with what they print")
 	}
@@ -120,6 +124,56 @@ func TestDocumentedUserDataWorks(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "sh", "-euc", s.moved.Replace(string(found[1]))).CombinedOutput()
 	if err != nil || string(out) != string(found[2]) {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, found[2])
+	}
+}
+
+// sameMembers wants the members of a text in another, in any order, with their values
+// where these have no ellipsis.
+func sameMembers(want, got string) bool {
+	members := regexp.MustCompile(`"\w+":("[^"…<]*"|\d+)?`).FindAllString(want, -1)
+	return len(members) > 0 && !slices.ContainsFunc(members, func(member string) bool { return !strings.Contains(got, member) })
+}
+
+// The requests that docs/user-data.md shows one by one are answered as it says, with
+// what a user has in place of the ellipses.
+func TestDocumentedUserDataRequestsAreAnswered(t *testing.T) {
+	tool(t, "curl")
+	s := startShop(t)
+	openID := openIDOf(t, s.login("alice"))
+	_, phone := s.send(http.MethodPost, s.simulator+"/simulator/phone-code?user=alice&appid="+testApp, "", "")
+	filled := strings.NewReplacer(`"openid":"o…"`, `"openid":"`+openID+`"`, `X-WeChat-OpenID: o…`, `X-WeChat-OpenID: `+openID,
+		`"encrypted_data":"…","iv":"…"`, strings.Trim(s.steps("alice"), "{}"), `"code":"…"`, fmt.Sprintf(`"code":%q`, phone["code"]))
+	sent := 0
+	for _, b := range blocksOf(t, "docs/user-data.md") {
+		if !strings.Contains(b.text, "curl -s http://127.0.0.1:8090/") {
+			continue
+		}
+		lines := strings.Split(strings.TrimSuffix(b.text, "\n"), "\n")
+		for i, line := range lines {
+			line = strings.TrimPrefix(line, "$ ")
+			if !strings.HasPrefix(line, "curl ") {
+				continue
+			}
+			sent++
+			want := `{"errcode":0,"errmsg":"ok"}`
+			if i+1 < len(lines) && strings.HasPrefix(lines[i+1], "{") {
+				want = lines[i+1]
+			}
+			line = filled.Replace(line)
+			if paid := regexp.MustCompile(`8090(/xpay/\w+)\?pay_sig=….* -d '(.*)'`).FindStringSubmatch(line); paid != nil {
+				// The app makes this one, with the App Key of virtual payment.
+				mac := hmac.New(sha256.New, []byte("simulated-app-key"))
+				mac.Write([]byte(paid[1] + "&" + paid[2]))
+				line = strings.Replace(line, "pay_sig=…", "pay_sig="+hex.EncodeToString(mac.Sum(nil)), 1)
+			}
+			out, err := exec.CommandContext(t.Context(), "sh", "-euc", s.moved.Replace(line)).CombinedOutput()
+			if err != nil || !sameMembers(want, string(out)) {
+				t.Errorf("%v: %s\nprints %s (%v), and the page says %s", b, line, out, err, want)
+			}
+		}
+	}
+	if sent != 5 {
+		t.Errorf("%d requests, want 5", sent)
 	}
 }
 
