@@ -153,6 +153,15 @@ func TestLinksStayInTheirLanguage(t *testing.T) {
 	}
 }
 
+// What is to be changed for real accounts is said in both languages.
+func TestExampleIsInBothLanguages(t *testing.T) {
+	example := readDoc(t, "Caddyfile.example")
+	english, chinese := strings.Count(example, "# REAL: "), strings.Count(example, "# 正式：")
+	if english < 10 || chinese != english {
+		t.Errorf("%d places are marked in English, %d in Chinese", english, chinese)
+	}
+}
+
 var (
 	pageLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
