@@ -18,6 +18,9 @@ import (
 
 // ServeHTTP strips, serves the gateway's routes, authenticates and injects.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.ProtoMajor > 1 {
+		growStack()
+	}
 	h.app.EnsureStarted()
 	asked := h.preset.Read(r.Header)
 	// Before any decision, and in place: error routes get the same header map.

@@ -41,6 +41,29 @@ func TestRecipeAgreesWithGoMod(t *testing.T) {
 	}
 }
 
+// A profile beside a main package would be used by every build, and everything
+// compiled once more for it: go run ./cmd/caddy and go test ./... share a cache.
+func TestOnlyProductionBuildsUseTheProfile(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := filepath.Glob(filepath.Join(root, "cmd", "*", "default.pgo")); err != nil || len(found) > 0 {
+		t.Errorf("every build uses %v, %v", found, err)
+	}
+	builder, err := readRecipe(filepath.Join(root, "xcaddy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := filepath.Join(root, "cmd", "build", "caddy.pgo")
+	if !strings.Contains(builder.BuildFlags, "'-pgo="+profile+"'") {
+		t.Errorf("production builds have the flags %s, without the profile", builder.BuildFlags)
+	}
+	if _, err := os.Stat(profile); err != nil {
+		t.Error(err)
+	}
+}
+
 // The image is built with the Go that go.mod asks for.
 func TestDockerfileAgreesWithGoMod(t *testing.T) {
 	root := filepath.Join("..", "..")
