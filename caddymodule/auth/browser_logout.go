@@ -134,7 +134,7 @@ func (h *Handler) logoutTo(w http.ResponseWriter, r *http.Request, c *classified
 		to = fields.Get("to")
 	}
 	if to != "" {
-		return h.to(c, to), nil
+		return h.target(c, to), nil
 	}
 	return h.link(c, "/logged-out", nil), nil
 }

@@ -37,7 +37,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, c *classifie
 	if !ok {
 		return fmt.Errorf("%w: a parameter comes twice", gateway.ErrInvalidRequest)
 	}
-	asked := wish{to: h.to(c, query.Get("to")), appID: query.Get("appid")}
+	asked := wish{to: h.target(c, query.Get("to")), appID: query.Get("appid")}
 	switch scope := query.Get("scope"); scope {
 	case "", "base", "userinfo":
 		asked.scope = scope
@@ -74,7 +74,7 @@ func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classi
 		return nil
 	}
 	if way != browser.ByRedirect {
-		h.showWay(w, r, c, way, asked)
+		h.answerElsewhere(w, r, c, way, asked)
 		return nil
 	}
 	origin, err := h.origin(r)
@@ -135,8 +135,8 @@ func (h *Handler) callbackURL(origin browser.Origin, c *classified, asked wish) 
 	return origin.String() + h.link(c, "/callback", query)
 }
 
-// showWay answers a browser that cannot be sent to WeChat.
-func (h *Handler) showWay(w http.ResponseWriter, r *http.Request, c *classified, way browser.Way, asked wish) {
+// answerElsewhere answers a browser that cannot be sent to WeChat.
+func (h *Handler) answerElsewhere(w http.ResponseWriter, r *http.Request, c *classified, way browser.Way, asked wish) {
 	refusal := answer.For(answer.ErrWrongPlace)
 	switch way {
 	case browser.ByScan:
@@ -171,12 +171,12 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified
 		return err
 	}
 	query, single := parameters(r.URL.RawQuery)
-	asked := wish{to: h.to(c, query.Get("to")), restarts: restarts(query["n"])}
+	asked := wish{to: h.target(c, query.Get("to")), restarts: restarts(query["n"])}
 	state, found := h.stateOf(r, query.Get("state"))
 	if !single || !found {
 		return h.startAgain(w, r, c, asked)
 	}
-	asked.to = h.to(c, state.To)
+	asked.to = h.target(c, state.To)
 	code := query.Get("code")
 	switch {
 	case code == "" && state.UsedUp():

@@ -20,7 +20,7 @@ type browsers struct {
 	scan     Scan       // what its code opens; for ways.Scan
 	warned   *sync.Once // of an origin that WeChat refuses
 	// base is what stands before the paths that the handler sees, if placed; see
-	// placeSites.
+	// findBases.
 	base   string
 	placed bool
 	// besides are the cookies of other sites on the same host, which browsers send

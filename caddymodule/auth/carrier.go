@@ -104,8 +104,8 @@ func checkParameterName(kind, name string) error {
 	return nil
 }
 
-// one returns the only distinct value.
-func one(values []string) (string, error) {
+// onlyValue returns the only distinct value.
+func onlyValue(values []string) (string, error) {
 	for _, value := range values[1:] {
 		if value != values[0] {
 			return "", answer.ErrTwoCredentials
@@ -142,7 +142,7 @@ func (bearerCarrier) credential(r *http.Request) (string, error) {
 	if len(tokens) == 0 {
 		return "", nil
 	}
-	return one(tokens)
+	return onlyValue(tokens)
 }
 
 // malformedIfEmpty makes an empty token a bad one: the client meant to send one.
@@ -222,7 +222,7 @@ func (c headerCarrier) credential(r *http.Request) (string, error) {
 	if len(tokens) == 0 {
 		return "", nil
 	}
-	return one(tokens)
+	return onlyValue(tokens)
 }
 
 // remove takes every spelling: an app may read X_Token for X-Token.
@@ -268,7 +268,7 @@ func (c queryCarrier) credential(r *http.Request) (string, error) {
 	if len(tokens) == 0 {
 		return "", nil
 	}
-	return one(tokens)
+	return onlyValue(tokens)
 }
 
 func (c queryCarrier) remove(r *http.Request) {

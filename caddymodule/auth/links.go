@@ -35,8 +35,8 @@ func (h *Handler) base(c *classified) string {
 // home is the site's start page as the browser sees it.
 func (h *Handler) home(c *classified) string { return h.base(c) + browser.Home }
 
-// to is where a browser may go, see [browser.To].
-func (h *Handler) to(c *classified, to string) string {
+// target is where a browser may go, see [browser.To].
+func (h *Handler) target(c *classified, to string) string {
 	if base := h.base(c); base != "" {
 		return browser.To(to, urlpath.Fold(base)+h.prefix)
 	}
@@ -47,7 +47,7 @@ func (h *Handler) to(c *classified, to string) string {
 // out it says that the user asks.
 func (h *Handler) authorizeLink(r *http.Request, c *classified, to string) string {
 	query := url.Values{}
-	if to = h.to(c, to); to != browser.Home {
+	if to = h.target(c, to); to != browser.Home {
 		query.Set("to", to)
 	}
 	if mark := h.outMark(r); mark != "" {

@@ -37,7 +37,7 @@ func (w *responseWriter) mark(status int) {
 		return
 	}
 	w.done = true
-	w.trip.hand(header)
+	w.trip.addToken(header)
 	if len(w.vary) > 0 {
 		w.addVary(header)
 	}
@@ -58,7 +58,7 @@ func (w *responseWriter) finish(err error) error {
 	switch {
 	case w.done:
 		w.strip(w.Header())
-		w.trip.hand(w.Header()) // HTTP/3 may not have sent it yet
+		w.trip.addToken(w.Header()) // HTTP/3 may not have sent it yet
 	case err == nil:
 		w.mark(http.StatusOK)
 	default:

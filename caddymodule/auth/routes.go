@@ -27,7 +27,7 @@ func (h *Handler) newRoutes() map[string]route {
 	}
 	if h.hasKind(provider.MiniProgram) {
 		routes[h.Prefix+"/ticket"] = route{method: http.MethodPost, serve: h.ticket}
-		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterAnyway, once: true}
+		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterReplacing, once: true}
 	}
 	if h.browsers.ways.Scan != "" {
 		routes[h.Prefix+"/scan"] = route{method: http.MethodGet, serve: h.showScan}

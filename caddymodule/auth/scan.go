@@ -29,10 +29,10 @@ func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified
 	if !single {
 		return fmt.Errorf("%w: a parameter comes twice", gateway.ErrInvalidRequest)
 	}
-	to := h.to(c, query.Get("to"))
+	to := h.target(c, query.Get("to"))
 	if client := browser.ClientOf(r.UserAgent()); !scans(client) {
 		way, _ := browser.Ways{}.For(client)
-		h.showWay(w, r, c, way, wish{to: to})
+		h.answerElsewhere(w, r, c, way, wish{to: to})
 		return nil
 	}
 	if _, live := h.liveUser(r); live {
@@ -48,7 +48,7 @@ func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified
 		scan = gateway.NewScan(h.browsers.ways.Scan, browser.Describe(r.UserAgent()), to, request.ClientAddr(r))
 	}
 	scan.To = to
-	if err := h.keepScan(w, origin, scan); err != nil {
+	if err := h.setScanCookie(w, origin, scan); err != nil {
 		return err
 	}
 	h.record.Passed(wechatapp.Anonymous)
@@ -58,8 +58,8 @@ func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified
 	return page.WriteScan(w, r, p)
 }
 
-// keepScan sets the cookie of a scan.
-func (h *Handler) keepScan(w http.ResponseWriter, origin browser.Origin, scan gateway.Scan) error {
+// setScanCookie sets the cookie of a scan.
+func (h *Handler) setScanCookie(w http.ResponseWriter, origin browser.Origin, scan gateway.Scan) error {
 	name := h.browsers.cookies.Scan(origin.Secure())
 	sealed, err := h.gateway.SealScan(scan, origin.Host, name)
 	if err != nil {
@@ -147,7 +147,7 @@ func (h *Handler) scanState(w http.ResponseWriter, r *http.Request, c *classifie
 		h.endOld(r, grant)
 		h.record.LoggedIn(grant, time.Since(start))
 		h.setSession(w, r, origin, grant)
-		body.To = h.to(c, scan.To)
+		body.To = h.target(c, scan.To)
 	}
 	h.record.Passed(wechatapp.Anonymous)
 	answer.WriteJSON(w, http.StatusOK, body)

@@ -35,7 +35,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.passNobody(w, r, next, bool(d))
 	case *passage:
 		if err := h.inject(r, d.pass.User, asked); err != nil {
-			d.trip.hand(w.Header())
+			d.trip.addToken(w.Header())
 			h.refuse(w, err, d.pass.User)
 			return nil
 		}

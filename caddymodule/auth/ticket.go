@@ -43,7 +43,7 @@ func (h *Handler) ticket(w http.ResponseWriter, r *http.Request, c *classified) 
 	if err := readMember(members, "to", &to); err != nil {
 		return errTicketBody
 	}
-	sealed, lifetime, err := h.gateway.Ticket(r.Context(), text, origin.Host, h.to(c, to), h.apps)
+	sealed, lifetime, err := h.gateway.Ticket(r.Context(), text, origin.Host, h.target(c, to), h.apps)
 	if err != nil {
 		return err
 	}
@@ -67,10 +67,10 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, c *classified) e
 	return h.useTicket(w, r, c, query.Get("t"), false)
 }
 
-// enterAnyway is the form that asks before another person's login is replaced. Unlike
+// enterReplacing is the form that asks before another person's login is replaced. Unlike
 // elsewhere, a browser must say that its own page has sent it: somebody who brings a
 // user to send it logs him in as another.
-func (h *Handler) enterAnyway(w http.ResponseWriter, r *http.Request, c *classified) error {
+func (h *Handler) enterReplacing(w http.ResponseWriter, r *http.Request, c *classified) error {
 	if len(r.Header["Origin"]) == 0 && len(r.Header["Sec-Fetch-Site"]) == 0 {
 		return answer.ErrCrossSite
 	}
@@ -110,7 +110,7 @@ func (h *Handler) useTicket(w http.ResponseWriter, r *http.Request, c *classifie
 	if named := browser.MiniProgram(r.UserAgent()); named != "" && named != t.User.AppID {
 		return gateway.ErrTicketRefused
 	}
-	to := h.to(c, t.To)
+	to := h.target(c, t.To)
 	before, isLive := h.liveUser(r)
 	if isLive && sameSession(before, t.User) { // also when the page is loaded again
 		redirect(w, http.StatusSeeOther, to)

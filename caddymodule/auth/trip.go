@@ -31,8 +31,8 @@ func (t *trip) strip(header http.Header) {
 	}
 }
 
-// hand puts the token into the header of the answer, if there is one.
-func (t *trip) hand(header http.Header) {
+// addToken puts the token into the header of the answer, if there is one.
+func (t *trip) addToken(header http.Header) {
 	if t == nil || t.token == "" {
 		return
 	}

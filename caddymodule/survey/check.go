@@ -12,7 +12,7 @@ import (
 
 func init() {
 	wechatapp.OnProvision(check)
-	wechatapp.OnStart(placeSites)
+	wechatapp.OnStart(findBases)
 }
 
 // check warns of what is wrong with the routes of the configuration, and

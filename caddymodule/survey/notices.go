@@ -107,7 +107,7 @@ func (s *Survey) findLogin(h *Site) {
 	if folder := h.folder(); folder != "" {
 		n.Fix = wording.Textf("write `prefix %s%s` into it, or %s", folder, prefix, n.Fix)
 	}
-	n.fatal = h.shutOut()
+	n.fatal = h.excludesLogins()
 	s.add(n)
 }
 
@@ -128,8 +128,8 @@ func (h *Site) folder() string {
 	return ""
 }
 
-// shutOut reports whether it is the handler's own matcher that no login passes.
-func (h *Site) shutOut() bool {
+// excludesLogins reports whether it is the handler's own matcher that no login passes.
+func (h *Site) excludesLogins() bool {
 	own := h.Server.RouteOf(h.node)
 	if own == nil || !own.HasMatchers() {
 		return false

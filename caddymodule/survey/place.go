@@ -6,10 +6,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// placeSites tells each site where its routes are for browsers, and keeps the cookies of
+// findBases tells each site where its routes are for browsers, and keeps the cookies of
 // sites on one host apart. Cookies do not know ports, nor which app they are kept from: a
 // login at the one is nothing for the app of the other.
-func placeSites(ctx caddy.Context) error {
+func findBases(ctx caddy.Context) error {
 	s := Of(ctx)
 	for one, other := range s.onOneHost {
 		one.Handler.KeepCookiesFrom(other.Handler)

@@ -172,12 +172,12 @@ func (h *Site) arrive(t layout.Traveller) {
 		}
 	}
 	for _, s := range []*auth.Selection{h.Handler.Public, h.Handler.Optional} {
-		h.noteUseful(s, t)
+		h.addUseful(s, t)
 	}
 }
 
-// noteUseful finds the patterns by which a request is selected.
-func (h *Site) noteUseful(s *auth.Selection, t layout.Traveller) {
+// addUseful finds the patterns by which a request is selected.
+func (h *Site) addUseful(s *auth.Selection, t layout.Traveller) {
 	if s == nil {
 		return
 	}

@@ -141,7 +141,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 func (a *App) provision(ctx caddy.Context) error {
 	a.ctx = ctx
-	a.ensureStarted = sync.OnceFunc(a.takeIntoUse)
+	a.ensureStarted = sync.OnceFunc(a.startStore)
 	a.logger = ctx.Logger()
 	option.KeepPositionsOf(a)
 	a.setDefaults()

@@ -43,8 +43,8 @@ func (r running) Destruct() error {
 	return nil
 }
 
-// beginRunning counts one more app that runs.
-func beginRunning() (end func(), err error) {
+// startWhileRunning counts one more app that runs.
+func startWhileRunning() (end func(), err error) {
 	_, _, err = pool.LoadOrNew(runningKey, func() (caddy.Destructor, error) {
 		var ends running
 		for _, begin := range whileRunning {

@@ -60,9 +60,9 @@ func (a *App) openStored(key string, rotation, lifetime time.Duration) (*keyring
 	return ring, nil
 }
 
-// beginKeys stores the keys that loading has made: a configuration that is only
+// saveNewKeys stores the keys that loading has made: a configuration that is only
 // looked at, as by `caddy validate`, leaves storage as it was.
-func (a *App) beginKeys() {
+func (a *App) saveNewKeys() {
 	ctx, cancel := context.WithTimeout(a.ctx, StorageTime)
 	defer cancel()
 	a.keysError = a.keys.Begin(ctx)
@@ -71,7 +71,7 @@ func (a *App) beginKeys() {
 	}
 }
 
-func (a *App) keepUserHashKey() {
+func (a *App) saveUserHashKey() {
 	ctx, cancel := context.WithTimeout(a.ctx, StorageTime)
 	defer cancel()
 	if err := a.keys.KeepUserHashKey(ctx, a.ctx.Storage()); err != nil {
@@ -111,7 +111,7 @@ func (a *App) followDrops(ctx context.Context) {
 // node. If they cannot be told, it can be tried again, and is every minute.
 func (a *App) DropKey(ctx context.Context, id string) error {
 	if a.state.drops.Has(id) {
-		return a.tellDropped(ctx, id)
+		return a.announceDrop(ctx, id)
 	}
 	err := a.keys.Drop(ctx, id)
 	if own := a.assertions.ring; errors.Is(err, keyring.ErrUnknownKey) && own != nil {
@@ -124,10 +124,10 @@ func (a *App) DropKey(ctx context.Context, id string) error {
 	if err := a.keys.Exclude([]string{id}); err != nil {
 		return err
 	}
-	return a.tellDropped(ctx, id)
+	return a.announceDrop(ctx, id)
 }
 
-func (a *App) tellDropped(ctx context.Context, id string) error {
+func (a *App) announceDrop(ctx context.Context, id string) error {
 	if err := a.store.Sessions().DropKey(ctx, id); err != nil {
 		return fmt.Errorf("telling the other nodes: %w", err)
 	}
@@ -138,7 +138,7 @@ func (a *App) tellDropped(ctx context.Context, id string) error {
 // finishDrops tries again to tell the other nodes of keys that were dropped here.
 func (a *App) finishDrops(ctx context.Context) {
 	for _, id := range a.state.drops.List() {
-		if err := a.tellDropped(ctx, id); err != nil {
+		if err := a.announceDrop(ctx, id); err != nil {
 			return // the next time
 		}
 	}

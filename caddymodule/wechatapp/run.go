@@ -37,7 +37,7 @@ type runtime struct {
 	record        *Record
 	health        *health
 	storage       *storageWatch // nil if the storage is not needed
-	ensureStarted func()        // takeIntoUse, once
+	ensureStarted func()        // startStore, once
 	// keysError is why the keys of storage could not be taken into use.
 	keysError error
 	stop      context.CancelFunc
@@ -58,7 +58,7 @@ func (a *App) Start() error {
 		cancel()
 		return fmt.Errorf("signing keys: %w", a.keysError)
 	}
-	endRunning, err := beginRunning()
+	endRunning, err := startWhileRunning()
 	if err != nil {
 		cancel()
 		return err
@@ -73,16 +73,16 @@ func (a *App) Start() error {
 	return nil
 }
 
-// takeIntoUse takes the store into use: sessions of the process before come back. Caddy
+// startStore starts the store: sessions of the process before come back. Caddy
 // starts its apps in no particular order, so the first request may come before
 // Start, and must not find nobody logged in; it calls [App.EnsureStarted].
-func (a *App) takeIntoUse() {
+func (a *App) startStore() {
 	_ = a.prepared() // Start returns the error
 	if inspectionOf(a.ctx) != nil {
 		return // nothing is taken out of storage just to be looked at
 	}
-	a.beginKeys()
-	a.keepUserHashKey()
+	a.saveNewKeys()
+	a.saveUserHashKey()
 	a.store.Start()
 	_ = a.keys.Exclude(a.state.drops.List()) // followDrops says if no key is left
 	a.followDrops(a.ctx)

@@ -62,18 +62,18 @@ func NewCookies(name string) (Cookies, error) {
 }
 
 // Session is the name on the wire of the cookie that holds the token.
-func (c Cookies) Session(secure bool) string { return c.wire(secure, "") }
+func (c Cookies) Session(secure bool) string { return c.prefixed(secure, "") }
 
 // Out is the name of the mark of a browser that logged out.
-func (c Cookies) Out(secure bool) string { return c.wire(secure, outSuffix) }
+func (c Cookies) Out(secure bool) string { return c.prefixed(secure, outSuffix) }
 
 // Snapshot is the name of the mark of a browser that shows a snapshot.
-func (c Cookies) Snapshot(secure bool) string { return c.wire(secure, snapshotSuffix) }
+func (c Cookies) Snapshot(secure bool) string { return c.prefixed(secure, snapshotSuffix) }
 
 // Scan is the name of the cookie of a desktop that waits for a Mini Program.
-func (c Cookies) Scan(secure bool) string { return c.wire(secure, scanSuffix) }
+func (c Cookies) Scan(secure bool) string { return c.prefixed(secure, scanSuffix) }
 
-func (c Cookies) wire(secure bool, suffix string) string {
+func (c Cookies) prefixed(secure bool, suffix string) string {
 	if secure {
 		return hostPrefix + c.bare + suffix
 	}
@@ -157,7 +157,7 @@ func (c Cookies) Strip(h http.Header) {
 	for _, line := range lines {
 		stripped := line
 		if strings.Contains(line, c.bare) {
-			stripped = c.without(line)
+			stripped = c.withoutOwn(line)
 		}
 		changed = changed || stripped != line
 		if stripped != "" {
@@ -173,11 +173,11 @@ func (c Cookies) Strip(h http.Header) {
 	}
 }
 
-// without returns a Cookie line without the gateway's; usually nothing is left.
-func (c Cookies) without(line string) string {
+// withoutOwn returns a Cookie line without the gateway's; usually nothing is left.
+func (c Cookies) withoutOwn(line string) string {
 	size := 0
 	for item := range strings.SplitSeq(line, ";") {
-		if !c.oursIs(item) {
+		if !c.isOwnItem(item) {
 			size += len(item) + 1
 		}
 	}
@@ -190,7 +190,7 @@ func (c Cookies) without(line string) string {
 	var left strings.Builder
 	left.Grow(size)
 	for item := range strings.SplitSeq(line, ";") {
-		if c.oursIs(item) {
+		if c.isOwnItem(item) {
 			continue
 		}
 		if left.Len() > 0 {
@@ -201,8 +201,8 @@ func (c Cookies) without(line string) string {
 	return strings.TrimLeft(left.String(), " \t")
 }
 
-// oursIs reports whether an item of a Cookie line is one of the gateway's cookies.
-func (c Cookies) oursIs(item string) bool {
+// isOwnItem reports whether an item of a Cookie line is one of the gateway's cookies.
+func (c Cookies) isOwnItem(item string) bool {
 	name, _, _ := strings.Cut(item, "=")
 	return c.isOurs(name)
 }

@@ -79,7 +79,7 @@ func IsState(id string) bool {
 
 // State is the name of a state's cookie.
 func (c Cookies) State(secure bool, id string) string {
-	return c.wire(secure, stateSuffix+id[:stateInName])
+	return c.prefixed(secure, stateSuffix+id[:stateInName])
 }
 
 // text of a state. No field has a line break in it.
@@ -166,7 +166,7 @@ func (h Held) UsedUp() bool { return !h.Used.IsZero() }
 // States returns the state cookies of a request, each name once. One that comes
 // twice does not open: nobody knows which of them is the browser's own.
 func (c Cookies) States(ring *key.Set, origin Origin, h http.Header) (held []Held) {
-	prefix := c.wire(origin.Secure(), stateSuffix)
+	prefix := c.prefixed(origin.Secure(), stateSuffix)
 	for _, pair := range c.All(h) {
 		if !strings.HasPrefix(pair.Name, prefix) {
 			continue

@@ -253,13 +253,13 @@ func same(a, b secret.String) bool {
 func (o *Owner) fetch(ctx context.Context) (Token, error) {
 	old := o.current()
 	if token, ok := o.shared(ctx, old); ok {
-		return o.keep(token), nil
+		return o.saveToken(token), nil
 	}
 	mine := true
 	if o.vault != nil {
 		var token Token
 		if token, mine = o.wait(ctx, old); !token.Value.IsZero() {
-			return o.keep(token), nil
+			return o.saveToken(token), nil
 		}
 	}
 	if o.vault != nil && mine {
@@ -286,7 +286,7 @@ func (o *Owner) fetch(ctx context.Context) (Token, error) {
 	if o.vault != nil {
 		_ = o.vault.SaveShared(ctx, o.name(), token.encode(), answer.ExpiresIn) // the others ask WeChat then, which is allowed
 	}
-	return o.keep(token), nil
+	return o.saveToken(token), nil
 }
 
 func (o *Owner) current() Token {
@@ -341,7 +341,7 @@ func (o *Owner) wait(ctx context.Context, old Token) (token Token, mine bool) {
 	}
 }
 
-func (o *Owner) keep(t Token) Token {
+func (o *Owner) saveToken(t Token) Token {
 	o.slot.mu.Lock()
 	defer o.slot.mu.Unlock()
 	o.slot.token, o.slot.failed, o.slot.backoff = t, nil, 0

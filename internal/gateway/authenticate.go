@@ -63,21 +63,21 @@ func (g *Gateway) AdmitSurely(ctx context.Context, text string, apps Apps) (Pass
 }
 
 func (g *Gateway) admitSurely(ctx context.Context, text string, k kind, apps Apps) (Pass, error) {
-	claims, live, err := g.surely(ctx, text, k, apps, time.Now())
+	claims, live, err := g.verifyLive(ctx, text, k, apps, time.Now())
 	if err != nil {
 		return Pass{User: claims.User}, err
 	}
 	return claims.pass(live), nil
 }
 
-// surely returns the claims of a token and its session, which the store has just
+// verifyLive returns the claims of a token and its session, which the store has just
 // said is live.
-func (g *Gateway) surely(ctx context.Context, text string, k kind, apps Apps, now time.Time) (knownToken, session.Session, error) {
+func (g *Gateway) verifyLive(ctx context.Context, text string, k kind, apps Apps, now time.Time) (knownToken, session.Session, error) {
 	claims, err := g.verify(text, k, apps, now)
 	if err != nil {
 		return claims, session.Session{}, err
 	}
-	live, storeErr := g.look(ctx, &claims, now)
+	live, storeErr := g.askStore(ctx, &claims, now)
 	if storeErr != nil {
 		return claims, session.Session{}, g.counted(ctx, &claims, verdict(storeErr, claims.Claims, now))
 	}
@@ -115,7 +115,7 @@ func (g *Gateway) verify(text string, k kind, apps Apps, now time.Time) (knownTo
 
 // session returns the live session of a verified token, by grace if need be.
 func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
-	live, storeErr := g.look(ctx, claims, now)
+	live, storeErr := g.askStore(ctx, claims, now)
 	if storeErr == nil {
 		return live, nil
 	}
@@ -131,8 +131,8 @@ func (g *Gateway) session(ctx context.Context, claims *knownToken, now time.Time
 	return session.Session{UnionID: claims.User.UnionID, UserID: live.UserID, Ends: claims.Expires}, nil
 }
 
-// look asks the store; its errors are the store's own.
-func (g *Gateway) look(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
+// askStore asks the store; its errors are the store's own.
+func (g *Gateway) askStore(ctx context.Context, claims *knownToken, now time.Time) (session.Session, error) {
 	live, err := g.Store.Get(ctx, session.Query{
 		Ref: ref(claims.User), UnionID: claims.User.UnionID, Now: now, Issued: claims.IssuedAt, Hint: claims.hint,
 	})

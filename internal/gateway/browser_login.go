@@ -94,7 +94,7 @@ func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req Brows
 		return g.finishedBefore(ctx, reply, req)
 	}
 	grant, err := g.finish(ctx, req)
-	if neverLeft(err) || errors.Is(err, errUnclaimed) {
+	if wasNotSent(err) || errors.Is(err, errUnclaimed) {
 		if releaseErr := g.Store.ReleaseCode(ctx, key); releaseErr != nil {
 			return Grant{}, fmt.Errorf("%w; releasing the state: %w", err, releaseErr)
 		}
@@ -117,7 +117,7 @@ func (g *Gateway) finishedBefore(ctx context.Context, reply *session.Reply, req 
 	case err != nil:
 		return Grant{}, err
 	}
-	switch _, _, err := g.surely(ctx, grant.Token, inCookie, Apps{req.AppID}, time.Now()); {
+	switch _, _, err := g.verifyLive(ctx, grant.Token, inCookie, Apps{req.AppID}, time.Now()); {
 	case errors.Is(err, ErrStoreUnavailable):
 		return Grant{}, err
 	case err != nil:
@@ -146,7 +146,7 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 		who, err = g.Provider.Exchange(ctx, g.Accounts[req.AppID], provider.Proof{Code: req.Code, Scope: req.Scope})
 		return err
 	})
-	if neverLeft(err) {
+	if wasNotSent(err) {
 		if releaseErr := g.Store.ReleaseCode(ctx, code); releaseErr != nil {
 			return Grant{}, fmt.Errorf("%w; releasing the code: %w", err, releaseErr)
 		}
@@ -157,8 +157,8 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	return g.begin(ctx, entrance{
+	return g.startSession(ctx, entrance{
 		user:     identity.User{AppID: req.AppID, OpenID: who.OpenID, UnionID: who.UnionID},
-		lifetime: req.Lifetime, kind: inCookie, silent: who.Silent, way: session.Kind(g.Accounts[req.AppID].Kind), client: req.Client, scope: req.Scope,
+		lifetime: req.Lifetime, kind: inCookie, silent: who.Silent, loginKind: session.Kind(g.Accounts[req.AppID].Kind), client: req.Client, scope: req.Scope,
 	})
 }

@@ -35,8 +35,8 @@ type errNotCalled struct{ error }
 
 func (e errNotCalled) Unwrap() error { return e.error }
 
-// neverLeft reports whether err proves that WeChat has not seen the code.
-func neverLeft(err error) bool {
+// wasNotSent reports whether err proves that WeChat has not seen the code.
+func wasNotSent(err error) bool {
 	var notCalled errNotCalled
 	return errors.As(err, &notCalled) || errors.Is(err, provider.ErrNotSent)
 }
@@ -44,7 +44,7 @@ func neverLeft(err error) bool {
 // do calls WeChat through the gate, and says whether that opened or closed the
 // breaker.
 func (g *gate) do(ctx context.Context, call func() error) (change *BreakerChange, err error) {
-	if err := g.enter(ctx); err != nil {
+	if err := g.acquire(ctx); err != nil {
 		return nil, errNotCalled{err}
 	}
 	defer func() { <-g.turns }()
@@ -60,7 +60,7 @@ func (g *gate) do(ctx context.Context, call func() error) (change *BreakerChange
 
 var errPanicked = errors.New("panic during a call of WeChat")
 
-func (g *gate) enter(ctx context.Context) error {
+func (g *gate) acquire(ctx context.Context) error {
 	select {
 	case g.turns <- struct{}{}:
 		return nil

@@ -675,7 +675,7 @@ func TestGateIsBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		start := time.Now()
-		if _, err := g.do(t.Context(), func() error { return nil }); !errors.Is(err, ErrRateLimited) || !neverLeft(err) {
+		if _, err := g.do(t.Context(), func() error { return nil }); !errors.Is(err, ErrRateLimited) || !wasNotSent(err) {
 			t.Errorf("one too many: %v", err)
 		}
 		if waited := time.Since(start); waited != queueTime {

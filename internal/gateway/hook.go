@@ -32,7 +32,7 @@ func (g *Gateway) askHook(ctx context.Context, e *entrance) (userID string, err 
 		return "", nil
 	}
 	login := loginhook.Login{
-		AppID: e.user.AppID, Kind: string(e.way), OpenID: e.user.OpenID, UnionID: e.user.UnionID, Scope: e.scope,
+		AppID: e.user.AppID, Kind: string(e.loginKind), OpenID: e.user.OpenID, UnionID: e.user.UnionID, Scope: e.scope,
 	}
 	if e.client.IsValid() {
 		login.ClientIP = e.client.Unmap().String()

@@ -139,7 +139,7 @@ func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key se
 		return replay(reply, req.Nonce)
 	}
 	grant, err := g.exchange(ctx, app, req)
-	if neverLeft(err) {
+	if wasNotSent(err) {
 		if releaseErr := g.Store.ReleaseCode(ctx, key); releaseErr != nil {
 			return Grant{}, fmt.Errorf("%w; releasing the code: %w", err, releaseErr)
 		}
@@ -180,9 +180,9 @@ func (g *Gateway) exchange(ctx context.Context, app provider.Account, req LoginR
 	if err != nil {
 		return Grant{}, err
 	}
-	return g.begin(ctx, entrance{
+	return g.startSession(ctx, entrance{
 		user: identity.User{AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime, silent: user.Silent,
-		way: session.Kind(app.Kind), client: req.Client,
+		loginKind: session.Kind(app.Kind), client: req.Client,
 	})
 }
 
@@ -204,8 +204,8 @@ type entrance struct {
 	sessionKey secret.String
 	lifetime   time.Duration
 	kind       kind
-	// way says how the session begins, for operators.
-	way session.Kind
+	// loginKind says how the session begins, for operators.
+	loginKind session.Kind
 	// client and scope are for the login hook.
 	client netip.Addr
 	scope  string
@@ -229,8 +229,8 @@ func (g *Gateway) askUnionID(ctx context.Context, e *entrance) {
 	}
 }
 
-// begin begins the session and returns its first token.
-func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
+// startSession starts the session and returns its first token.
+func (g *Gateway) startSession(ctx context.Context, e entrance) (Grant, error) {
 	g.askUnionID(ctx, &e)
 	userID, err := g.askHook(ctx, &e)
 	if err != nil {
@@ -239,7 +239,7 @@ func (g *Gateway) begin(ctx context.Context, e entrance) (Grant, error) {
 	e.user.SessionID = newSessionID()
 	login := session.Login{
 		Ref: ref(e.user), UnionID: e.user.UnionID, KeepUnionID: e.silent, SessionKey: e.sessionKey, UserID: userID,
-		Kind: e.way, Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
+		Kind: e.loginKind, Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
 	}
 	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
 	switch {

@@ -100,9 +100,9 @@ func isScene(text string) bool {
 	return err == nil && len(text) == sceneLength && len(raw) == sceneBytes
 }
 
-// left is how much time a scan has. A scan whose claims the store may have forgotten
+// timeLeft is how much time a scan has. A scan whose claims the store may have forgotten
 // has none.
-func (g *Gateway) left(s *Scan, now time.Time) time.Duration {
+func (g *Gateway) timeLeft(s *Scan, now time.Time) time.Duration {
 	age := now.Sub(s.Made)
 	if age < -token.Leeway || s.Made.Before(g.Store.ClaimsSince(s.AppID)) {
 		return 0
@@ -153,7 +153,7 @@ const (
 // ScanOver reports whether a scan is known to be over, so that its desktop needs
 // another one.
 func (g *Gateway) ScanOver(ctx context.Context, s Scan) bool {
-	if g.left(&s, time.Now()) < ScanLifetime/8 { // nobody is that fast
+	if g.timeLeft(&s, time.Now()) < ScanLifetime/8 { // nobody is that fast
 		return true
 	}
 	claim, _, err := g.Store.PeekCode(ctx, s.key(scanVerdict))
@@ -168,7 +168,7 @@ func (g *Gateway) PollScan(ctx context.Context, s Scan, client netip.Addr, lifet
 	if wait := g.State.scans.tooSoon(s.Scene, now); wait > 0 {
 		return "", Grant{}, retryAfter(ErrTooSoon, wait)
 	}
-	if g.left(&s, now) == 0 {
+	if g.timeLeft(&s, now) == 0 {
 		return ScanExpired, Grant{}, nil
 	}
 	claim, reply, err := g.Store.PeekCode(ctx, s.key(scanVerdict))
@@ -213,9 +213,9 @@ func (g *Gateway) takeVerdict(ctx context.Context, s *Scan, reply *session.Reply
 	case claim != session.ClaimGranted:
 		return ScanExpired, Grant{}, nil
 	}
-	grant, err := g.begin(ctx, entrance{
+	grant, err := g.startSession(ctx, entrance{
 		user:     identity.User{AppID: s.AppID, OpenID: v.OpenID, UnionID: live.UnionID},
-		lifetime: lifetime, kind: inCookie, silent: true, way: session.Scan, client: client,
+		lifetime: lifetime, kind: inCookie, silent: true, loginKind: session.Scan, client: client,
 	})
 	if errors.Is(err, ErrStoreUnavailable) {
 		_ = g.Store.ReleaseCode(ctx, taken) // should it fail, there is another code to scan

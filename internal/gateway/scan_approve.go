@@ -33,7 +33,7 @@ type ScanView struct {
 
 func (g *Gateway) view(s *Scan, user identity.User, client netip.Addr) ScanView {
 	return ScanView{
-		User: user, Numbers: s.Numbers, Browser: s.Browser, ExpiresIn: g.left(s, time.Now()).Truncate(time.Second),
+		User: user, Numbers: s.Numbers, Browser: s.Browser, ExpiresIn: g.timeLeft(s, time.Now()).Truncate(time.Second),
 		SameNetwork: client.IsValid() && s.Network.IsValid() && limitKey(client) == limitKey(s.Network),
 	}
 }
@@ -43,7 +43,7 @@ func (g *Gateway) view(s *Scan, user identity.User, client netip.Addr) ScanView 
 // Authenticate; nothing passes by grace. Like the other acts of an approver it
 // finishes also when its client leaves.
 func (g *Gateway) DescribeScan(ctx context.Context, a Approval) (ScanView, error) {
-	s, user, err := g.see(ctx, a)
+	s, user, err := g.pendingScan(ctx, a)
 	if err != nil {
 		return ScanView{User: user}, err
 	}
@@ -53,7 +53,7 @@ func (g *Gateway) DescribeScan(ctx context.Context, a Approval) (ScanView, error
 // ApproveScan lets the desktop in that shows a number. A wrong number ends the scan.
 // Errors are those of DescribeScan and ErrScanWrongNumber.
 func (g *Gateway) ApproveScan(ctx context.Context, a Approval, number int) (ScanView, error) {
-	s, user, err := g.see(ctx, a)
+	s, user, err := g.pendingScan(ctx, a)
 	if err != nil {
 		return ScanView{User: user}, err
 	}
@@ -73,7 +73,7 @@ func (g *Gateway) ApproveScan(ctx context.Context, a Approval, number int) (Scan
 
 // DenyScan ends a scan. Errors are those of DescribeScan.
 func (g *Gateway) DenyScan(ctx context.Context, a Approval) (ScanView, error) {
-	s, user, err := g.see(ctx, a)
+	s, user, err := g.pendingScan(ctx, a)
 	if err == nil {
 		err = g.decide(ctx, &s, scanVerdictOf{})
 	}
@@ -83,9 +83,9 @@ func (g *Gateway) DenyScan(ctx context.Context, a Approval) (ScanView, error) {
 	return g.view(&s, user, a.Client), nil
 }
 
-// see finds a scan that waits for a verdict, for the user of a token.
-func (g *Gateway) see(ctx context.Context, a Approval) (Scan, identity.User, error) {
-	claims, _, err := g.surely(ctx, a.Token, carried, a.Apps, time.Now())
+// pendingScan finds a scan that waits for a verdict, for the user of a token.
+func (g *Gateway) pendingScan(ctx context.Context, a Approval) (Scan, identity.User, error) {
+	claims, _, err := g.verifyLive(ctx, a.Token, carried, a.Apps, time.Now())
 	if err != nil {
 		return Scan{}, identity.User{}, err
 	}
@@ -100,7 +100,7 @@ func (g *Gateway) see(ctx context.Context, a Approval) (Scan, identity.User, err
 		return Scan{}, user, g.storeError(ctx, user.AppID, err)
 	}
 	var s Scan
-	if reply == nil || json.Unmarshal(reply.Body, &s) != nil || s.Scene != a.Scene || s.AppID != user.AppID || g.left(&s, time.Now()) == 0 {
+	if reply == nil || json.Unmarshal(reply.Body, &s) != nil || s.Scene != a.Scene || s.AppID != user.AppID || g.timeLeft(&s, time.Now()) == 0 {
 		return Scan{}, user, ErrScanEnded
 	}
 	mine, err := g.isApprover(ctx, &s, user.OpenID)

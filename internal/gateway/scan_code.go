@@ -85,7 +85,7 @@ func (s *scanState) allowDraw(appID string, now time.Time) (wait time.Duration) 
 // node. Errors are ErrScanEnded, ErrRateLimited, ErrStoreUnavailable and those of
 // WeChat.
 func (g *Gateway) ScanCode(ctx context.Context, s Scan, client netip.Addr, page, version string) ([]byte, error) {
-	if g.left(&s, time.Now()) == 0 {
+	if g.timeLeft(&s, time.Now()) == 0 {
 		return nil, ErrScanEnded
 	}
 	key := s.key(scanOffer)

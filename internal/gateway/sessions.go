@@ -14,7 +14,7 @@ import (
 // its own end, so parallel renewals are harmless. No renewal passes the end of
 // the session. The errors are those of Authenticate; nothing is renewed by grace.
 func (g *Gateway) Renew(ctx context.Context, text string, apps Apps) (Grant, error) {
-	claims, live, err := g.surely(ctx, text, carried, apps, time.Now())
+	claims, live, err := g.verifyLive(ctx, text, carried, apps, time.Now())
 	if err != nil {
 		return Grant{}, err
 	}

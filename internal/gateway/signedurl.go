@@ -55,7 +55,7 @@ func (g *Gateway) Sign(ctx context.Context, req SignRequest, apps Apps) (urls []
 		return nil, 0, err
 	}
 	now := time.Now()
-	claims, live, err := g.surely(ctx, req.Token, carried, apps, now)
+	claims, live, err := g.verifyLive(ctx, req.Token, carried, apps, now)
 	if err != nil {
 		return nil, 0, err
 	}

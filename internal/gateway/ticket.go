@@ -25,7 +25,7 @@ const TicketLifetime = time.Minute
 // tickets by grace.
 func (g *Gateway) Ticket(ctx context.Context, text, host, to string, apps Apps) (sealed string, lifetime time.Duration, err error) {
 	now := time.Now()
-	claims, live, err := g.surely(ctx, text, carried, apps, now)
+	claims, live, err := g.verifyLive(ctx, text, carried, apps, now)
 	if err != nil {
 		return "", 0, err
 	}

@@ -31,9 +31,9 @@ type watch struct {
 }
 
 // start begins the sweeps, once.
-func (w *watch) start() { w.started.Do(w.begin) }
+func (w *watch) start() { w.started.Do(w.startLoops) }
 
-func (w *watch) begin() {
+func (w *watch) startLoops() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -212,9 +212,9 @@ func (w *watch) sessions(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-ticker.C:
-			buffer = w.due(buffer[:0], &last)
+			buffer = w.sessionsDue(buffer[:0], &last)
 		case <-w.wake:
-			buffer = w.of(buffer[:0], w.takeAsked())
+			buffer = w.sessionsOf(buffer[:0], w.takeAsked())
 		}
 		w.sweepSessions(buffer, &last)
 		clear(buffer) // nothing is kept alive by it
@@ -228,9 +228,9 @@ type asked struct {
 	knows bool // the store has told
 }
 
-// due returns the sessions to look at: all, or the new ones if none of the others can
+// sessionsDue returns the sessions to look at: all, or the new ones if none of the others can
 // have ended.
-func (w *watch) due(sessions []*watchedSession, last *asked) []*watchedSession {
+func (w *watch) sessionsDue(sessions []*watchedSession, last *asked) []*watchedSession {
 	now := asked{judge: w.judge()}
 	if now.judge != nil {
 		now.ended, now.knows = now.judge.Store.Ended()
@@ -254,8 +254,8 @@ func (w *watch) due(sessions []*watchedSession, last *asked) []*watchedSession {
 	return sessions
 }
 
-// of returns the sessions of users; one without an openid stands for all.
-func (w *watch) of(sessions []*watchedSession, users []userRef) []*watchedSession {
+// sessionsOf returns the sessions of users; one without an openid stands for all.
+func (w *watch) sessionsOf(sessions []*watchedSession, users []userRef) []*watchedSession {
 	w.streams.promote()
 	w.streams.mu.Lock()
 	defer w.streams.mu.Unlock()

@@ -47,12 +47,12 @@ func (p *Proxy) readBody(w http.ResponseWriter, r *http.Request, l *loan, signed
 		return content{stream: &steady{r.Body, d, p.BodyTime}, length: r.ContentLength}, nil
 	}
 	d.set(p.BodyTime)
-	c, err := l.keep(r)
+	c, err := l.readWhole(r)
 	switch {
 	case err == nil && signed && c.length > MaxSigned:
 		return content{}, ErrSignedTooLarge
 	case err == nil:
-		d.lift()
+		d.clear()
 		return c, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrSlowBody
@@ -83,7 +83,7 @@ func (p *Proxy) ReadShort(w http.ResponseWriter, r *http.Request, most int64) (b
 		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	}
 	if err == nil {
-		d.lift()
+		d.clear()
 		return body, l.giveBack, nil
 	}
 	l.giveBack()
@@ -103,7 +103,7 @@ func (p *Proxy) ReadShort(w http.ResponseWriter, r *http.Request, most int64) (b
 	return nil, func() {}, err
 }
 
-func (l *loan) keep(r *http.Request) (c content, err error) {
+func (l *loan) readWhole(r *http.Request) (c content, err error) {
 	if r.ContentLength < 0 {
 		c.kept, c.length, err = l.readAll(r.Body)
 		return c, err
@@ -133,8 +133,8 @@ func (d deadline) set(after time.Duration) {
 	_ = d.control.SetReadDeadline(time.Now().Add(after)) // what cannot do it has limits of its own
 }
 
-// lift ends the deadline, or it would later end the watch for clients that leave.
-func (d deadline) lift() { _ = d.control.SetReadDeadline(time.Time{}) }
+// clear ends the deadline, or it would later end the watch for clients that leave.
+func (d deadline) clear() { _ = d.control.SetReadDeadline(time.Time{}) }
 
 // steady is a body that does not pause for long.
 type steady struct {
@@ -147,7 +147,7 @@ func (s *steady) Read(p []byte) (int, error) {
 	s.deadline.set(s.pause)
 	n, err := s.body.Read(p)
 	if err != nil {
-		s.deadline.lift()
+		s.deadline.clear()
 	}
 	return n, err
 }

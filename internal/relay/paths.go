@@ -106,15 +106,15 @@ func covers(patterns []string, path string) int {
 func withToken(raw, token string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(raw, "&") {
-		if pair != "" && !ours(pair) {
+		if pair != "" && !isForGateway(pair) {
 			kept = append(kept, pair)
 		}
 	}
 	return strings.Join(append(kept, "access_token="+url.QueryEscape(token)), "&")
 }
 
-// ours reports whether a parameter is for the gateway and not for WeChat.
-func ours(pair string) bool {
+// isForGateway reports whether a parameter is for the gateway and not for WeChat.
+func isForGateway(pair string) bool {
 	name, _, _ := strings.Cut(pair, "=")
 	name, err := url.QueryUnescape(name)
 	if err != nil {

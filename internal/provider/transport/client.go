@@ -201,7 +201,7 @@ type once struct{ io.Reader }
 
 func (once) Close() error { return nil }
 
-func (request Call) to(base *url.URL) *http.Request {
+func (request Call) httpRequest(base *url.URL) *http.Request {
 	target := *base
 	target.Path += request.Path
 	target.RawQuery = request.Query.Encode()
@@ -225,10 +225,10 @@ func (request Call) to(base *url.URL) *http.Request {
 // askBase asks one base. It reports stale when a kept connection was dead before
 // anything was written to it, so that another one may be tried.
 func (c *Client) askBase(ctx context.Context, base *url.URL, request Call) (body []byte, stale bool, err error) {
-	way, traced := trackWay(ctx)
-	resp, err := c.http.Do(request.to(base).WithContext(traced))
+	done, traced := trackProgress(ctx)
+	resp, err := c.http.Do(request.httpRequest(base).WithContext(traced))
 	if err != nil {
-		return nil, way.stale() && ctx.Err() == nil, transportError(ctx, err, way.sent.Load())
+		return nil, done.stale() && ctx.Err() == nil, transportError(ctx, err, done.sent.Load())
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -247,13 +247,13 @@ func (c *Client) askBase(ctx context.Context, base *url.URL, request Call) (body
 	return body, false, nil
 }
 
-// way is how far a request got. Nothing has left before the first header field is
+// progress is how far a request got. Nothing has left before the first header field is
 // written: not while there is no connection, and not on a kept one that turns out
 // to be dead.
-type way struct{ sent, kept atomic.Bool }
+type progress struct{ sent, kept atomic.Bool }
 
-func trackWay(ctx context.Context) (*way, context.Context) {
-	w := new(way)
+func trackProgress(ctx context.Context) (*progress, context.Context) {
+	w := new(progress)
 	return w, httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:          func(info httptrace.GotConnInfo) { w.kept.Store(info.Reused) },
 		WroteHeaderField: func(string, []string) { w.sent.Store(true) },
@@ -261,7 +261,7 @@ func trackWay(ctx context.Context) (*way, context.Context) {
 }
 
 // stale reports whether a kept connection was dead before anything was written.
-func (w *way) stale() bool { return w.kept.Load() && !w.sent.Load() }
+func (w *progress) stale() bool { return w.kept.Load() && !w.sent.Load() }
 
 // transportError says what a failed round trip means. Without a connection,
 // nothing was sent.

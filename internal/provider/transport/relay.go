@@ -37,12 +37,12 @@ func (c *Client) Relay(ctx context.Context, r Relayed) (*http.Response, error) {
 	for _, base := range c.bases {
 		for range maxStale {
 			var resp *http.Response
-			way, traced := trackWay(ctx)
-			if resp, err = c.relay.RoundTrip(r.to(base).WithContext(traced)); err == nil {
+			done, traced := trackProgress(ctx)
+			if resp, err = c.relay.RoundTrip(r.httpRequest(base).WithContext(traced)); err == nil {
 				return resp, nil
 			}
-			err = transportError(ctx, err, way.sent.Load())
-			if !way.stale() || ctx.Err() != nil {
+			err = transportError(ctx, err, done.sent.Load())
+			if !done.stale() || ctx.Err() != nil {
 				break
 			}
 		}
@@ -54,7 +54,7 @@ func (c *Client) Relay(ctx context.Context, r Relayed) (*http.Response, error) {
 	return nil, err
 }
 
-func (r Relayed) to(base *url.URL) *http.Request {
+func (r Relayed) httpRequest(base *url.URL) *http.Request {
 	target := *base
 	// As it was sent: encoding it again could make it another path.
 	target.RawPath = base.EscapedPath() + r.Path

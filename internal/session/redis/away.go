@@ -23,9 +23,9 @@ var (
 	errUnsure = errors.New("what this node knows may have ended the session")
 )
 
-// again runs a read, or what can be done twice, and once more if its connection was
+// retryOnce runs a read, or what can be done twice, and once more if its connection was
 // cut: that alone does not mean that Redis is away.
-func (s *Store) again(ctx context.Context, read func() error) error {
+func (s *Store) retryOnce(ctx context.Context, read func() error) error {
 	err := read()
 	if err != nil && isOutage(err) && !isTimeout(err) && ctx.Err() == nil {
 		err = read()
@@ -56,9 +56,9 @@ func isOutage(err error) bool {
 	return !rueidis.IsParseErr(err)
 }
 
-// whileAway turns the error of a check that began then into what is known: that
+// judgeOutage turns the error of a check that began then into what is known: that
 // the session is over, that Redis is away, or neither.
-func (s *Store) whileAway(query *session.Query, err error, began time.Time) error {
+func (s *Store) judgeOutage(query *session.Query, err error, began time.Time) error {
 	if !isOutage(err) || s.answered.Load() > began.UnixNano() {
 		return err // others get answers
 	}

@@ -27,14 +27,14 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	if err != nil {
 		return 0, nil, err
 	}
-	ctx, cancel := s.own(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
 	stateName, replyName := s.codeNames(key)
 	// The claim has the caller's name, so that one whose answer was lost with its
 	// connection can be made again.
 	mine := pending + ":" + rand.Text()
 	var state string
-	err = s.again(ctx, func() error {
+	err = s.retryOnce(ctx, func() error {
 		claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(mine).Nx().
 			PxMilliseconds(session.CodeLifetime.Milliseconds()).Build()))
 		if err != nil || claimed != "" { // "OK", or nothing if the key was there
@@ -62,11 +62,11 @@ func (s *Store) PeekCode(ctx context.Context, key session.CodeKey) (session.Clai
 	if err != nil {
 		return 0, nil, err
 	}
-	ctx, cancel := s.own(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
 	stateName, replyName := s.codeNames(key)
 	var state string
-	err = s.again(ctx, func() error {
+	err = s.retryOnce(ctx, func() error {
 		state, err = text(client.Do(ctx, client.B().Get().Key(stateName).Build()))
 		return err
 	})
@@ -107,7 +107,7 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.own(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
 	stateName, replyName := s.codeNames(key)
 	var commands rueidis.Commands
@@ -124,7 +124,7 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 		PxMilliseconds((session.CodeLifetime + time.Second).Milliseconds()).Build())
 	for _, command := range commands {
 		command = command.Pin() // for a second time, should its connection be cut
-		err := s.again(ctx, func() error { return client.Do(ctx, command).Error() })
+		err := s.retryOnce(ctx, func() error { return client.Do(ctx, command).Error() })
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return unavailable(err)
 		}
@@ -138,10 +138,10 @@ func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.own(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
 	stateName, _ := s.codeNames(key)
-	return unavailable(s.again(ctx, func() error { return client.Do(ctx, client.B().Del().Key(stateName).Build()).Error() }))
+	return unavailable(s.retryOnce(ctx, func() error { return client.Do(ctx, client.B().Del().Key(stateName).Build()).Error() }))
 }
 
 // ClaimsSince implements session.Once: Redis outlives this process.

@@ -87,7 +87,7 @@ func (s *Store) readControl(ctx context.Context) (*control, error) {
 func (s *Store) askControl(ctx context.Context, client rueidis.Client) (*control, error) {
 	start := time.Now()
 	var fields map[string]string
-	err := s.again(ctx, func() (err error) {
+	err := s.retryOnce(ctx, func() (err error) {
 		fields, err = client.Do(ctx, client.B().Hgetall().Key(s.controlName()).Build()).AsStrMap()
 		return err
 	})
@@ -131,8 +131,8 @@ func (s *Store) restore(ctx context.Context, client rueidis.Client, missing map[
 	_ = raise.Exec(ctx, client, []string{s.controlName()}, args).Error() // the next look tries again
 }
 
-// follow reads the hash again and again until Close.
-func (s *Store) follow() {
+// followControl reads the hash again and again until Close.
+func (s *Store) followControl() {
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
 	for {
@@ -155,18 +155,18 @@ func (s *Store) forgetControl() {
 	s.control.Store(nil)
 }
 
-// sawGeneration makes checks read the hash again if a change has read a newer
+// generationSeen makes checks read the hash again if a change has read a newer
 // generation there than they know: what the change dropped as ended must not pass
 // as live a moment later.
-func (s *Store) sawGeneration(field string, generation int64) {
+func (s *Store) generationSeen(field string, generation int64) {
 	if generation > s.known.generation(field) {
 		s.known.endedApp(field, generation)
 		s.forgetControl()
 	}
 }
 
-// begin sets a field to a number, or to more if that is not more than it is.
-var begin = rueidis.NewLuaScript(`
+// raiseGeneration sets a field to a number, or to more if that is not more than it is.
+var raiseGeneration = rueidis.NewLuaScript(`
 local now, new = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), tonumber(ARGV[2])
 if new <= now then new = now + 1 end
 local text = string.format('%.0f', new)
@@ -184,7 +184,7 @@ func (s *Store) EndApp(ctx context.Context, appID string) (ended int, err error)
 		}
 		field := s.appField(appID)
 		least := max(s.known.generation(field)+1, time.Now().UnixMicro())
-		begun, err := begin.Exec(ctx, client, []string{s.controlName()}, []string{field, strconv.FormatInt(least, 10)}).AsInt64()
+		begun, err := raiseGeneration.Exec(ctx, client, []string{s.controlName()}, []string{field, strconv.FormatInt(least, 10)}).AsInt64()
 		if err != nil {
 			return err
 		}

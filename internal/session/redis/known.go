@@ -61,8 +61,8 @@ func (k *Known) user(hash uint64) knownUser {
 	return u
 }
 
-// saw remembers a record, unless a newer one is known.
-func (k *Known) saw(hash uint64, r *record) {
+// recordSeen remembers a record, unless a newer one is known.
+func (k *Known) recordSeen(hash uint64, r *record) {
 	if known := k.user(hash); known.version > r.Version || known.version == r.Version && known.denied == r.DeniedUntil {
 		return
 	}
@@ -89,18 +89,18 @@ func (k *Known) endAll(hash uint64) {
 func (k *Known) accept(hash uint64, floor knownUser, read *record) *record {
 	if read.Version > floor.version || read.Version == floor.version && !floor.gone {
 		if read.Version > 0 {
-			k.saw(hash, read)
+			k.recordSeen(hash, read)
 		}
 		return read
 	}
 	if read.Version == 0 && !floor.gone {
-		k.sawNone(hash, floor.version)
+		k.recordGone(hash, floor.version)
 	}
 	return &record{Version: floor.version, DeniedUntil: floor.denied}
 }
 
-// sawNone remembers that there is no record any more after the one of a version.
-func (k *Known) sawNone(hash uint64, version int64) {
+// recordGone remembers that there is no record any more after the one of a version.
+func (k *Known) recordGone(hash uint64, version int64) {
 	k.users.update(hash, func(u knownUser) knownUser {
 		if u.version <= version {
 			u.version, u.gone = version, true

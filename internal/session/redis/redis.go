@@ -111,7 +111,7 @@ func New(o Options) (*Store, error) {
 		options: o, box: box, known: o.Known, done: make(chan struct{}),
 		memos: bounded.New[*memo](maxMemos, time.Hour), users: bounded.New[*user](maxMemos, time.Hour),
 	}
-	go s.follow()
+	go s.followControl()
 	return s, nil
 }
 
@@ -188,10 +188,10 @@ func (s *Store) clientOption() rueidis.ClientOption {
 	}
 }
 
-// own returns a context that ends after the configured time and not with the
+// detached returns a context that ends after the configured time and not with the
 // caller's: others may wait for the same answer, and a change that has begun must
 // finish.
-func (s *Store) own(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s *Store) detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), s.options.Timeout)
 }
 
@@ -202,7 +202,7 @@ func (s *Store) ask(ctx context.Context, call func(ctx context.Context, client r
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.own(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
 	if err := call(ctx, client); err != nil {
 		return unavailable(err)

@@ -76,7 +76,7 @@ func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, 
 		s.known.end(query.Ref)
 		return session.Session{}, err
 	}
-	return s.remembered(query.Ref), s.whileAway(&query, err, limited.deadline.Add(-s.options.Timeout))
+	return s.remembered(query.Ref), s.judgeOutage(&query, err, limited.deadline.Add(-s.options.Timeout))
 }
 
 // remembered is what this node knew of a session when it looked at it last.
@@ -112,13 +112,13 @@ func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (sessio
 	if err != nil {
 		return session.Session{}, unavailable(err)
 	}
-	if found, ok, err := s.look(m, raw, generation, now); err != nil || ok {
+	if found, ok, err := s.findCached(m, raw, generation, now); err != nil || ok {
 		return found, unavailable(err)
 	}
 	// The cached record may be from before a login on another node, or a change
 	// of our own whose news are still on their way. Before saying no, ask.
 	floor := s.known.user(m.hash)
-	err = s.again(ctx, func() (err error) {
+	err = s.retryOnce(ctx, func() (err error) {
 		raw, err = text(client.Do(ctx, client.B().Get().Key(m.key).Build()))
 		return err
 	})
@@ -140,9 +140,9 @@ func (s *Store) get(ctx context.Context, ref session.Ref, now time.Time) (sessio
 	return session.Session{}, session.ErrNotFound
 }
 
-// look finds the session in a cached record, unless the record is older than
+// findCached finds the session in a cached record, unless the record is older than
 // what this node knows.
-func (s *Store) look(m *memo, raw string, generation int64, now time.Time) (session.Session, bool, error) {
+func (s *Store) findCached(m *memo, raw string, generation int64, now time.Time) (session.Session, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if raw == "" {
@@ -174,7 +174,7 @@ func (s *Store) replace(u *user, ref session.Ref, raw string, r *record) bool {
 		s.endedBetween(ref, u.decoded, r)
 	}
 	u.raw, u.decoded = raw, r
-	s.known.saw(u.hash, r)
+	s.known.recordSeen(u.hash, r)
 	return true
 }
 
@@ -301,7 +301,7 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *r
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := s.own(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
 	u := s.user(s.name("u", appID, openID))
 	for range maxTries {
@@ -351,7 +351,7 @@ func (s *Store) change(ctx context.Context, appID, openID string, edit func(r *r
 // readForChange returns a record as it is, and the generation of its app.
 func (s *Store) readForChange(ctx context.Context, client rueidis.Client, key, appID string) (raw string, generation int64, err error) {
 	field := s.appField(appID)
-	err = s.again(ctx, func() (err error) {
+	err = s.retryOnce(ctx, func() (err error) {
 		answers := client.DoMulti(ctx, client.B().Get().Key(key).Build(),
 			client.B().Hget().Key(s.controlName()).Field(field).Build())
 		if raw, err = text(answers[0]); err != nil {
@@ -362,7 +362,7 @@ func (s *Store) readForChange(ctx context.Context, client rueidis.Client, key, a
 		}
 		return err
 	})
-	s.sawGeneration(field, generation)
+	s.generationSeen(field, generation)
 	return raw, max(generation, s.known.generation(field)), err
 }
 
@@ -371,9 +371,9 @@ func (s *Store) readForChange(ctx context.Context, client rueidis.Client, key, a
 func (s *Store) remember(u *user, ref session.Ref, raw string, before, after *record) (ended int) {
 	ended = s.endedBetween(ref, before, after)
 	if after.forgotten {
-		s.known.sawNone(u.hash, before.Version)
+		s.known.recordGone(u.hash, before.Version)
 	} else {
-		s.known.saw(u.hash, after)
+		s.known.recordSeen(u.hash, after)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

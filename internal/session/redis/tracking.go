@@ -69,7 +69,7 @@ func (s *Store) dialTracking(option rueidis.ClientOption) (rueidis.Client, error
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tells(client); err != nil {
+	if err := s.probeTracking(client); err != nil {
 		client.Close()
 		return nil, err
 	}
@@ -80,8 +80,8 @@ func (s *Store) dialTracking(option rueidis.ClientOption) (rueidis.Client, error
 // proxies do.
 var errUntold = errors.New("it accepts CLIENT TRACKING, and does not tell what changed")
 
-// tells finds out whether the server tells about a change.
-func (s *Store) tells(client rueidis.Client) error {
+// probeTracking finds out whether the server tells about a change.
+func (s *Store) probeTracking(client rueidis.Client) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout+probeTime)
 	defer cancel()
 	key := s.options.KeyPrefix + "probe:" + rand.Text()
@@ -113,7 +113,7 @@ func (s *Store) tells(client rueidis.Client) error {
 // reads it, for nobody's context but the store's own.
 func (s *Store) cached(ctx context.Context, client rueidis.Client, u *user) (raw string, err error) {
 	if !s.untracked.Load() {
-		err = s.again(ctx, func() (err error) {
+		err = s.retryOnce(ctx, func() (err error) {
 			raw, err = text(client.DoCache(ctx, client.B().Get().Key(u.key).Cache(), cacheTime))
 			return err
 		})
@@ -127,7 +127,7 @@ func (s *Store) cached(ctx context.Context, client rueidis.Client, u *user) (raw
 	}
 	read, err, _ := s.flights.Do(u.key, func() (any, error) {
 		fresh := localCopy{read: time.Now()}
-		err := s.again(ctx, func() (err error) {
+		err := s.retryOnce(ctx, func() (err error) {
 			fresh.raw, err = text(client.Do(ctx, client.B().Get().Key(u.key).Build()))
 			return err
 		})
