@@ -131,8 +131,8 @@ func TestDoctorTellsOfSuspendedLogins(t *testing.T) {
 	}
 }
 
-// The gateway strips whatever a client sends; a handler behind it that brings it
-// back has to be seen.
+// The gateway strips whatever a client sends; the doctor must see a handler behind it
+// that brings it back.
 func TestDoctorSeesForgedHeaders(t *testing.T) {
 	p := newPatient(t, withGlobal("signing_key "+testKey),
 		withSite("vars kept {http.request.header.X-OpenID}\nroute {\nwechat_auth\nrequest_header X_OpenID {vars.kept}\n"+proxied+"\n}"))

@@ -19,7 +19,7 @@ import (
 )
 
 // grpcApp is a real gRPC server. Its messages are those of the health service, so
-// that nothing has to be generated.
+// that nothing must be generated.
 type grpcApp struct {
 	grpc_health_v1.UnimplementedHealthServer
 	seen chan metadata.MD

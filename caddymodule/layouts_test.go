@@ -52,7 +52,7 @@ func TestRoutesWorkBehindRewrites(t *testing.T) {
 	}
 }
 
-// What the client sent and what a rewrite made of it both have to be public, each
+// What the client sent and what a rewrite made of it must both be public, each
 // by any of the patterns.
 func TestPublicBehindRewrites(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
-// An operator who has to block somebody needs the address, as the access log has it.
+// To block somebody, an operator needs the address, as the access log has it.
 func TestLimitedLoginsNameTheAddress(t *testing.T) {
 	logged, read := withLog(t, "INFO")
 	g := newGateway(t, logged, withGlobal("login_limit 1 1m"), func(g *gatewayTest) { g.servers = "trusted_proxies static 127.0.0.1" })

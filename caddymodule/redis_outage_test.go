@@ -157,7 +157,7 @@ func TestF3GraceMakesNoCredentials(t *testing.T) {
 	if seen := g.app.requests(); len(seen) > 0 {
 		t.Errorf("the app saw %v", seen)
 	}
-	server.Run() // empty: the session is lost, which has to show at once
+	server.Run() // empty: the session is lost, which must show at once
 	g.wantToken(token, "session_ended", http.StatusUnauthorized)
 }
 

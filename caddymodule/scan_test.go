@@ -101,7 +101,7 @@ func (g *gatewayTest) loginTo(appID string, user wechattest.User) string {
 	return grantOf(g.t, body).Token
 }
 
-// pollPause is how long a desktop has to wait; the harness has no other clock.
+// pollPause is how long a desktop must wait; the harness has no other clock.
 const pollPause = time.Second
 
 // A desktop that loads a page is shown the code, and goes on to the page once a user of

@@ -272,8 +272,8 @@ func startsAgain(err error) bool {
 	return false
 }
 
-// startAgain is for a callback whose state is not this browser's, or is over: who is
-// logged in goes on, others begin once more, but not for ever.
+// startAgain is for a callback whose state is not this browser's, or is over.
+// Somebody who is logged in goes on; others start the login again, but not for ever.
 func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classified, asked wish) error {
 	if _, live := h.liveUser(r); live {
 		redirect(w, http.StatusSeeOther, asked.to)

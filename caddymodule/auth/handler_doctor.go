@@ -30,7 +30,7 @@ func (h *Handler) IdentityHeaders(user identity.User) http.Header {
 // A NamedRoute is one of the gateway's routes, by its name below the prefix.
 type NamedRoute struct{ Name, Method string }
 
-// GuardedRoutes lists the routes of the site that refuse who has nothing to show.
+// GuardedRoutes lists the routes of the site that refuse a request without a credential.
 func (h *Handler) GuardedRoutes() (routes []NamedRoute) {
 	for _, name := range routeNames {
 		if route, there := h.routes[h.Prefix+"/"+name]; there {

@@ -14,8 +14,8 @@ type route struct {
 	once bool
 }
 
-// routeNames lists the routes below the prefix that refuse who has nothing to show.
-// A site need not have all of them.
+// routeNames lists the routes below the prefix that refuse a request without a
+// credential. A site need not have all of them.
 var routeNames = []string{"login", "renew", "logout", "session", "sign", "authorize", "callback", "ticket", "enter", "scan", "scan/code", "scan/state", "scan/describe", "scan/approve", "scan/deny"}
 
 // allow names the methods of a route.

@@ -34,7 +34,7 @@ func (e *siteExamination) checkCallbacks(ctx context.Context, site *loopSite, se
 	return findings
 }
 
-// consoleSetting names what an account's console has to list.
+// consoleSetting names what an account's console must list.
 func consoleSetting(kind provider.Kind) string {
 	if kind == provider.Website {
 		return "授权回调域"

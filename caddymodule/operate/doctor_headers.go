@@ -96,7 +96,7 @@ func (v *visit) examine(ctx context.Context) (f doctor.Finding) {
 	return last
 }
 
-// logIn begins a session of somebody who does not exist.
+// logIn starts a session of an invented user.
 func (v *visit) logIn(ctx context.Context) error {
 	h := v.by
 	v.user = identity.User{AppID: h.SiteApps()[0], OpenID: "doctor-" + rand.Text(), UnionID: "doctor-" + rand.Text(), SessionID: rand.Text()[:session.MaxIDBytes]}

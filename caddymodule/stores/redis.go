@@ -83,7 +83,7 @@ type RedisStore struct {
 
 	env    wechatapp.StoreEnv
 	store  *redis.Store
-	pooled []string // keys in the pool that Cleanup has to release
+	pooled []string // keys in the pool that Cleanup must release
 	warned bool
 }
 

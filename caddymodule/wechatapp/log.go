@@ -86,8 +86,8 @@ func (r *Record) LoggedIn(grant gateway.Grant, took time.Duration) {
 }
 
 // LoginRefused records a login that failed. The grant names the user of one whom
-// the operator denies. The address of the request is written down where somebody may
-// have to block it, and not otherwise.
+// the operator denies. The address of the request is logged only where an operator may
+// want to block it.
 func (r *Record) LoginRefused(clientIP, appID string, grant gateway.Grant, refusal answer.Refusal, err error, took time.Duration) {
 	app := r.apps[appID]
 	if app == nil {

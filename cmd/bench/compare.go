@@ -88,7 +88,7 @@ func (b *bench) inRounds(all []*variant) ([]map[string]sample, error) {
 	return rounds, nil
 }
 
-// verify holds the variant to what the upstream has to see of it.
+// verify checks what the upstream sees of the variant.
 func (b *bench) verify(v *variant) error {
 	c, err := b.dial(v, 1+len(v.nodes))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// call is a request as it goes over the wire and the status that has to come.
+// call is a request as it goes over the wire and the status that it must get.
 type call struct {
 	raw    []byte
 	status int

@@ -14,7 +14,7 @@ type variant struct {
 	calls  []call
 	fresh  []string // if set, every request has another token of these sessions
 	check  call     // asks the upstream what it sees
-	sees   string   // and what that has to be
+	sees   string   // and what that must be
 	turn   source   // of calls
 	warm   bool     // every call has been sent
 }
@@ -31,7 +31,7 @@ func (b *bench) variants() ([]*variant, error) {
 		return nil, err
 	}
 	// Everybody gets the same requests, stock Caddy the tokens as well: it hands
-	// them on to the app, which would have to look at them itself.
+	// them on to the app, which would look at them itself.
 	var stocks [2]*process
 	for i, name := range []string{"stock", "stock again"} {
 		p, err := b.stockProxy(name, "")

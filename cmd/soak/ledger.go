@@ -131,7 +131,7 @@ func (w *world) judge(p *person, l *login, a asked) {
 	}
 }
 
-// mustKnow reports whether the node has to know of the end of a login by now.
+// mustKnow reports whether the node must know of the end of a login by now.
 func (w *world) mustKnow(l *login, a asked, fault bool) bool {
 	if life, knows := l.knows[a.node.index]; knows && life == a.life && a.sent.After(l.ended) {
 		return true

@@ -35,8 +35,7 @@ type world struct {
 	redis     *process
 	nodes     []*node
 	ledger    *ledger
-	// turn is held shared by whoever does something, and alone by what concerns
-	// everybody.
+	// turn is held shared by single actions, and alone by what concerns everybody.
 	turn sync.RWMutex
 	// store is when Redis could not answer.
 	store intervals

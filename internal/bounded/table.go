@@ -42,7 +42,7 @@ func New[V any](size int, lifetime time.Duration) *Table[V] {
 		panic("bounded: size and lifetime must be positive")
 	}
 	// No janitor: the bound is what limits memory, and a goroutine per table
-	// would have to be stopped. Expired entries are never returned.
+	// would need somebody to stop it. Expired entries are never returned.
 	return &Table[V]{lifetime: lifetime, cache: cache.New(lifetime, cache.NoExpiration), order: make([]slot, size)}
 }
 
@@ -91,8 +91,8 @@ func (t *Table[V]) evict() {
 	t.cache.Delete(old.key)
 }
 
-// CompleteSince returns since when nothing was added that had to give way before its
-// end. Zero: nothing ever had to.
+// CompleteSince returns since when every entry has stayed until its end. Zero: all
+// ever added have.
 func (t *Table[V]) CompleteSince() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -76,7 +76,7 @@ func connection(base string, reached transport.Reached) Finding {
 	end := reached.Chain[0].NotAfter
 	f.Message = wording.Textf("reached; its certificate is verified and good until %s", end.UTC().Format(time.DateOnly))
 	if end.Sub(reached.Answered) < certificateWarn {
-		f.Status, f.Action = Warn, wording.Textf("check the date of this machine; if it is right, WeChat has to replace the certificate soon")
+		f.Status, f.Action = Warn, wording.Textf("check the date of this machine; if it is right, WeChat must replace the certificate soon")
 	}
 	return f
 }

@@ -147,7 +147,7 @@ func TestLoginBeginsASession(t *testing.T) {
 	}
 }
 
-// L9: whoever plants a session on a victim has to know its id beforehand.
+// L9: whoever plants a session on a victim must know its id beforehand.
 func TestEveryLoginHasANewSessionID(t *testing.T) {
 	w := newWorld(t)
 	seen := make(map[string]bool)

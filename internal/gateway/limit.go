@@ -50,8 +50,8 @@ func (l *limits) allow(client netip.Addr, limit Limit) (wait time.Duration, ok b
 	return time.Duration(missing / float64(perSecond) * float64(time.Second)), false
 }
 
-// limitKey is what counts as one client: an IPv4 address, or the /64 that one
-// IPv6 customer has to himself.
+// limitKey is what counts as one client: an IPv4 address, or the /64 of one IPv6
+// customer.
 func limitKey(client netip.Addr) string {
 	client = client.Unmap()
 	if client.Is6() {

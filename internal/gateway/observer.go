@@ -5,8 +5,8 @@ import "time"
 // Observer is told what happens inside. Its methods are called while requests
 // wait, and by many at once.
 type Observer interface {
-	// TokenSeen: a request carries a token; known says that its signature did
-	// not have to be verified again.
+	// TokenSeen: a request carries a token; known says that its signature was
+	// known to be good and not verified again.
 	TokenSeen(known bool)
 	// GracePassed: a request passes by Config.Grace.
 	GracePassed(appID string)

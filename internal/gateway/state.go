@@ -47,7 +47,7 @@ func NewState() *State {
 
 // tokenHash is what a verified token is recognised by: 64 bits of the whole text
 // and 64 of its signature, under two random keys of this process that nobody sees
-// a result of. Who does not have the signature of a verified token has to guess
+// a result of. Without the signature of a verified token, an attacker must guess
 // both. SHA-256 would be half of the time that a known token takes.
 func (s *State) tokenHash(text string) (sum tokenSum) {
 	signature := text[strings.LastIndexByte(text, '.')+1:]

@@ -288,7 +288,7 @@ func (w *watch) sweepSessions(sessions []*watchedSession, last *asked) {
 	if judge == nil || len(sessions) == 0 {
 		return
 	}
-	// A store that has to ask over the network is asked by many at once.
+	// A store that asks over the network is asked by many at once.
 	const chunk, workers = 256, 16
 	size := max(chunk, (len(sessions)+workers-1)/workers)
 	var failed atomic.Bool

@@ -148,9 +148,9 @@ func Fixed(ring *key.Set) (*Ring, error) {
 	return r, r.use(ring.Keys(), nil)
 }
 
-// SetTokenLifetime changes Settings.TokenLifetime, from the next Refresh on. Who does
-// not know yet how long tokens live opens the keys with the longest that is
-// possible: keys that were dropped too early do not come back.
+// SetTokenLifetime changes Settings.TokenLifetime, from the next Refresh on. A caller
+// that does not know yet how long tokens live opens the keys with the longest possible
+// lifetime: keys that were dropped too early do not come back.
 func (r *Ring) SetTokenLifetime(lifetime time.Duration) { r.lifetime.Store(int64(lifetime)) }
 
 func (r *Ring) tokenLifetime() time.Duration { return time.Duration(r.lifetime.Load()) }

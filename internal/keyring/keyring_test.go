@@ -284,7 +284,7 @@ func TestFixedKeysKeepTheirStoreKeyWhenOneIsPutInFront(t *testing.T) {
 	}
 }
 
-// When a key has leaked, its tokens have to stop counting at once and everywhere.
+// When a key has leaked, its tokens must stop counting at once and everywhere.
 func TestDroppedKeyIsGoneEverywhere(t *testing.T) {
 	storage := newStorage()
 	here, there := mustOpen(t, storage), mustOpen(t, storage)

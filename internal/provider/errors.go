@@ -27,7 +27,7 @@ var (
 	ErrUnavailable = errors.New("WeChat unavailable")
 	// ErrTimeout: there was no whole answer in time.
 	ErrTimeout = errors.New("WeChat did not answer in time")
-	// ErrMisconfigured: WeChat refuses the app's settings; its operator has to
+	// ErrMisconfigured: WeChat refuses the app's settings; its operator must
 	// act.
 	ErrMisconfigured = errors.New("WeChat refuses the app's configuration")
 	// ErrBadAnswer: there was an answer, but not one that can be used.

@@ -93,7 +93,7 @@ func TestExpiryHasLeewayAndNoMore(t *testing.T) {
 }
 
 // sign makes a token out of any two JSON texts, with a key the ring trusts: the
-// attacker who found the key still has to get the form right, and so does every
+// attacker who found the key must still get the form right, and so does every
 // other program that was given the key.
 func sign(secret []byte, header, payload string) string {
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))

@@ -95,7 +95,7 @@ var coreChinese = []translation{
 	// Connections and clocks.
 	{"reached, over plain http on this machine", "连上了，走本机的明文 http"},
 	{"reached; its certificate is verified and good until %s", "连上了；证书已验证，有效期到 %s"},
-	{"check the date of this machine; if it is right, WeChat has to replace the certificate soon", "检查这台机器的日期；如果没错，就是微信快要换证书了"},
+	{"check the date of this machine; if it is right, WeChat must replace the certificate soon", "检查这台机器的日期；如果没错，就是微信快要换证书了"},
 	{"the answer says no time, so the clocks cannot be compared", "应答里没有时间，没法比对时钟"},
 	{"this machine and WeChat agree on the time", "这台机器与微信的时间一致"},
 	{"this machine's clock is %s ahead of WeChat's", "这台机器的时钟比微信快 %s"},

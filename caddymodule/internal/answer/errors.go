@@ -83,7 +83,7 @@ var Refusals = []Refusal{
 	{Err: ErrTooEarly, Status: http.StatusTooEarly, Code: CodeTooEarly, Message: "Send the request again when the TLS handshake is complete."},
 	{Err: gateway.ErrRateLimited, Status: http.StatusTooManyRequests, Code: CodeRateLimited, Message: "There are too many logins; wait before the next one.", RetryAfter: time.Second},
 	{Err: provider.ErrRateLimited, Status: http.StatusTooManyRequests, Code: CodeRateLimited, Message: "This user logs in too often; wait before the next login.", RetryAfter: time.Minute},
-	{Err: provider.ErrMisconfigured, Status: http.StatusBadGateway, Code: CodeGatewayMisconfigured, Message: "WeChat refuses the gateway's configuration; its operator has to act."},
+	{Err: provider.ErrMisconfigured, Status: http.StatusBadGateway, Code: CodeGatewayMisconfigured, Message: "WeChat refuses the gateway's configuration; its operator must act."},
 	{Err: provider.ErrBadAnswer, Status: http.StatusBadGateway, Code: CodeWeChatError, Message: "WeChat's answer cannot be used."},
 	{Err: gateway.ErrPaused, Status: http.StatusServiceUnavailable, Code: CodeWeChatUnavailable, Message: wechatUnavailableMessage, RetryAfter: time.Second},
 	{Err: provider.ErrQuota, Status: http.StatusServiceUnavailable, Code: CodeWeChatUnavailable, Message: wechatUnavailableMessage, RetryAfter: 10 * time.Minute},

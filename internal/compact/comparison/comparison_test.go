@@ -1,6 +1,6 @@
 // Package comparison measures what could hold a million sessions: the gateway's
 // own store and well-kept caches. It is a module of its own, so that nobody who
-// builds the gateway has to fetch them:
+// builds the gateway must fetch them:
 //
 //	go test -run '^$' -bench . .
 package comparison

@@ -29,7 +29,7 @@ const (
 	theCode = "0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p"
 	openID  = "oAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	unionID = "uAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	// A character that the query has to escape, so that both spellings are
+	// A character that the query must escape, so that both spellings are
 	// looked for in errors.
 	theSecret = "5ecret+5ecret/5ecret=5ecret0000"
 )

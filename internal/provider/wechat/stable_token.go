@@ -20,7 +20,7 @@ type AccessToken struct {
 }
 
 const (
-	// maxAccessToken is twice what apps have to reserve by the documentation.
+	// maxAccessToken is twice what the documentation tells apps to reserve.
 	maxAccessToken = 1024
 	// maxTokenLifetime is far above the documented 7200 s.
 	maxTokenLifetime = 24 * time.Hour

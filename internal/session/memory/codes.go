@@ -65,7 +65,7 @@ func (c *codes) PeekCode(_ context.Context, key session.CodeKey) (session.Claim,
 	return claim, reply, nil
 }
 
-// claim is how far whoever has claimed the code is.
+// claim tells how far the login is that claimed the code.
 func (e *code) claim() (session.Claim, *session.Reply) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

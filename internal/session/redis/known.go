@@ -198,8 +198,8 @@ func (k *Known) merge(generations map[string]int64, dropped []string) (all *cont
 // shards is how many locks a recent has.
 const shards = 64
 
-// recent keeps the newest values by hash, without a pointer that the collector
-// would have to follow.
+// recent keeps the newest values by hash, without a pointer for the garbage
+// collector to follow.
 type recent[V comparable] struct{ parts []recentPart[V] }
 
 type recentPart[V comparable] struct {

@@ -17,7 +17,7 @@ import (
 const (
 	// copyTime is how long: a logout reaches every node within a second.
 	copyTime = 800 * time.Millisecond
-	// probeTime is how soon a server that tells what changed has told.
+	// probeTime is how soon a server must tell what changed.
 	probeTime = time.Second
 )
 

@@ -30,7 +30,7 @@ type Check struct {
 var Checks = []Check{
 	{"put then get", putThenGet},
 	{"unknown is not found", unknownIsNotFound},
-	{"ref has to fit as a whole", refHasToFit},
+	{"ref must fit as a whole", refMustFit},
 	{"delete ends one", deleteEndsOne},
 	{"delete is idempotent", deleteTwice},
 	{"delete user ends all", deleteUserEndsAll},
@@ -116,7 +116,7 @@ func unknownIsNotFound(t *testing.T, store session.Backend) {
 	wantLive(t, store, login(sid(1), soon()).Ref, false)
 }
 
-func refHasToFit(t *testing.T, store session.Backend) {
+func refMustFit(t *testing.T, store session.Backend) {
 	l := login(sid(1), soon())
 	mustPut(t, store, l, 5)
 	for _, ref := range []session.Ref{
@@ -442,7 +442,7 @@ func concurrentUse(t *testing.T, store session.Backend) {
 	group.Wait()
 }
 
-// Timed are the rules about time. run has to call each in a world where
+// Timed are the rules about time. run must call each in a world where
 // time.Sleep lets time pass for the store, such as a testing/synctest bubble.
 var Timed = []Check{
 	{"session ends", sessionEnds},
