@@ -43,7 +43,13 @@ var pairs = map[string]string{
 }
 
 // englishOnly are the pages for those who work on the gateway itself.
-var englishOnly = []string{"docs/architecture.md", "docs/performance.md", "docs/threats.md"}
+var englishOnly = []string{"docs/architecture.md"}
+
+// summaries are pages in English and what they say in short in Chinese.
+var summaries = map[string]string{
+	"docs/performance.md": "docs/zh-CN/performance.md",
+	"docs/threats.md":     "docs/zh-CN/threats.md",
+}
 
 // chineseOnly are what is said in English in place.
 var chineseOnly = []string{"docs/zh-CN/load-errors.md"}
@@ -124,9 +130,9 @@ func TestChinesePagesHaveTheSameNames(t *testing.T) {
 
 // Whoever reads Chinese finds every page for users and operators in it.
 func TestPagesAreInBothLanguages(t *testing.T) {
-	inChinese := slices.Collect(maps.Values(pairs))
+	inChinese := slices.Concat(slices.Collect(maps.Values(pairs)), slices.Collect(maps.Values(summaries)))
 	for _, page := range documentation(t) {
-		if pairs[page] == "" && !slices.Contains(inChinese, page) && !slices.Contains(englishOnly, page) && !slices.Contains(chineseOnly, page) {
+		if pairs[page] == "" && summaries[page] == "" && !slices.Contains(inChinese, page) && !slices.Contains(englishOnly, page) && !slices.Contains(chineseOnly, page) {
 			t.Errorf("%s is in one language only", page)
 		}
 	}
@@ -136,8 +142,12 @@ func TestPagesAreInBothLanguages(t *testing.T) {
 // the link at the top. Pages in English lead to English ones.
 func TestLinksStayInTheirLanguage(t *testing.T) {
 	others := make(map[string]string)
-	for english, chinese := range pairs {
-		others[english], others[chinese] = chinese, english
+	inChinese := make(map[string]bool)
+	for _, both := range []map[string]string{pairs, summaries} {
+		for english, chinese := range both {
+			others[english], others[chinese] = chinese, english
+			inChinese[chinese] = true
+		}
 	}
 	for page, other := range others {
 		for _, m := range pageLink.FindAllStringSubmatch(fence.ReplaceAllString(readDoc(t, page), ""), -1) {
@@ -146,10 +156,39 @@ func TestLinksStayInTheirLanguage(t *testing.T) {
 			if file == "" || target == other {
 				continue
 			}
-			if others[target] != "" && (pairs[page] == "") != (pairs[target] == "") {
+			if others[target] != "" && inChinese[page] != inChinese[target] {
 				t.Errorf("%s links to %s, in place of %s", page, target, others[target])
 			}
 		}
+	}
+}
+
+// A summary names nothing that its English page does not, no kind of threat is left
+// out, and both are linked at the top of each other.
+func TestSummariesSayNothingElse(t *testing.T) {
+	for english, chinese := range summaries {
+		en, zh := readDoc(t, english), readDoc(t, chinese)
+		named := spans(en)
+		for _, name := range slices.Sorted(maps.Keys(spans(zh))) {
+			if !named[name] {
+				t.Errorf("%s lacks `%s` of %s", english, name, chinese)
+			}
+		}
+		for _, side := range [][2]string{{en, "[中文](zh-CN/" + filepath.Base(chinese) + ")"}, {zh, "[English](../" + filepath.Base(english) + ")"}} {
+			if head, _, _ := strings.Cut(side[0], "\n## "); !strings.Contains(head, side[1]) {
+				t.Errorf("%s, %s: no link %s at the top", english, chinese, side[1])
+			}
+		}
+	}
+	kinds, explained := make(map[string]bool), make(map[string]bool)
+	for _, row := range threatRow.FindAllStringSubmatch(readDoc(t, "docs/threats.md"), -1) {
+		kinds[row[1][:1]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?m)^## ([A-Z])：`).FindAllStringSubmatch(readDoc(t, "docs/zh-CN/threats.md"), -1) {
+		explained[m[1]] = true
+	}
+	if !maps.Equal(kinds, explained) {
+		t.Errorf("kinds of threats: %v, in Chinese %v", slices.Sorted(maps.Keys(kinds)), slices.Sorted(maps.Keys(explained)))
 	}
 }
 
