@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"crypto/rand"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -59,6 +60,49 @@ func TestF5AnotherStoreMakesMemoryOutOfDate(t *testing.T) {
 			g.wantToken(fresh, "", http.StatusOK)
 		})
 	}
+}
+
+// O1, O10: a configuration with another store does not start, because its port is in
+// use. The one before goes on, and whoever was logged in or denied there still is after
+// the next change, and after a stop.
+func TestRefusedConfigurationMakesMemoryNotOutOfDate(t *testing.T) {
+	server := redistest.Start(t)
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	inMemory := "signing_key " + testKey
+	g := newGateway(t, withGlobal(inMemory), withAdmin)
+	live, denied := g.login(userA), g.login(wechattest.User{OpenID: openIDB})
+	if status, body := g.operate(http.MethodPost, "/wechat/users/deny",
+		`{"appid":"`+testApp+`","openid":"`+openIDB+`","until":"2999-01-01T00:00:00Z"}`); status != http.StatusOK {
+		t.Fatalf("deny: %d %s", status, body)
+	}
+	global := g.global
+	api := global[strings.LastIndex(global, "api "):]
+	for range 10 { // Caddy starts its apps in no particular order
+		g.global = "app " + testApp + " " + testSecret + "\n" + redisGlobal(server, "") + "\n" + api
+		g.sites = "http://" + taken.Addr().String() + " {\nbind 127.0.0.1\nrespond ok\n}"
+		if err := load(g.caddyfile()); err == nil {
+			t.Fatal("a port that is in use can be listened on")
+		}
+	}
+	g.global, g.sites = global, ""
+	still := func(when string) {
+		t.Helper()
+		g.wantStatus("logged in, "+when, live, http.StatusOK)
+		g.wantToken(denied, "session_ended", http.StatusUnauthorized)
+		if record, err := activeApp(t).Store().Sessions().User(t.Context(), testApp, openIDB); err != nil || record.DeniedUntil.IsZero() {
+			t.Errorf("%s: the denial is forgotten, %v", when, err)
+		}
+	}
+	still("under the configuration before")
+	g.use(inMemory, false)
+	still("after the next change")
+	g.use(inMemory, true)
+	still("after a stop")
 }
 
 // F5: two processes on one storage. What the first one knew when it stopped does not

@@ -132,7 +132,9 @@ func (g *gatewayTest) unstarted() (site *httptest.Server, end func()) {
 		g.t.Fatal(err)
 	}
 	for _, server := range module.(*caddyhttp.App).Servers {
-		if slices.ContainsFunc(server.Listen, func(listen string) bool { return strings.HasSuffix(listen, g.addr[strings.LastIndexByte(g.addr, ':'):]) }) {
+		if slices.ContainsFunc(server.Listen, func(listen string) bool {
+			return strings.HasSuffix(listen, g.addr[strings.LastIndexByte(g.addr, ':'):])
+		}) {
 			site = httptest.NewServer(server)
 			g.t.Cleanup(site.Close)
 			return site, cancel

@@ -3,7 +3,6 @@ package stores
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -44,13 +43,6 @@ func (MemoryStore) CaddyModule() caddy.ModuleInfo {
 var opened = caddy.NewUsagePool()
 
 const sweepInterval = time.Minute
-
-// memoryTurn counts how often another store has begun in this process. What memory
-// held before that is out of date, also if a configuration that used it has not
-// ended yet: the next one begins with an empty store.
-var memoryTurn atomic.Uint64
-
-func memoryKey() string { return fmt.Sprint("memory ", memoryTurn.Load()) }
 
 // pooledMemory is the store of this process, and whether it has taken back what
 // the process before it kept.

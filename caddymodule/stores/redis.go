@@ -85,6 +85,8 @@ type RedisStore struct {
 	store  *redis.Store
 	pooled []string // keys in the pool that Cleanup must release
 	warned bool
+
+	takeover takeover
 }
 
 // RedisTLS says how Redis's certificate is checked.
@@ -241,10 +243,10 @@ func (s *RedisStore) Tend() { s.warnUntracked() }
 // Start makes whatever memory held before this, here or in a snapshot, not count
 // any more: a session that ends in Redis must not come back from there.
 func (s *RedisStore) Start() {
-	memoryTurn.Add(1)
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
-	if _, err := newOwner().own(ctx, s.env.Storage); err != nil && !errors.Is(err, errOutOfDate) {
+	var err error
+	if s.takeover, err = takeOver(ctx, s.env.Storage); err != nil && !errors.Is(err, errOutOfDate) {
 		s.env.Logger.Warn("storage cannot be told that sessions are in Redis now; "+
 			"before `store memory` is used again, remove the snapshot from it",
 			zap.String("storage_key", snapshotKey), zap.Error(err))

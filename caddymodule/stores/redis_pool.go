@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 	"github.com/caddy-wechat/gateway/internal/session/redis"
 )
 
@@ -88,11 +90,22 @@ func (s *RedisStore) Cleanup() error {
 		}
 		return err
 	}
+	s.undoTakeover()
 	if caddy.Exiting() || s.store == nil {
 		return release()
 	}
 	time.AfterFunc(redisLinger, func() { _ = release() })
 	return nil
+}
+
+// undoTakeover lets the memory of the configuration before count again if that one goes
+// on.
+func (s *RedisStore) undoTakeover() {
+	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
+	defer cancel()
+	if err := s.takeover.undo(ctx, s.env.Storage); err != nil {
+		s.env.Logger.Warn("storage cannot be told that sessions are in memory still; they will not be kept at the next stop", zap.Error(err))
+	}
 }
 
 // warnUntracked says once that Redis does not tell what changed.
