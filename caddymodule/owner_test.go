@@ -105,6 +105,34 @@ func TestRefusedConfigurationMakesMemoryNotOutOfDate(t *testing.T) {
 	still("after a stop")
 }
 
+// O1, O10: neither does one that does not start end sessions by a lower bound. One that
+// does, ends them when it has run for a moment.
+func TestRefusedConfigurationEndsNoSession(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	g := newGateway(t)
+	older := g.login(userA)
+	newer := g.login(wechattest.User{OpenID: openIDB})
+	g.global = "store memory {\nmax_sessions 1\n}\n" + g.global
+	for range 10 { // Caddy starts its apps in no particular order
+		g.sites = "http://" + taken.Addr().String() + " {\nbind 127.0.0.1\nrespond ok\n}"
+		if err := load(g.caddyfile()); err == nil {
+			t.Fatal("a port that is in use can be listened on")
+		}
+	}
+	g.sites = ""
+	g.wantToken(older, "", http.StatusOK)
+	if err := load(g.caddyfile()); err != nil {
+		t.Fatal(err)
+	}
+	activeApp(t).Store().Tend()
+	g.wantToken(older, "session_ended", http.StatusUnauthorized)
+	g.wantToken(newer, "", http.StatusOK)
+}
+
 // F5: two processes on one storage. What the first one knew when it stopped does not
 // count any more: the second has had its own logouts.
 func TestF5AnotherProcessMakesASnapshotOutOfDate(t *testing.T) {

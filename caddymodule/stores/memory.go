@@ -23,7 +23,8 @@ func init() {
 // storage, encrypted. They are lost when the process is killed.
 type MemoryStore struct {
 	// How many sessions there can be, 1 to 2147483647. With one more, the oldest ends; its user
-	// logs in again without noticing. A session takes about 400 bytes.
+	// logs in again without noticing. A lower number counts a minute after a change of the
+	// configuration. A session takes about 400 bytes.
 	// Default: 1000000
 	MaxSessions int `json:"max_sessions,omitempty"`
 
@@ -90,18 +91,21 @@ func (m *MemoryStore) Cleanup() error {
 // Sessions implements [Store].
 func (m *MemoryStore) Sessions() session.Backend { return m.store }
 
-// Start applies the bound only now: a configuration that is refused before must
-// not end sessions.
+// Start raises the bound if need be. A lower one ends sessions, so it waits for Tend: a
+// configuration that cannot start after all must not have ended any.
 func (m *MemoryStore) Start() {
 	m.started = true
 	m.store.Thaw() // should the last configuration have ended while this one began
-	m.store.SetMaxSessions(m.MaxSessions)
+	m.store.RaiseMaxSessions(m.MaxSessions)
 	m.store.takenBack.Do(m.restoreSnapshot)
 }
 
-// Tend removes a snapshot that another process has written since: it is older
-// than what is known here, and must not come back at the next start.
-func (m *MemoryStore) Tend() { m.dropSnapshot() }
+// Tend applies the bound, and removes a snapshot that another process has written since:
+// it is older than what is known here, and must not come back at the next start.
+func (m *MemoryStore) Tend() {
+	m.store.SetMaxSessions(m.MaxSessions)
+	m.dropSnapshot()
+}
 
 // Grace implements [Store].
 func (m *MemoryStore) Grace() time.Duration { return 0 }

@@ -131,6 +131,13 @@ func (s *Store) SetMaxSessions(maxSessions int) {
 	s.endBeyond()
 }
 
+// RaiseMaxSessions changes the bound if it is lower; no session ends.
+func (s *Store) RaiseMaxSessions(maxSessions int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxSessions = max(s.maxSessions, bound(maxSessions))
+}
+
 func (s *Store) hash(id *sessionID) uint64 { return maphash.Bytes(s.seed, id[:]) }
 
 // hashAt is the hash of the session at a place.

@@ -57,6 +57,10 @@ func TestFullStoreEndsTheOldest(t *testing.T) {
 	if sessions, users := store.Len(); sessions != 3 || users != 3 {
 		t.Errorf("%d sessions of %d users, want 3 of 3", sessions, users)
 	}
+	store.RaiseMaxSessions(1)
+	if sessions, _ := store.Len(); sessions != 3 {
+		t.Errorf("a bound that only goes up has left %d sessions of 3", sessions)
+	}
 	store.SetMaxSessions(1)
 	if _, err := store.Get(t.Context(), sessiontest.Query(refs[3])); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("a smaller bound ends nothing: %v", err)
