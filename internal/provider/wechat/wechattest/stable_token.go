@@ -1,9 +1,7 @@
 package wechattest
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 )
 
@@ -29,22 +27,6 @@ func (s *Server) TokenForms() []TokenForm {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.forms)
-}
-
-// readTokenForm is as strict as WeChat: 412 for a body whose length is not
-// announced, 47001 for one that is not JSON.
-func readTokenForm(r *http.Request) (TokenForm, *Answer) {
-	var form TokenForm
-	if r.ContentLength < 0 || len(r.TransferEncoding) > 0 {
-		return form, &Answer{Status: http.StatusPreconditionFailed}
-	}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&form); err != nil || r.Header.Get("Content-Type") != "application/json" {
-		answer := Errcode(47001)
-		return form, &answer
-	}
-	return form, nil
 }
 
 func (s *Server) stableToken(form TokenForm, problem *Answer) Answer {

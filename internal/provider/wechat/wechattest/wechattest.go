@@ -135,11 +135,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		record = func() { s.userInfos++ }
 		usual = func() Answer { return s.userInfo(query) }
 	case r.Method == http.MethodPost && r.URL.Path == "/wxa/getwxacodeunlimit":
-		form, problem := readCodeForm(r)
+		form, problem := readForm[CodeForm](r)
 		record = func() { s.codeForms = append(s.codeForms, form) }
 		usual = func() Answer { return codePicture(r.URL.Query().Get("access_token"), form, problem) }
 	case r.Method == http.MethodPost && r.URL.Path == "/cgi-bin/stable_token":
-		form, problem := readTokenForm(r)
+		form, problem := readForm[TokenForm](r)
 		record = func() { s.forms = append(s.forms, form) }
 		usual = func() Answer { return s.stableToken(form, problem) }
 	default:
@@ -219,6 +219,21 @@ func (s *Server) spend(query url.Values, param string) (User, *Answer) {
 	}
 	answer := Errcode(errcode)
 	return User{}, &answer
+}
+
+// readForm reads the body of a call. It is as strict as WeChat: 412 for a body whose
+// length is not announced, 47001 for one that is not JSON.
+func readForm[F any](r *http.Request) (form F, problem *Answer) {
+	if r.ContentLength < 0 || len(r.TransferEncoding) > 0 {
+		return form, &Answer{Status: http.StatusPreconditionFailed}
+	}
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&form); err != nil || r.Header.Get("Content-Type") != "application/json" {
+		answer := Errcode(47001)
+		return form, &answer
+	}
+	return form, nil
 }
 
 func asJSON(fields map[string]any, unionID string) Answer {

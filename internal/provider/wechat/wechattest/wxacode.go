@@ -1,8 +1,6 @@
 package wechattest
 
 import (
-	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -24,20 +22,6 @@ func (s *Server) CodeForms() []CodeForm {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.codeForms)
-}
-
-func readCodeForm(r *http.Request) (CodeForm, *Answer) {
-	var form CodeForm
-	if r.ContentLength < 0 || len(r.TransferEncoding) > 0 {
-		return form, &Answer{Status: http.StatusPreconditionFailed}
-	}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&form); err != nil || r.Header.Get("Content-Type") != "application/json" {
-		answer := Errcode(47001)
-		return form, &answer
-	}
-	return form, nil
 }
 
 func codePicture(accessToken string, form CodeForm, problem *Answer) Answer {
