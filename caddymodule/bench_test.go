@@ -39,7 +39,27 @@ func BenchmarkCallOfWeChat(b *testing.B) {
 		addrs[name] = ln.Addr().String()
 		ln.Close()
 	}
-	text := fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\nstorage file_system %q\nlog {\noutput discard\n}\nwechat {\napp %s %s\napi %s\n}\n}\nhttp://%s {\nreverse_proxy %s\n}\nhttp://%s {\nbind 127.0.0.1\nwechat_api\n}\n",
+	text := fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	storage file_system %q
+	log {
+		output discard
+	}
+	wechat {
+		app %s %s
+		api %s
+	}
+}
+http://%s {
+	reverse_proxy %s
+}
+http://%s {
+	bind 127.0.0.1
+	wechat_api
+}
+`,
 		b.TempDir(), testApp, testSecret, api.URL, addrs["reverse_proxy"], strings.TrimPrefix(api.URL, "http://"), addrs["wechat_api"])
 	if err := load(text); err != nil {
 		b.Fatal(err)
@@ -74,9 +94,29 @@ func BenchmarkSite(b *testing.B) {
 	wechat.AddCode("code-of-the-site", wechattest.User{OpenID: openIDA, UnionID: unionIDA, SessionKey: "AAAAAAAAAAAAAAAAAAAAAA=="})
 	api := httptest.NewServer(wechat)
 	defer api.Close()
-	text := fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\nstorage file_system %q\nlog {\noutput discard\n}\nwechat {\napp %s %s\napi %s\n}\n}\n"+
-		"http://open.localhost:0, http://other.localhost:0 {\nbind 127.0.0.1\nrespond hello\n}\n"+
-		"http://gated.localhost:0 {\nbind 127.0.0.1\nwechat_auth\nrespond hello\n}\n",
+	text := fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	storage file_system %q
+	log {
+		output discard
+	}
+	wechat {
+		app %s %s
+		api %s
+	}
+}
+http://open.localhost:0, http://other.localhost:0 {
+	bind 127.0.0.1
+	respond hello
+}
+http://gated.localhost:0 {
+	bind 127.0.0.1
+	wechat_auth
+	respond hello
+}
+`,
 		b.TempDir(), testApp, testSecret, api.URL)
 	if err := load(text); err != nil {
 		b.Fatal(err)
