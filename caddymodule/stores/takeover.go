@@ -53,11 +53,15 @@ func (t *takeover) undo(ctx context.Context, storage certmagic.Storage) error {
 	if _, inUse := opened.References(memoryKeyOf(t.turn)); !inUse || !memoryTurn.CompareAndSwap(t.turn+1, t.turn) {
 		return nil
 	}
-	if !t.owned || t.by.stillOwns(ctx, storage) != nil {
-		return nil // another process has begun
+	if !t.owned {
+		return nil
 	}
-	if _, err := t.before.own(ctx, storage); err != nil && !errors.Is(err, errOutOfDate) {
-		return err
+	err := t.by.stillOwns(ctx, storage)
+	if err == nil {
+		_, err = t.before.own(ctx, storage)
 	}
-	return nil
+	if errors.Is(err, errOutOfDate) { // another process has begun
+		return nil
+	}
+	return err
 }
