@@ -122,30 +122,6 @@ func readable(o doctorOptions) error {
 	return file.Close()
 }
 
-// Kinds of findings.
-const (
-	checkConfig   = "config"
-	checkSecret   = "secret"
-	checkStore    = "store"
-	checkKeys     = "keys"
-	checkHeaders  = "headers"
-	checkLogin    = survey.NoticeLogin
-	checkCallback = "callback"
-	checkCoverage = survey.NoticeCoverage
-	checkRunning  = "running"
-	checkHook     = "hook"
-)
-
-// examination is a configuration under examination.
-type examination struct {
-	*inspection
-	config   []byte
-	settings *wechatapp.App     // by themselves; nil if they cannot be read
-	accounts []provider.Account // whose secret is there
-	offline  bool
-	survey   *survey.Survey // of the routes, once the configuration has loaded
-}
-
 // checks are made in this order.
 var checks = []struct {
 	kinds    []string
@@ -183,14 +159,6 @@ func examine(ctx context.Context, config []byte, offline bool) []doctor.Finding 
 		default:
 			findings = append(findings, c.run(e, ctx)...)
 		}
-	}
-	return findings
-}
-
-func skipped(message wording.Text, checks ...string) []doctor.Finding {
-	var findings []doctor.Finding
-	for _, check := range checks {
-		findings = append(findings, doctor.Skipf(check, "", "%s", message))
 	}
 	return findings
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/auth"
@@ -183,4 +186,27 @@ func (v *visit) app() string {
 // isPublic reports whether the path may need no login.
 func (v *visit) isPublic(t layout.Traveller) bool {
 	return v.by.Public.MayCover(t.Sent)
+}
+
+// request sends a forged request to the site.
+func (v *visit) request(ctx context.Context, t layout.Traveller, authenticated, erase bool) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+t.Sent, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Host = t.Host
+	v.forgery.AddTo(req.Header)
+	if erase {
+		v.forgery.Erase(req.Header)
+	}
+	if authenticated {
+		v.by.Token.Put(req, v.token)
+	}
+	resp, err := v.site.client.Do(req)
+	if err != nil {
+		return 0, "", fmt.Errorf("asking the site: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return resp.StatusCode, string(data), err
 }

@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-wechat/gateway/caddymodule/internal/layout"
 )
 
 // maxAnswer bounds what is read of an answer.
@@ -50,26 +47,3 @@ func openSite(ctx context.Context, server *caddyhttp.Server) (*loopSite, error) 
 }
 
 func (s *loopSite) close() { _ = s.front.Close() }
-
-// request sends a forged request to the site.
-func (v *visit) request(ctx context.Context, t layout.Traveller, authenticated, erase bool) (status int, body string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.site.addr+t.Sent, nil)
-	if err != nil {
-		return 0, "", err
-	}
-	req.Host = t.Host
-	v.forgery.AddTo(req.Header)
-	if erase {
-		v.forgery.Erase(req.Header)
-	}
-	if authenticated {
-		v.by.Token.Put(req, v.token)
-	}
-	resp, err := v.site.client.Do(req)
-	if err != nil {
-		return 0, "", fmt.Errorf("asking the site: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return resp.StatusCode, string(data), err
-}

@@ -21,13 +21,6 @@ import (
 	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
-// siteExamination is a configuration with probes in place of its apps, so that
-// requests can be sent through it.
-type siteExamination struct {
-	survey *survey.Survey
-	apps   *probes
-}
-
 // checkSites sends requests through every site, as clients do: to the gateway's
 // routes, and as a made-up user to the apps, in whose place are probes on
 // loopback.

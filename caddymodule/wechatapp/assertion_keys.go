@@ -1,18 +1,13 @@
 package wechatapp
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddy-wechat/gateway/internal/assertion"
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 )
-
-// assertionLinger is how long a key stays published after it signed last.
-const assertionLinger = time.Hour
 
 // assertionKeys are the keys of assertions: a ring of their own in Caddy's
 // storage or, with `signing_key`, one derived from each key there, so that nodes
@@ -31,28 +26,6 @@ type builtRing struct {
 	from *key.Set
 	ring *assertion.Keys
 }
-
-// OpenAssertionKeys opens the keys when the first site wants them.
-func (a *App) OpenAssertionKeys() error {
-	k := a.assertions
-	k.open.Do(func() {
-		if len(a.SigningKeys) > 0 {
-			k.derived = a.keys.Current
-		} else {
-			k.ring, k.err = a.openStored(keyring.AssertionKey, time.Duration(a.KeyRotation), assertionLinger)
-		}
-		if k.err == nil {
-			_, k.err = k.load()
-		}
-	})
-	if k.err != nil {
-		return fmt.Errorf("assertion: %w", k.err)
-	}
-	return nil
-}
-
-// AssertionKeys returns the keys of the moment.
-func (a *App) AssertionKeys() (*assertion.Keys, error) { return a.assertions.load() }
 
 func (k *assertionKeys) source() *key.Set {
 	if k.derived != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
-	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/loginhook"
 )
 
@@ -45,20 +44,6 @@ const (
 	onFailureDeny  = "deny"
 	onFailureAllow = "allow"
 )
-
-// openHook returns the configured hook; without one, one that asks nobody.
-func (a *App) openHook() (gateway.Hook, error) {
-	if a.OnLogin == nil {
-		return gateway.Hook{}, nil
-	}
-	hook, err := a.OnLogin.Open()
-	if err != nil {
-		return gateway.Hook{}, fmt.Errorf("on_login: %w", err)
-	}
-	option.HookSecret.WarnIfWrittenOut(a.logger, a.OnLogin.Secret)
-	a.hook = hook
-	return gateway.Hook{LoginHook: hook, AllowOnFailure: a.OnLogin.AllowsOnFailure()}, nil
-}
 
 // AllowsOnFailure reports whether a user comes in whom the hook cannot judge.
 func (h *LoginHook) AllowsOnFailure() bool { return h.OnFailure == onFailureAllow }

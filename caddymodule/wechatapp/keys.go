@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
+	"github.com/caddy-wechat/gateway/internal/assertion"
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/keyring"
 )
@@ -144,8 +144,27 @@ func (a *App) finishDrops(ctx context.Context) {
 	}
 }
 
-// kidPattern fits no token, whose parts are joined by dots.
-var kidPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// assertionLinger is how long a key stays published after it signed last.
+const assertionLinger = time.Hour
 
-// IsKeyID reports whether a text may be shown as the kid of a key.
-func IsKeyID(text string) bool { return kidPattern.MatchString(text) }
+// OpenAssertionKeys opens the keys when the first site wants them.
+func (a *App) OpenAssertionKeys() error {
+	k := a.assertions
+	k.open.Do(func() {
+		if len(a.SigningKeys) > 0 {
+			k.derived = a.keys.Current
+		} else {
+			k.ring, k.err = a.openStored(keyring.AssertionKey, time.Duration(a.KeyRotation), assertionLinger)
+		}
+		if k.err == nil {
+			_, k.err = k.load()
+		}
+	})
+	if k.err != nil {
+		return fmt.Errorf("assertion: %w", k.err)
+	}
+	return nil
+}
+
+// AssertionKeys returns the keys of the moment.
+func (a *App) AssertionKeys() (*assertion.Keys, error) { return a.assertions.load() }

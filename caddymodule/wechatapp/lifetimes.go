@@ -1,15 +1,8 @@
 package wechatapp
 
 import (
-	"sync"
 	"time"
 )
-
-// browserSites is what the sites of a configuration have told about their browsers.
-type browserSites struct {
-	mu       sync.Mutex
-	lifetime time.Duration // the longest
-}
 
 // AllowBrowserLifetime lets the tokens of a site's browsers live this long.
 func (a *App) AllowBrowserLifetime(lifetime time.Duration) {

@@ -2,6 +2,7 @@ package wechatapp
 
 import (
 	"errors"
+	"regexp"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,60 +16,9 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
-// Lines about refusals are thinned out: a client that cannot log in, or an
-// attacker, must not fill the disk. Of each message this many are written in a
-// second, and then every so-manieth.
-const (
-	refusalsPerSecond = 100
-	refusalsThen      = 100
-	// configErrorPause is the least time between two lines about one app whose
-	// settings WeChat refuses with one errcode.
-	configErrorPause = time.Minute
-)
-
-// Sampled returns a logger that thins out its lines.
-func Sampled(logger *zap.Logger) *zap.Logger {
-	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, refusalsPerSecond, refusalsThen)
-	}))
-}
-
-// A Problem is the newest failure of WeChat for an app, for people who look
-// after one. That calls are suspended is none: its cause is.
-type Problem struct {
-	At      time.Time `json:"at"`
-	Error   string    `json:"error"`
-	Errcode int       `json:"errcode,omitempty"`
-	RID     string    `json:"rid,omitempty"`
-}
-
-// NewProblem describes a failure for people.
-func NewProblem(err error, at time.Time) Problem {
-	problem := Problem{At: at.UTC(), Error: answer.For(err).Code}
-	if api, ok := errors.AsType[*wechat.APIError](err); ok {
-		problem.Errcode, problem.RID = api.Code, api.RID
-	}
-	return problem
-}
-
-// history is the newest of each app.
-type history struct {
-	login        time.Time
-	problem      *Problem
-	configErrors map[int]*rate.Sometimes // by errcode
-}
-
-// Last returns when somebody logged in with an app last, and what failed last.
-func (r *Record) Last(appID string) (login *time.Time, problem *Problem) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	app := r.apps[appID]
-	if !app.login.IsZero() {
-		at := app.login
-		login = &at
-	}
-	return login, app.problem
-}
+// configErrorPause is the least time between two lines about one app whose
+// settings WeChat refuses with one errcode.
+const configErrorPause = time.Minute
 
 // LoggedIn records a login in the metrics, the log and the events. It names the
 // user by the keyed hash only, as LoginRefused does.
@@ -150,17 +100,6 @@ func (r *Record) TokenRefused(explain func() (reason, kid string)) {
 	c.Write(fields...)
 }
 
-// remember writes down something about an app, if it is one.
-func (r *Record) remember(appID string, write func(*history)) {
-	app := r.apps[appID]
-	if app == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	write(app)
-}
-
 // LogRefused logs a request that was refused. user is who the token speaks for,
 // if that is known.
 func (r *Record) LogRefused(refusal answer.Refusal, err error, user identity.User, hash func(identity.User) string) {
@@ -178,3 +117,9 @@ func (r *Record) LogRefused(refusal answer.Refusal, err error, user identity.Use
 	}
 	c.Write(fields...)
 }
+
+// kidPattern fits no token, whose parts are joined by dots.
+var kidPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// IsKeyID reports whether a text may be shown as the kid of a key.
+func IsKeyID(text string) bool { return kidPattern.MatchString(text) }

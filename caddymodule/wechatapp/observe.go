@@ -1,32 +1,14 @@
 package wechatapp
 
 import (
-	"context"
 	"errors"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/gateway"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
-)
-
-// Names of the events that the app emits through Caddy's events app. Their data
-// names apps and hashes of users, nothing else about anybody.
-const (
-	eventLogin        = "wechat_login"
-	eventLoginRefused = "wechat_login_refused"
-	eventLogout       = "wechat_logout"
-	eventEntered      = "wechat_web_view_entered"
-	eventScan         = "wechat_scan_decided"
-	eventSessionEnded = "wechat_session_ended"
-	eventBreakerOpen  = "wechat_breaker_opened"
-	eventBreakerClose = "wechat_breaker_closed"
-	eventConfigError  = "wechat_configuration_error"
 )
 
 // TokenSeen implements gateway.Observer.
@@ -78,34 +60,4 @@ func (r *Record) BreakerChanged(appID string, change gateway.BreakerChange) {
 	}
 	r.logger.Warn("calls of WeChat are suspended after failures", fields...)
 	r.emit(eventBreakerOpen, data)
-}
-
-// observe runs a call of WeChat in a span of its own, and counts it.
-func (m *metrics) observe(ctx context.Context, endpoint, appID string, call func(context.Context) error) error {
-	ctx, end := startSpan(ctx, endpoint, appID)
-	start := time.Now()
-	err := call(ctx)
-	m.wechatCalled(endpoint, appID, time.Since(start), err)
-	end(err)
-	return err
-}
-
-// startSpan begins a child of the request's span, if Caddy's `tracing` made one.
-// Its attributes hold nothing of what is sent or received but error numbers.
-func startSpan(ctx context.Context, endpoint, appID string) (context.Context, func(error)) {
-	parent := trace.SpanFromContext(ctx)
-	if !parent.SpanContext().IsValid() {
-		return ctx, func(error) {}
-	}
-	ctx, span := parent.TracerProvider().Tracer("github.com/caddy-wechat/gateway").Start(ctx, "wechat "+endpoint,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("wechat.app", appID)))
-	return ctx, func(err error) {
-		if api, ok := errors.AsType[*wechat.APIError](err); ok {
-			span.SetAttributes(attribute.Int("wechat.errcode", api.Code), attribute.String("wechat.rid", api.RID))
-		}
-		if err != nil {
-			span.SetStatus(codes.Error, answer.For(err).Code)
-		}
-		span.End()
-	}
 }

@@ -162,3 +162,48 @@ func (r *Record) Called(c Call) {
 	}
 	r.metrics.apiCalls.WithLabelValues(c.AppID, c.Endpoint, c.Outcome).Inc()
 }
+
+// Lines about refusals are thinned out: a client that cannot log in, or an
+// attacker, must not fill the disk. Of each message this many are written in a
+// second, and then every so-manieth.
+const (
+	refusalsPerSecond = 100
+	refusalsThen      = 100
+)
+
+// Sampled returns a logger that thins out its lines.
+func Sampled(logger *zap.Logger) *zap.Logger {
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, refusalsPerSecond, refusalsThen)
+	}))
+}
+
+// history is the newest of each app.
+type history struct {
+	login        time.Time
+	problem      *Problem
+	configErrors map[int]*rate.Sometimes // by errcode
+}
+
+// Last returns when somebody logged in with an app last, and what failed last.
+func (r *Record) Last(appID string) (login *time.Time, problem *Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	app := r.apps[appID]
+	if !app.login.IsZero() {
+		at := app.login
+		login = &at
+	}
+	return login, app.problem
+}
+
+// remember writes down something about an app, if it is one.
+func (r *Record) remember(appID string, write func(*history)) {
+	app := r.apps[appID]
+	if app == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	write(app)
+}

@@ -2,8 +2,6 @@ package wechatapp
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,23 +38,4 @@ type StoreEnv struct {
 	// Key returns a key for data at rest that stays the same through rotations.
 	Key    func(purpose string) []byte
 	Logger *zap.Logger
-}
-
-func (a *App) openStore(ctx caddy.Context) error {
-	if a.StoreRaw == nil {
-		a.StoreRaw = json.RawMessage(`{"module":"memory"}`)
-	}
-	module, err := ctx.LoadModule(a, "StoreRaw")
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	store, ok := module.(Store)
-	if !ok {
-		return fmt.Errorf("store: module %T is not a session store", module)
-	}
-	a.store = store
-	if err := store.Open(StoreEnv{ctx, ctx.Storage(), a.keys.StoreKey, a.logger}); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
 }
