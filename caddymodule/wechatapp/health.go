@@ -2,20 +2,24 @@ package wechatapp
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/caddy-wechat/gateway/internal/session"
 )
 
 // health remembers for a moment whether store and keys are well, so that health
 // checks, however many, do not load the store.
 type health struct {
-	store   Store
-	storage *storageWatch // nil if the storage is not needed
+	askStore func(context.Context) error
+	storage  *storageWatch // nil if the storage is not needed
 
 	mu      sync.Mutex
 	checked time.Time
 	state   Health
 	keysErr error
+	asking  chan struct{} // closed when the store has answered; nil while nobody asks
 }
 
 // Health is what keeps the gateway from serving; nil where all is well.
@@ -29,20 +33,48 @@ const (
 	healthTime = 3 * time.Second
 )
 
-// check finds out whether requests can be served.
-func (h *health) check(ctx context.Context) (state Health) {
+// check finds out whether requests can be served. A store that takes longer than
+// healthTime is not well; its own timeout may be longer.
+func (h *health) check(ctx context.Context) Health {
+	state := h.serving(ctx)
+	state.Storage = h.storage.state() // it is known already
+	return state
+}
+
+func (h *health) serving(ctx context.Context) Health {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	defer func() { state.Storage = h.storage.state() }() // it is known already
 	if time.Since(h.checked) < healthAge {
+		defer h.mu.Unlock()
 		return h.state
 	}
-	// Not the context of whoever asks: a client that leaves is no failure.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTime)
+	if h.asking == nil {
+		h.asking = make(chan struct{})
+		go h.ask(context.WithoutCancel(ctx), h.asking) // a client that leaves is no failure
+	}
+	answered := h.asking
+	h.mu.Unlock()
+
+	wait, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	h.state = Health{Store: h.store.Sessions().Check(ctx), Keys: h.keysErr}
-	h.checked = time.Now()
-	return h.state
+	select {
+	case <-answered:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.state
+	case <-wait.Done():
+		return Health{Store: fmt.Errorf("%w: no answer within %s", session.ErrUnavailable, healthTime)}
+	}
+}
+
+// ask asks the store. There is one that asks at a time.
+func (h *health) ask(ctx context.Context, answered chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	err := h.askStore(ctx)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state, h.checked, h.asking = Health{Store: err, Keys: h.keysErr}, time.Now(), nil
+	close(answered)
 }
 
 // keysRefreshed records whether the signing keys could be looked at.

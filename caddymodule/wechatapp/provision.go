@@ -1,6 +1,7 @@
 package wechatapp
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -56,7 +57,10 @@ func (a *App) provision(ctx caddy.Context) error {
 	a.browserSites = new(browserSites)
 	a.prepared = sync.OnceValue(func() error { return runHooks(beforeStart, ctx) })
 	a.storage = a.newStorageWatch()
-	a.health = &health{store: a.store, storage: a.storage}
+	a.health = &health{
+		askStore: func(ctx context.Context) error { return a.store.Sessions().Check(ctx) },
+		storage:  a.storage,
+	}
 	a.providers = newProviders(a.client, a.AuthorizeBase, a.accounts, a.record.metrics)
 	hook, err := a.openHook()
 	if err != nil {

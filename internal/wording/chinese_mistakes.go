@@ -61,7 +61,7 @@ var mistakes = []struct {
 		{`has a placeholder that is not set or empty`, "值里有一个占位符取不到：环境变量没有设置，或者文件不存在、读不了。"},
 		{`placeholder … is empty`, "占位符 {1} 取到的是空的，检查那个环境变量或文件。"},
 		{`plain http would show the AppSecret to the network`, "调用微信要用 https，否则网络上能看到密钥。只有本机（127.0.0.1、localhost）可以用 http，给模拟器用。"},
-		{`plain http would show the login to the network`, "登录地址要用 https。只有本机（127.0.0.1、localhost）可以用 http，给模拟器用。"},
+		{`is plain http, which would show the login to the network`, "登录地址要用 https。只有本机（127.0.0.1、localhost）可以用 http，给模拟器用。"},
 		{`is not a URL such as …`, "这不是完整的网址，要写成 {1} 这样，以 https:// 开头。"},
 		{`must be scheme://host[:port] and nothing else`, "只写协议和域名（可以带端口），后面不要路径：`https://open.weixin.qq.com`。"},
 		{`the scheme must be http, https or socks5`, "代理地址要以 http://、https:// 或 socks5:// 开头。"},

@@ -25,9 +25,9 @@ func CheckAuthorizeBase(raw string) error {
 	case base.Scheme == "https", base.Scheme == "http" && loopback.Host(base.Hostname()):
 		return nil
 	case base.Scheme == "http":
-		return errors.New("plain http would show the login to the network; it is accepted for loopback addresses and localhost only")
+		return errors.New("is plain http, which would show the login to the network; that is accepted for loopback addresses and localhost only")
 	}
-	return fmt.Errorf("scheme %q is not https", base.Scheme)
+	return fmt.Errorf("has the scheme %q, which is not https", base.Scheme)
 }
 
 // OfficialAccount is the [provider.Redirecter] of pages in WeChat ("微信网页授权").
