@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
@@ -47,13 +46,6 @@ func (g *Gateway) admit(ctx context.Context, text string, k kind, apps Apps) (Pa
 		return Pass{User: claims.User}, err
 	}
 	return claims.pass(live), nil
-}
-
-// pass is what a good token is with its live session.
-func (k *knownToken) pass(live session.Session) Pass {
-	p := Pass{User: k.User, issued: k.IssuedAt, expires: k.Expires, keyID: k.KeyID, hint: live.Hint}
-	p.User.UnionID, p.User.UserID = live.UnionID, live.UserID
-	return p
 }
 
 // AdmitSurely is Admit without grace, for whoever hands out something that is
@@ -175,33 +167,4 @@ func (g *Gateway) counted(ctx context.Context, claims *knownToken, err error) er
 	}
 	g.Observer.StoreFailed(claims.User.AppID)
 	return err
-}
-
-// clientLeft is the error of a context whose client has left. One whose time is over is none:
-// somebody waits for the answer, and is told that the store was too slow.
-func clientLeft(ctx context.Context) error {
-	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-func ref(u identity.User) session.Ref {
-	return session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: u.SessionID}
-}
-
-// storeError counts a failure of the store and keeps its cause for the log. If it
-// is the client who has left, nothing is wrong with the store.
-func (g *Gateway) storeError(ctx context.Context, appID string, err error) error {
-	if left := clientLeft(ctx); left != nil {
-		return left
-	}
-	g.Observer.StoreFailed(appID)
-	return unavailable(err)
-}
-
-// unavailable wraps the error of a store that cannot tell, which is never taken for
-// one that says no.
-func unavailable(err error) error {
-	return retryAfter(fmt.Errorf("%w: %w", ErrStoreUnavailable, err), time.Second)
 }

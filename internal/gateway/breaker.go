@@ -36,17 +36,6 @@ type breaker struct {
 
 func newBreaker() *breaker { return &breaker{circuit: closedCircuit()} }
 
-// BreakerChange is what the outcome of a call did to a breaker.
-type BreakerChange struct {
-	// Open says that calls are suspended from now on; otherwise not any more.
-	Open bool
-	// Cause is why a breaker opens, Until when the next call is tried.
-	Cause error
-	Until time.Time
-	// Lasted is how long one was open that closes.
-	Lasted time.Duration
-}
-
 // allow returns the function to report the outcome of a call to, or
 // ErrPaused and when to come back.
 func (b *breaker) allow() (done func(error) *BreakerChange, err error) {
@@ -115,17 +104,6 @@ func (b *breaker) open(pause time.Duration, cause error) *BreakerChange {
 	return &BreakerChange{Open: true, Cause: cause, Until: b.until}
 }
 
-// BreakerState is how a breaker is.
-type BreakerState struct {
-	// State is BreakerClosed, BreakerOpen or BreakerHalfOpen.
-	State string
-	// Until is when the pause of an open one ends.
-	Until time.Time
-	// Cause is the last failure of one that is not closed, Failed when it was.
-	Cause  error
-	Failed time.Time
-}
-
 func (b *breaker) state() BreakerState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -153,3 +131,5 @@ func isHealthy(outcome error) bool {
 	return !errors.Is(outcome, provider.ErrUnavailable) && !errors.Is(outcome, provider.ErrTimeout) &&
 		!errors.Is(outcome, provider.ErrQuota) && !errors.Is(outcome, errPanicked)
 }
+
+var errPanicked = errors.New("panic during a call of WeChat")

@@ -58,8 +58,6 @@ func (g *gate) do(ctx context.Context, call func() error) (change *BreakerChange
 	return nil, err
 }
 
-var errPanicked = errors.New("panic during a call of WeChat")
-
 func (g *gate) acquire(ctx context.Context) error {
 	select {
 	case g.turns <- struct{}{}:

@@ -2,22 +2,14 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
-	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/provider"
-	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
-	"github.com/caddy-wechat/gateway/internal/token"
 )
 
 // LoginRequest is what a client posts, and where it comes from.
@@ -33,11 +25,6 @@ const (
 	maxCodeLength  = 128
 	minNonceLength = 16
 	maxNonceLength = 64
-	sessionIDBytes = 16
-	// pendingPoll is how often a node looks whether another one has finished
-	// exchanging the same code.
-	pendingPoll            = 50 * time.Millisecond
-	defaultExchangeTimeout = 5 * time.Second
 )
 
 // Login exchanges a code for a session and returns its first token. One code
@@ -154,22 +141,6 @@ func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key se
 	return grant, err
 }
 
-// claim asks for the code until the answer is final.
-func (g *Gateway) claim(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
-	deadline := time.Now().Add(g.pendingTime(key.AppID))
-	for {
-		claim, reply, err := g.Store.ClaimCode(ctx, key)
-		if err != nil || claim != session.ClaimPending || time.Now().After(deadline) {
-			return claim, reply, err
-		}
-		select {
-		case <-time.After(pendingPoll):
-		case <-ctx.Done():
-			return claim, nil, nil
-		}
-	}
-}
-
 // exchange asks WeChat and begins the session.
 func (g *Gateway) exchange(ctx context.Context, app provider.Account, req LoginRequest) (Grant, error) {
 	var user provider.User
@@ -196,140 +167,4 @@ func (g *Gateway) ask(ctx context.Context, appID string, call func() error) erro
 		g.Observer.LoginLimited(appID)
 	}
 	return err
-}
-
-// entrance is a user who may come in, as WeChat told, and for how long.
-type entrance struct {
-	user       identity.User // without a session id
-	sessionKey secret.String
-	lifetime   time.Duration
-	kind       kind
-	// loginKind says how the session begins, for operators.
-	loginKind session.Kind
-	// client and scope are for the login hook.
-	client netip.Addr
-	scope  string
-	// silent says that this kind of login cannot tell a unionid.
-	silent bool
-}
-
-// askUnionID asks for a UnionID that neither this login nor one before it told.
-// Whatever goes wrong, the login goes on without.
-func (g *Gateway) askUnionID(ctx context.Context, e *entrance) {
-	account := g.Accounts[e.user.AppID]
-	if e.user.UnionID != "" || !account.AskUnionID || g.UnionIDs == nil {
-		return
-	}
-	record, err := g.Store.User(ctx, e.user.AppID, e.user.OpenID)
-	if err != nil || record.UnionID != "" {
-		return
-	}
-	if unionID, err := g.UnionIDs.UnionID(ctx, account, e.user.OpenID); err == nil {
-		e.user.UnionID = unionID
-	}
-}
-
-// startSession starts the session and returns its first token.
-func (g *Gateway) startSession(ctx context.Context, e entrance) (Grant, error) {
-	g.askUnionID(ctx, &e)
-	userID, err := g.askHook(ctx, &e)
-	if err != nil {
-		return Grant{AppID: e.user.AppID, UserHash: g.Keys().UserHash(e.user.AppID, e.user.OpenID)}, err
-	}
-	e.user.SessionID = newSessionID()
-	login := session.Login{
-		Ref: ref(e.user), UnionID: e.user.UnionID, KeepUnionID: e.silent, SessionKey: e.sessionKey, UserID: userID,
-		Kind: e.loginKind, Ends: time.Now().Truncate(time.Second).Add(e.lifetime),
-	}
-	before, err := g.Store.Put(ctx, login, g.MaxPerUser)
-	switch {
-	case errors.Is(err, session.ErrDenied):
-		return Grant{AppID: e.user.AppID, UserHash: g.Keys().UserHash(e.user.AppID, e.user.OpenID)}, ErrUserDenied
-	case err != nil:
-		return Grant{}, g.storeError(ctx, e.user.AppID, err)
-	}
-	g.State.recheck(e.user.AppID, e.user.OpenID) // an older session may have ended for this one
-	if e.silent && e.user.UnionID == "" {
-		e.user.UnionID = before
-	}
-	grant, err := g.grant(token.Claims{User: e.user, Browser: e.kind == inCookie}, login.Ends)
-	grant.UnionIDChanged = before != "" && before != e.user.UnionID
-	return grant, err
-}
-
-func newSessionID() string {
-	var id [sessionIDBytes]byte
-	rand.Read(id[:]) // never fails since Go 1.24
-	return base64.RawURLEncoding.EncodeToString(id[:])
-}
-
-// outcome is an answer as kept for the client that lost it.
-type outcome struct {
-	Grant   *Grant `json:"grant,omitempty"`
-	Refusal string `json:"refusal,omitempty"`
-	// Message of the login hook, with its refusal.
-	Message string `json:"message,omitempty"`
-}
-
-// refusals are the answers of WeChat that can be given again, by a name that
-// nodes of different versions agree on.
-var refusals = map[string]error{
-	"code_rejected": provider.ErrCodeRejected,
-	"code_used":     provider.ErrCodeUsed,
-	"user_blocked":  provider.ErrUserBlocked,
-	"rate_limited":  provider.ErrRateLimited,
-	"quota":         provider.ErrQuota,
-	"unavailable":   provider.ErrUnavailable,
-	"timeout":       provider.ErrTimeout,
-	"misconfigured": provider.ErrMisconfigured,
-	"bad_answer":    provider.ErrBadAnswer,
-	"denied":        ErrUserDenied,
-	"snapshot":      provider.ErrSnapshotUser,
-	notAllowed:      loginhook.ErrNotAllowed,
-	"hook_answer":   loginhook.ErrBadAnswer,
-	"hook_paused":   loginhook.ErrPaused,
-	"hook_timeout":  loginhook.ErrTimeout,
-}
-
-const notAllowed = "not_allowed"
-
-func encodeOutcome(grant Grant, err error) []byte {
-	kept := outcome{Grant: &grant}
-	if err != nil {
-		kept = outcome{}
-		for name, refusal := range refusals {
-			if errors.Is(err, refusal) {
-				kept.Refusal = name
-			}
-		}
-		if no, ok := errors.AsType[*loginhook.Refusal](err); ok {
-			kept.Message = no.Message
-		}
-	}
-	body, err := json.Marshal(kept)
-	if err != nil {
-		panic(err) // strings and integers always encode
-	}
-	return body
-}
-
-// replay answers a code that was seen before.
-func replay(reply *session.Reply, nonce string) (Grant, error) {
-	if reply == nil || nonce == "" || subtle.ConstantTimeCompare([]byte(reply.Nonce), []byte(nonce)) != 1 {
-		return Grant{}, ErrCodeUsed
-	}
-	var kept outcome
-	if err := json.Unmarshal(reply.Body, &kept); err != nil {
-		return Grant{}, ErrCodeUsed
-	}
-	if kept.Grant != nil {
-		return *kept.Grant, nil
-	}
-	if kept.Refusal == notAllowed {
-		return Grant{}, &loginhook.Refusal{Message: kept.Message}
-	}
-	if refusal, known := refusals[kept.Refusal]; known {
-		return Grant{}, refusal
-	}
-	return Grant{}, ErrCodeUsed
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/identity"
+	"github.com/caddy-wechat/gateway/internal/loginhook"
 	"github.com/caddy-wechat/gateway/internal/session"
 	"github.com/caddy-wechat/gateway/internal/token"
 )
@@ -116,13 +117,6 @@ func (g *Gateway) UserHash(t Target) string {
 	return g.Keys().UserHash(t.AppID, t.OpenID)
 }
 
-// States of a breaker, as gobreaker names them.
-const (
-	BreakerClosed   = "closed"
-	BreakerOpen     = "open"
-	BreakerHalfOpen = "half-open"
-)
-
 // Breaker returns the state of an app's breaker.
 func (g *Gateway) Breaker(appID string) BreakerState { return g.State.gate(appID).breaker.state() }
 
@@ -198,4 +192,21 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 		e.Verdict = VerdictUnavailable
 	}
 	return e
+}
+
+// SetUserID changes the application's name for a user in all live sessions, on every
+// node within a second; an empty one removes it. The error is ErrInvalidRequest,
+// ErrStoreUnavailable, or session.ErrNotFound for a user who is not logged in.
+func (g *Gateway) SetUserID(ctx context.Context, t Target, userID string) error {
+	if err := g.checkTarget(t, true); err != nil {
+		return err
+	}
+	if userID != "" && !loginhook.ValidUserID(userID) {
+		return errUserID
+	}
+	err := g.Store.SetUserID(context.WithoutCancel(ctx), t.AppID, t.OpenID, userID)
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		return g.storeError(ctx, t.AppID, err)
+	}
+	return err
 }

@@ -4,18 +4,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/key"
 	"github.com/caddy-wechat/gateway/internal/session"
 )
-
-// Pass says who may pass, and until when.
-type Pass struct {
-	User            identity.User
-	issued, expires time.Time
-	keyID           string
-	hint            session.Hint // session.Query.Hint
-}
 
 // Stream is an answer to somebody that may still be open when its session ends or
 // its token expires. Package gateway cuts it then, see [Gateway.Watch].

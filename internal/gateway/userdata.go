@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/caddy-wechat/gateway/internal/bounded"
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/secret"
@@ -19,19 +18,6 @@ import (
 
 // ErrNoSession says that the user is not logged in, so there is no session_key.
 var ErrNoSession = errors.New("the user has no session")
-
-const (
-	// decryptsPerMinute of one user; WeChat's data comes one at a time, by a tap.
-	decryptsPerMinute = 60
-	maxDecrypters     = 100_000
-	// decryptsKept is how long a user is remembered after the last try: by then all may
-	// come at once again.
-	decryptsKept = 2 * time.Minute
-)
-
-func newDecrypts() *bounded.Table[*rate.Limiter] {
-	return bounded.New[*rate.Limiter](maxDecrypters, decryptsKept)
-}
 
 // Decrypt returns what WeChat encrypted for a user of a Mini Program. The user's newest
 // session_key is tried, then the one before while it counts. The error is
