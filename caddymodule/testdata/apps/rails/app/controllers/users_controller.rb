@@ -1,0 +1,5 @@
+class UsersController < ApplicationController
+  def me
+    render json: current_user
+  end
+end

@@ -1,0 +1,1 @@
+require "logger" # Active Support 6.1 takes it for loaded

@@ -1,0 +1,3 @@
+Rails.application.routes.draw do
+  get "/api/me", to: "users#me"
+end
