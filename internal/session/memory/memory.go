@@ -78,13 +78,6 @@ type app struct {
 // errFrozen says that a change comes too late to be in the snapshot.
 var errFrozen = fmt.Errorf("%w: it is kept for the next start", session.ErrUnavailable)
 
-// RaiseMaxSessions changes the bound if it is lower; no session ends.
-func (s *Store) RaiseMaxSessions(maxSessions int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.maxSessions = max(s.maxSessions, bound(maxSessions))
-}
-
 // over reports whether the session has ended by either clock: setting the wall
 // clock back does not revive it, and neither does a machine that slept, for
 // which the monotonic clock stood still.

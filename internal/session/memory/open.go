@@ -59,3 +59,10 @@ func (s *Store) SetMaxSessions(maxSessions int) {
 	s.maxSessions = bound(maxSessions)
 	s.endBeyond()
 }
+
+// RaiseMaxSessions changes the bound if it is lower; no session ends.
+func (s *Store) RaiseMaxSessions(maxSessions int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxSessions = max(s.maxSessions, bound(maxSessions))
+}

@@ -2,35 +2,12 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
 )
-
-// What operators decide for all nodes at once stands in one small hash: a field
-// per app with its generation, which ends the sessions of older generations, and
-// a field per signing key that does not count any more. Every node reads it a few
-// times a second, so that a check of a session costs no round trip for it.
-
-const (
-	generationField = "g:"
-	droppedField    = "k:"
-	// followInterval is how often the hash is read, staleAfter when what was read
-	// does not count any more and a check asks itself: nodes follow each other
-	// within a second.
-	followInterval = 300 * time.Millisecond
-	staleAfter     = 900 * time.Millisecond
-)
-
-// control is the hash as it was read.
-type control struct {
-	read        time.Time
-	generations map[string]int64 // by AppID's name
-	dropped     []string
-}
 
 func (s *Store) controlName() string { return s.options.KeyPrefix + "control" }
 
@@ -222,6 +199,3 @@ func (s *Store) DroppedKeys() []string {
 
 // Check implements session.Operations.
 func (s *Store) Check(ctx context.Context) error { return s.Connect(ctx) }
-
-// errTooLong says that a session id is not one of the gateway's own.
-var errTooLong = errors.New("session id is too long")

@@ -1,11 +1,10 @@
 package redis
 
 import (
-	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
+	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
@@ -42,33 +41,6 @@ type oneLive struct {
 	Generation int64 `json:"g,omitempty"`
 	// Kind says how it began.
 	Kind session.Kind `json:"w,omitempty"`
-}
-
-// errForeign says that a key of ours holds something else.
-var errForeign = errors.New("a record cannot be read: written with another key, or by something else")
-
-// decode opens the sealed record of a key; none is an empty record.
-func (s *Store) decode(key, raw string) (*record, error) {
-	if raw == "" {
-		return &record{}, nil
-	}
-	data, err := s.box.Open([]byte(raw), key)
-	if err != nil {
-		return nil, errForeign
-	}
-	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, errForeign
-	}
-	return &r, nil
-}
-
-func (s *Store) encode(key string, r *record) string {
-	data, err := json.Marshal(r) //nolint:gosec // sealed below
-	if err != nil {
-		panic(err) // strings and integers always encode
-	}
-	return string(s.box.Seal(data, key))
 }
 
 // live returns the session if it has not ended by now.
@@ -140,4 +112,16 @@ func (r *record) ids() []string {
 		ids[i] = one.ID
 	}
 	return ids
+}
+
+// setSessionKey makes key the newest one; none changes nothing.
+func (r *record) setSessionKey(key secret.String, now time.Time) {
+	if key.IsZero() || r.SessionKey == key.Reveal() {
+		return
+	}
+	r.Previous, r.Replaced = r.SessionKey, now.Unix()
+	if r.Previous == "" {
+		r.Replaced = 0
+	}
+	r.SessionKey = key.Reveal()
 }

@@ -3,62 +3,14 @@ package redis
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/caddy-wechat/gateway/internal/session"
 )
-
-// memo is where this node finds a session's record, so that names are not hashed
-// for every request.
-type memo struct {
-	ref session.Ref
-	*user
-}
-
-// user is the record of a user as this node saw it last.
-type user struct {
-	key  string
-	hash uint64 // of key, for Known
-
-	mu      sync.Mutex
-	raw     string  // of the record below
-	decoded *record // so that a record is opened once
-	copied  localCopy
-}
-
-func (s *Store) memo(ref session.Ref) *memo {
-	m, ok := s.memos.Get(ref.SessionID)
-	if ok && m.ref == ref {
-		return m
-	}
-	fresh := &memo{ref: ref, user: s.user(s.name("u", ref.AppID, ref.OpenID))}
-	if ok {
-		return fresh // somebody else's session id with a ref that does not fit
-	}
-	m, _ = s.memos.GetOrAdd(ref.SessionID, func() *memo { return fresh })
-	if m.ref != ref {
-		return fresh
-	}
-	return m
-}
-
-func (s *Store) user(key string) *user {
-	u, _ := s.users.GetOrAdd(key, func() *user { return &user{key: key, hash: hashOf(key)} })
-	return u
-}
-
-// hashOf takes bits of a key's name, which is a hash itself.
-func hashOf(key string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(key))
-	return h.Sum64()
-}
 
 // Get implements session.Store. A record that was read before and that nobody
 // has changed comes from memory.
@@ -291,8 +243,6 @@ return 1`)
 // user: each failure means that another one succeeded.
 const maxTries = 100
 
-var errContention = errors.New("too many changes of one user at once")
-
 // change applies edit to the user's record, atomically over all nodes, and
 // returns how many sessions that ended. edit gets the generation of the app as
 // well, and reports whether it changed anything.
@@ -379,13 +329,4 @@ func (s *Store) remember(u *user, ref session.Ref, raw string, before, after *re
 	defer u.mu.Unlock()
 	s.replace(u, ref, raw, after)
 	return ended
-}
-
-// text returns a value, empty if there is none.
-func text(result rueidis.RedisResult) (string, error) {
-	value, err := result.ToString()
-	if rueidis.IsRedisNil(err) {
-		return "", nil
-	}
-	return value, err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -20,12 +21,6 @@ const (
 	// probeTime is how soon a server must tell what changed.
 	probeTime = time.Second
 )
-
-// localCopy is a record as it was read.
-type localCopy struct {
-	raw  string
-	read time.Time // when the reading began
-}
 
 // dial connects, and finds out whether Redis tells what changed.
 func (s *Store) dial() (rueidis.Client, error) {
@@ -141,4 +136,23 @@ func (s *Store) cached(ctx context.Context, client rueidis.Client, u *user) (raw
 		return fresh.raw, nil
 	})
 	return read.(string), err
+}
+
+func (s *Store) clientOption() rueidis.ClientOption {
+	o := s.options
+	return rueidis.ClientOption{
+		InitAddress: o.Addresses,
+		Username:    o.Username,
+		Password:    o.Password.Reveal(),
+		SelectDB:    o.DB,
+		TLSConfig:   o.TLS,
+		ClientName:  "caddy-wechat",
+		Sentinel:    rueidis.SentinelOption{MasterSet: o.SentinelMaster, TLSConfig: o.TLS, TopologyRefreshInterval: 5 * time.Second},
+		Dialer:      net.Dialer{Timeout: o.Timeout, KeepAlive: time.Second},
+		// Also how soon a connection that does not answer is given up.
+		ConnWriteTimeout: o.Timeout,
+		// A call that fails is answered at once; the next one tries again.
+		DisableRetry:      true,
+		ForceSingleClient: o.DB != 0 && o.SentinelMaster == "", // clusters have one database
+	}
 }

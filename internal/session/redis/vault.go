@@ -8,18 +8,6 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// setSessionKey makes key the newest one; none changes nothing.
-func (r *record) setSessionKey(key secret.String, now time.Time) {
-	if key.IsZero() || r.SessionKey == key.Reveal() {
-		return
-	}
-	r.Previous, r.Replaced = r.SessionKey, now.Unix()
-	if r.Previous == "" {
-		r.Replaced = 0
-	}
-	r.SessionKey = key.Reveal()
-}
-
 // SessionKeys implements session.Vault.
 func (s *Store) SessionKeys(ctx context.Context, appID, openID string) (keys session.Keys, err error) {
 	_, err = s.change(ctx, appID, openID, func(r *record, _ int64) bool {
