@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
@@ -15,14 +16,27 @@ import (
 // debianRuby is the interpreter that Debian's ruby-* packages belong to.
 const debianRuby = "/usr/bin/ruby"
 
+// debianPHP is the interpreter whose include_path Debian's php-* packages are in.
+const debianPHP = "/usr/bin/php"
+
+// pagePlace is the line of a file in testdata/apps that the code of a page replaces.
+const pagePlace = "// The code of the page.\n"
+
 // projectFile is a file that a page of docs/apps adds to a project of its framework:
 // its name, then its text.
 var projectFile = regexp.MustCompile("(?s)`([A-Za-z_/]+\\.[a-z]+)`:\n\n```[a-z]+\n(.*?)```")
 
 // frameworks are the pages whose code has its place in a project, and how such a
 // project is started. The rest of the project is in testdata/apps.
-var frameworks = map[string]func(t *testing.T, dir string) (program string, args []string){
-	"rails": func(t *testing.T, dir string) (string, []string) {
+var frameworks = map[string]func(t *testing.T, dir, addr string) (program string, args []string){
+	"laravel": func(t *testing.T, dir, addr string) (string, []string) {
+		if exec.Command(debianPHP, "-r", "require 'Illuminate/autoload.php'; exit((int) !in_array('sqlite', PDO::getAvailableDrivers()));").Run() != nil {
+			t.Skipf("%s has no Laravel framework and SQLite, so this page is not run", debianPHP)
+		}
+		public := filepath.Join(dir, "public")
+		return debianPHP, []string{"-S", addr, "-t", public, filepath.Join(public, "index.php")}
+	},
+	"rails": func(t *testing.T, dir, _ string) (string, []string) {
 		if exec.Command(debianRuby, "-e", "require 'rails'; require 'active_record'; require 'sqlite3'; require 'webrick'").Run() != nil {
 			t.Skipf("%s has no rails, active_record, sqlite3 and webrick, so this page is not run", debianRuby)
 		}
@@ -36,7 +50,7 @@ func TestDocumentedFrameworksKeepUsers(t *testing.T) {
 	for name, prepare := range frameworks {
 		t.Run(name, func(t *testing.T) {
 			addr := freeAddr(t)
-			program, args := prepare(t, writeProject(t, name))
+			program, args := prepare(t, writeProject(t, name), addr)
 			g := newGateway(t, func(g *gatewayTest) { g.site = "wechat_auth {\noptional\n}\nreverse_proxy " + addr })
 			startSample(t, addr, program, args, []string{"RAILS_ENV=production"})
 			tokenA := g.login(wechattest.User{OpenID: openIDA, UnionID: unionIDA})
@@ -87,7 +101,14 @@ func writeProject(t *testing.T, name string) string {
 		t.Fatalf("docs/apps/%s.md names no file", name)
 	}
 	for _, m := range found {
-		if err := os.WriteFile(filepath.Join(dir, m[1]), []byte(m[2]), 0o600); err != nil {
+		file, text := filepath.Join(dir, m[1]), m[2]
+		if around, err := os.ReadFile(file); err == nil {
+			if strings.Count(string(around), pagePlace) != 1 {
+				t.Fatalf("testdata/apps/%s/%s must have the line %q once", name, m[1], pagePlace)
+			}
+			text = strings.Replace(string(around), pagePlace, text, 1)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,14 @@
+<?php
+
+namespace App;
+
+use Illuminate\Auth\Middleware\Authenticate;
+use Illuminate\Foundation\Http\Kernel as HttpKernel;
+use Illuminate\Routing\Middleware\SubstituteBindings;
+
+class Kernel extends HttpKernel
+{
+    protected $middlewareGroups = ['api' => [SubstituteBindings::class]];
+
+    protected $routeMiddleware = ['auth' => Authenticate::class];
+}

@@ -1,0 +1,6 @@
+<?php
+
+return [
+    'defaults' => ['guard' => 'wechat'],
+    // The code of the page.
+];
