@@ -11,6 +11,10 @@ import (
 	"slices"
 )
 
+// errGateway: the gateway did not answer in HTTP. The playground's own mistakes
+// are not wrapped in it.
+var errGateway = errors.New("the gateway does not answer")
+
 // control answers the routes that people steer the simulator by. Unlike
 // WeChat's, their status codes say what happened.
 func (s *Site) control(w http.ResponseWriter, r *http.Request, method string, do func(*http.Request) (any, error)) {

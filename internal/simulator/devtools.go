@@ -1,9 +1,6 @@
 package simulator
 
-import (
-	"regexp"
-	"slices"
-)
+import "regexp"
 
 // mockCode is what WeChat's developer tools hand out without an AppID, always the
 // same one. A gateway refuses its spaces.
@@ -22,15 +19,6 @@ func (s *Server) SetDeveloperTools(name string) error {
 	}
 	s.tools = name
 	return nil
-}
-
-// user finds a user. The caller holds mu.
-func (s *Server) user(name string) (User, bool) {
-	i := slices.IndexFunc(s.users, func(u User) bool { return u.Name == name })
-	if i < 0 {
-		return User{}, false
-	}
-	return s.users[i], true
 }
 
 // exchangeForeign answers code2session for a code that the simulator has not handed

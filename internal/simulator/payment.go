@@ -5,28 +5,12 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"time"
 )
 
 // PaymentKey is the App Key of virtual payment (虚拟支付), of every app.
 const PaymentKey = "simulated-app-key"
 
-const (
-	maxOrders   = 1_000 // of a user
-	maxQuantity = 1_000_000
-)
-
-// coins are what a user has bought of an app's currency, and the orders.
-type coins struct {
-	balance, saved, spent int
-	orders                map[string]purchase
-}
-
-// A purchase is an order of coins or one that was paid in coins.
-type purchase struct {
-	amount  int
-	created time.Time
-}
+const maxQuantity = 1_000_000
 
 // errors of wx.requestVirtualPayment.
 const (
@@ -79,18 +63,6 @@ func (s *Site) pay(r *http.Request) (any, error) {
 	m.coins.balance += data.Quantity
 	m.coins.saved += data.Quantity
 	return map[string]any{"errMsg": "requestVirtualPayment:ok"}, nil
-}
-
-// add notes an order; false if there is one of that number, or no room.
-func (c *coins) add(number string, amount int) bool {
-	if _, known := c.orders[number]; known || len(c.orders) >= maxOrders {
-		return false
-	}
-	if c.orders == nil {
-		c.orders = make(map[string]purchase)
-	}
-	c.orders[number] = purchase{amount, time.Now()}
-	return true
 }
 
 type paymentForm struct {

@@ -25,14 +25,6 @@ var Quirks = []string{quirkRefuse, quirkDouble, quirkTwo, quirkLate, quirkUsed, 
 // slowExchange is how long WeChat takes if the callback is to be loaded twice meanwhile.
 const slowExchange = time.Second
 
-// grant is what a code of OAuth 2.0 stands for.
-type grant struct {
-	scope    string
-	snapshot bool
-	errcode  int
-	delay    time.Duration
-}
-
 // consent lets a user answer. It returns where the browser goes, in order; nowhere, if
 // the user of a website refuses, who just closes WeChat's page.
 func (s *Server) consent(c *connection, name, quirk string) ([]string, error) {

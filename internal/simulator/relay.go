@@ -25,10 +25,6 @@ const (
 	maxRelays    = 32
 )
 
-// errGateway: the gateway did not answer in HTTP. The playground's own mistakes
-// are not wrapped in it.
-var errGateway = errors.New("the gateway does not answer")
-
 // ParseGateway checks the address of a gateway: plain http to this machine,
 // because whoever can use the playground can send anything there.
 func ParseGateway(text string) (*url.URL, error) {

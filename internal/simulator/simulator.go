@@ -4,29 +4,18 @@
 package simulator
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/caddy-wechat/gateway/internal/bounded"
 )
 
 // Errors of the control functions.
 var (
-	// ErrUser: a user's name is not 1 to 32 letters, digits or signs of any script, or
-	// unknown, or there are too many users.
-	ErrUser = errors.New("no such user, or not a name for one")
 	// ErrApp: not an AppID.
 	ErrApp = errors.New("not an AppID: wx and 16 hex digits")
 	// ErrScript: a script counts or delays by less than nothing or too much.
@@ -43,13 +32,6 @@ const (
 	maxDelay = time.Minute
 )
 
-// User is a test user.
-type User struct {
-	Name string `json:"name"`
-	// UnionID says whether logins of the user have a unionid.
-	UnionID bool `json:"unionid"`
-}
-
 // Server is the state of a simulated WeChat. It is safe for concurrent use.
 type Server struct {
 	codes   *bounded.Table[*code]
@@ -64,14 +46,6 @@ type Server struct {
 	calls  map[string]int // by path, of which there are few
 	last   int            // errcode of the last answer
 	drawn  *Drawn         // newest Mini Program code
-}
-
-type code struct {
-	mu    sync.Mutex
-	appID string
-	user  User
-	used  bool
-	grant *grant // of OAuth 2.0; nil for wx.login
 }
 
 // Script makes the next answers errors.
@@ -116,21 +90,6 @@ var appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
 // IsAppID reports whether text looks like an AppID.
 func IsAppID(text string) bool { return appIDPattern.MatchString(text) }
 
-// maxName is how many characters a user's name has.
-const maxName = 32
-
-// CheckName returns ErrUser unless name can be a user's: 1 to 32 characters of any
-// script that are seen, with spaces inside only.
-func CheckName(name string) error {
-	hidden := func(c rune) bool {
-		return c == utf8.RuneError || !unicode.IsGraphic(c) || c != ' ' && unicode.IsSpace(c)
-	}
-	if length := utf8.RuneCountInString(name); length == 0 || length > maxName || strings.TrimSpace(name) != name || strings.ContainsFunc(name, hidden) {
-		return ErrUser
-	}
-	return nil
-}
-
 // AddUser adds a user or changes the one of that name.
 func (s *Server) AddUser(u User) error {
 	s.mu.Lock()
@@ -145,6 +104,15 @@ func (s *Server) AddUser(u User) error {
 		s.users[i] = u
 	}
 	return nil
+}
+
+// user finds a user. The caller holds mu.
+func (s *Server) user(name string) (User, bool) {
+	i := slices.IndexFunc(s.users, func(u User) bool { return u.Name == name })
+	if i < 0 {
+		return User{}, false
+	}
+	return s.users[i], true
 }
 
 // Users lists the users.
@@ -180,6 +148,13 @@ func (s *Server) SetScript(script Script) error {
 	defer s.mu.Unlock()
 	s.script = script
 	return nil
+}
+
+// Drawn is a Mini Program code.
+type Drawn struct {
+	AppID string `json:"appid"`
+	Page  string `json:"page"`
+	Scene string `json:"scene"`
 }
 
 // State is what the simulator did so far and will do next.
@@ -229,41 +204,4 @@ func (s *Server) drew(code Drawn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drawn = &code
-}
-
-// exchange answers code2session: an errcode, or the user of the code.
-func (s *Server) exchange(appID, text string) (errcode int, user User) {
-	c, found := s.codes.Get(text)
-	if !found {
-		return s.exchangeForeign(text)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.appID != "" && c.appID != appID, c.grant != nil:
-		return 40029, User{}
-	case c.used:
-		return 40163, User{}
-	}
-	c.used = true
-	return 0, c.user
-}
-
-// id makes an openid (per user and app) or a unionid (per user) of WeChat's
-// form.
-func id(parts ...string) string {
-	sum := sha256.Sum256(fmt.Append(nil, parts))
-	return "o" + base64.RawURLEncoding.EncodeToString(sum[:])[:27]
-}
-
-func newSessionKey() string {
-	raw := make([]byte, 16)
-	rand.Read(raw) // never fails since Go 1.24
-	return base64.StdEncoding.EncodeToString(raw)
-}
-
-func randomHex(n int) string {
-	raw := make([]byte, n)
-	rand.Read(raw) // never fails since Go 1.24
-	return hex.EncodeToString(raw)
 }

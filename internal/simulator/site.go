@@ -39,52 +39,6 @@ type Live struct {
 	Breaker string `json:"breaker"`
 }
 
-// ServeHTTP answers one request.
-func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/", "/simulator/":
-		s.servePage(w, r)
-	case "/simulator/client.js":
-		serveClient(w, r)
-	case "/sns/jscode2session":
-		s.api(w, r, http.MethodGet, s.code2Session)
-	case "/sns/oauth2/access_token":
-		s.api(w, r, http.MethodGet, s.oauth2)
-	case consentPath, qrPath:
-		s.connect(w, r)
-	case confirmPath:
-		s.confirm(w, r)
-	case "/cgi-bin/stable_token":
-		s.api(w, r, http.MethodPost, s.stableToken)
-	case "/cgi-bin/token":
-		s.api(w, r, http.MethodGet, s.token)
-	case codePath:
-		s.code(w, r)
-	case "/cgi-bin/message/custom/send":
-		s.api(w, r, http.MethodPost, s.send)
-	case "/simulator/code":
-		s.control(w, r, http.MethodPost, s.newCode)
-	case "/simulator/consent":
-		s.control(w, r, http.MethodPost, s.consentByHand)
-	case "/simulator/users":
-		s.control(w, r, http.MethodPost, s.newUser)
-	case "/simulator/answer":
-		s.control(w, r, http.MethodPost, s.newScript)
-	case "/simulator/developer-tools":
-		s.control(w, r, http.MethodPost, s.chooseTools)
-	case "/simulator/reset":
-		s.control(w, r, http.MethodPost, s.reset)
-	case "/simulator/state":
-		s.control(w, r, http.MethodGet, s.state)
-	case "/simulator/gateway":
-		s.control(w, r, http.MethodPost, s.relay)
-	default:
-		if !s.serveMembers(w, r) {
-			servePart(w, r)
-		}
-	}
-}
-
 // api answers as WeChat does: errors in a 200, JSON as text/plain.
 func (s *Site) api(w http.ResponseWriter, r *http.Request, method string, answer func(*http.Request) (map[string]any, int)) {
 	s.apiOr(w, r, method, answer, nil)

@@ -18,13 +18,6 @@ const (
 	minCodeWidth, maxCodeWidth, usualCodeWidth = 280, 1280, 430
 )
 
-// Drawn is a Mini Program code.
-type Drawn struct {
-	AppID string `json:"appid"`
-	Page  string `json:"page"`
-	Scene string `json:"scene"`
-}
-
 // versions of a Mini Program.
 var versions = map[string]bool{"": true, "release": true, "trial": true, "develop": true}
 
