@@ -5,48 +5,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 )
 
-// A busy stream has an event as often as answers of language models have words.
-const (
-	busyStreams = 32
-	busyRate    = 100
-)
-
-// oneEvent is as long as a word with its JSON around it.
-const oneEvent = "data: {\"id\":\"0123456789\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"}}]}\n\n"
-
-// eventStream is the handler of the upstream that sends one event and then waits, or
-// sends for ever.
-func eventStream(every time.Duration) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		w.Header().Set("Cache-Control", "no-cache")
-		flusher := http.NewResponseController(w)
-		var again <-chan time.Time
-		if every > 0 {
-			ticker := time.NewTicker(every)
-			defer ticker.Stop()
-			again = ticker.C
-		}
-		for {
-			if _, err := io.WriteString(w, oneEvent); err != nil {
-				return
-			}
-			if err := flusher.Flush(); err != nil {
-				return
-			}
-			select {
-			case <-r.Context().Done():
-				return
-			case <-again:
-			}
-		}
-	}
-}
+const busyStreams = 32
 
 var errNoEvents = errors.New("no events came")
 

@@ -20,23 +20,6 @@ import (
 	"time"
 )
 
-// front is what clients speak to a proxy.
-type front int
-
-const (
-	plain front = iota
-	https       // HTTP/1.1 over TLS
-	http2       // over TLS, too
-)
-
-// sender is one client. Its answers are good until the next one.
-type sender interface {
-	do(c call, body []byte) error
-	answered() []byte
-	deadline(at time.Time)
-	close()
-}
-
 // secured makes the certificate of the proxies that speak TLS, and the lines that
 // name it in their sites.
 func (b *bench) secured() (lines string, err error) {

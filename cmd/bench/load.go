@@ -47,6 +47,14 @@ type loadResult struct {
 	latencies []time.Duration // sorted
 }
 
+// sender is one client. Its answers are good until the next one.
+type sender interface {
+	do(c call, body []byte) error
+	answered() []byte
+	deadline(at time.Time)
+	close()
+}
+
 // client is a set of keep-alive connections.
 type client struct{ conns []sender }
 

@@ -119,8 +119,6 @@ resident                  %.1f MB before, %.1f MB after
 	return err
 }
 
-func megabytes(n int) float64 { return float64(n) / (1 << 20) }
-
 func (b *bench) weChatConnections() (int, error) {
 	text, err := b.fetch("http://" + b.wechat.addr + "/connections")
 	if err != nil {

@@ -176,6 +176,9 @@ func (p *process) stop() {
 	<-p.done
 }
 
+// roleVariable tells this program, started by itself, which server to be.
+const roleVariable = "CADDY_WECHAT_BENCH_ROLE"
+
 // helper runs this program again in a role of its own.
 func (b *bench) helper(role string) (*process, error) {
 	self, err := os.Executable()

@@ -60,18 +60,6 @@ type streamsOf struct {
 	Memory float64 `json:"resident_bytes_per_stream"`
 }
 
-// webSocket is the handler of the upstream that takes every WebSocket and then waits.
-func webSocket(w http.ResponseWriter, _ *http.Request) {
-	conn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		http.Error(w, "no WebSocket", http.StatusBadRequest)
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-	_, _ = io.Copy(io.Discard, buffered)
-}
-
 // streams measures idle WebSockets and events beside stock Caddy, a logout that closes
 // all, and events that come often.
 func (b *bench) streams() error {

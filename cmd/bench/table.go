@@ -66,7 +66,13 @@ type report struct {
 	Rows        []row    `json:"rows"`
 }
 
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+// sample is one slice of one variant.
+type sample struct {
+	cpu, beside time.Duration // per request
+	executed    float64       // instructions per request, 0: not counted
+	perSecond   float64
+	p50, p99    time.Duration
+}
 
 // summarize takes medians over the rounds. Ratios are to the base's slice of
 // the same round, so that what slows the whole machine for a while cancels out.
