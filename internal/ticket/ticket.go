@@ -11,7 +11,6 @@ import (
 	"fmt"
 
 	"github.com/caddy-wechat/gateway/internal/key"
-	"github.com/caddy-wechat/gateway/internal/seal"
 )
 
 // ErrOpen says that a text was not sealed for this purpose and place with a key
@@ -105,16 +104,6 @@ func KeyID(text string) string {
 		return ""
 	}
 	return hex.EncodeToString(id[:keyIDBytes])
-}
-
-// boxFor derives a key of its own for each purpose and host, so that one of them
-// says nothing about another.
-func boxFor(key key.Key, purpose Purpose, place Place) (*seal.Box, error) {
-	box, err := seal.New(key.Derive("sealed " + string(purpose) + "\x00" + place.Host))
-	if err != nil {
-		return nil, fmt.Errorf("sealing %s: %w", purpose, err)
-	}
-	return box, nil
 }
 
 // context is unambiguous: neither a host name nor a purpose has a zero byte.

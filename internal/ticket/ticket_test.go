@@ -3,6 +3,7 @@ package ticket
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -140,6 +141,34 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("another error than ErrOpen: %v", err)
 		}
 	})
+}
+
+// Clients of a site that takes any host choose what is remembered of it.
+func TestBoxesAreBounded(t *testing.T) {
+	ring := newRing(t, newKey(t, 1))
+	first, err := Seal(ring, State, Place{Host: "first.example"}, []byte("data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 * maxBoxes {
+		if _, err := Seal(ring, State, Place{Host: strconv.Itoa(n)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Seal(ring, State, Place{Host: strings.Repeat("a", 1<<16)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for of := range boxes.young {
+		if len(of.host) > maxHost {
+			t.Errorf("a host of %d bytes is kept", len(of.host))
+		}
+	}
+	if young, old := len(boxes.young), len(boxes.old); young > maxBoxes || old > maxBoxes {
+		t.Errorf("%d and %d boxes are kept", young, old)
+	}
+	if data, err := Open(ring, State, Place{Host: "first.example"}, first); err != nil || string(data) != "data" {
+		t.Errorf("%q, %v", data, err)
+	}
 }
 
 func BenchmarkSealOpen(b *testing.B) {
