@@ -118,6 +118,17 @@ func TestK1TicketsFromBeforeTheStoreAreRefused(t *testing.T) {
 	})
 }
 
+// A ticket of the millisecond in which the store began counts.
+func TestFirstTicketCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(700 * time.Microsecond)
+		w := newWorld(t)
+		if _, err := w.UseTicket(t.Context(), w.ticket(t, w.login(t, "code").Token), time.Hour); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestK1TicketsCountAtTheirOwnSite(t *testing.T) {
 	w := newWorld(t)
 	grant := w.login(t, "code")

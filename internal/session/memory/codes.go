@@ -27,7 +27,8 @@ type code struct {
 }
 
 func newCodes() *codes {
-	return &codes{began: time.Now(), apps: make(map[string]*bounded.Table[*code])}
+	// Tickets say in milliseconds when they were made.
+	return &codes{began: time.Now().Truncate(time.Millisecond), apps: make(map[string]*bounded.Table[*code])}
 }
 
 func (c *codes) table(appID string) *bounded.Table[*code] {
