@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
 )
 
@@ -48,6 +49,43 @@ func TestL1OneCodeMakesOneSession(t *testing.T) {
 	}
 	if g.wechat.Calls() != 1 {
 		t.Errorf("WeChat was called %d times", g.wechat.Calls())
+	}
+}
+
+// F4: the session that begins when its client has left is recorded, by the log as by the
+// metrics, whichever way it came in.
+func TestF4LoginsAreRecordedWhenTheirClientLeaves(t *testing.T) {
+	logged, read := withLog(t, "INFO")
+	g := newGateway(t, withAdmin, logged, withSite("wechat_auth {\none_trip\npublic /open\n}"))
+	login := func() string {
+		code := freshCode()
+		g.wechat.AddCode(code, userA)
+		body := `{"code":"` + code + `"}`
+		return "POST /wechat/login HTTP/1.1\r\nHost: " + g.addr + "\r\nContent-Type: application/json\r\nContent-Length: " +
+			strconv.Itoa(len(body)) + "\r\n\r\n" + body
+	}
+	trip := func() string {
+		_, header := g.codeHeader(userA)
+		return "GET / HTTP/1.1\r\nHost: " + g.addr + "\r\n" + header + "\r\n\r\n"
+	}
+	for i, request := range []string{login(), trip()} {
+		release, before := g.wechat.Hold(), g.wechat.Calls()
+		leave(t, g.addr, request)
+		eventually(t, "the gateway asks WeChat", func() bool { return g.wechat.Calls() > before })
+		for range 100 { // by then it knows that the client has left
+			g.do(http.MethodGet, "/open", "")
+		}
+		release()
+		done := strconv.Itoa(i + 1)
+		eventually(t, "the login counts", func() bool {
+			return g.metric(`caddy_wechat_auth_logins_total{app="`+testApp+`",outcome="ok"}`) == done
+		})
+		if lines := linesWith(read(), `"msg":"login"`, `"outcome":"ok"`); len(lines) != i+1 {
+			t.Errorf("%d lines about %d logins", len(lines), i+1)
+		}
+	}
+	if lines := linesWith(read(), answer.CodeClientClosed); len(lines) != 0 {
+		t.Errorf("refused: %q", lines)
 	}
 }
 

@@ -49,27 +49,9 @@ func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, er
 		}
 	}
 	key := stateKey(req.AppID, req.State)
-	first := false
-	result := g.State.logins.DoChan(string(key.Hash[:]), func() (grant any, err error) {
-		first = true
-		defer func() {
-			if p := recover(); p != nil { // in a goroutine of its own, a panic would end the process
-				err = fmt.Errorf("panic during login: %v", p)
-			}
-		}()
-		return g.finishOnce(context.WithoutCancel(ctx), key, req)
-	})
-	select {
-	case <-ctx.Done():
-		return Grant{}, ctx.Err()
-	case r := <-result:
-		if !first {
-			g.Observer.CodeRepeated(req.AppID)
-		}
-		grant, _ := r.Val.(Grant)
-		grant.Repeated = grant.Repeated || !first
-		return grant, r.Err
-	}
+	grant, shared, err := g.once(ctx, key, func(ctx context.Context) (Grant, error) { return g.finishOnce(ctx, key, req) })
+	grant.Repeated = grant.Repeated || shared
+	return grant, err
 }
 
 // stateKey names a state among the codes of an app; no code has this key.

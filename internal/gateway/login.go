@@ -46,28 +46,8 @@ func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant
 		}
 	}
 	key := codeKey(app.ID, req.Code)
-	// The exchange goes on when its first client leaves: others may wait for
-	// it, and its code is spent either way.
-	first := false
-	result := g.State.logins.DoChan(string(key.Hash[:]), func() (grant any, err error) {
-		first = true
-		defer func() {
-			if p := recover(); p != nil { // in a goroutine of its own, a panic would end the process
-				err = fmt.Errorf("panic during login: %v", p)
-			}
-		}()
-		return g.exchangeOnce(context.WithoutCancel(ctx), app, key, req)
-	})
-	select {
-	case <-ctx.Done():
-		return Grant{}, ctx.Err()
-	case r := <-result:
-		if !first {
-			g.Observer.CodeRepeated(app.ID)
-		}
-		grant, _ := r.Val.(Grant)
-		return grant, r.Err
-	}
+	grant, _, err := g.once(ctx, key, func(ctx context.Context) (Grant, error) { return g.exchangeOnce(ctx, app, key, req) })
+	return grant, err
 }
 
 // check validates the request and finds its app.

@@ -91,29 +91,55 @@ func TestCodesInFlightShareOneAnswer(t *testing.T) {
 	})
 }
 
-// L1: a client that hangs up does not take the others with it, nor the code.
+// L1: a client that hangs up does not take the others with it, nor the code. Its login
+// is finished for it, so that it is recorded; who only waits goes with its client.
 func TestExchangeOutlivesItsFirstClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		seen := new(observed)
+		w := newWorld(t, func(c *Config) { c.Observer = seen })
 		w.wechat.answer = func(provider.Account, string) (provider.User, error) {
 			time.Sleep(time.Second)
 			return provider.User{OpenID: openID}, nil
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			time.Sleep(time.Millisecond)
-			cancel()
-		}()
-		if _, err := w.Login(ctx, LoginRequest{Code: "code", Nonce: nonce}, sites); !errors.Is(err, context.Canceled) {
-			t.Errorf("the client that left got %v", err)
+		login := func(stays time.Duration) (Grant, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), stays)
+			defer cancel()
+			return w.Login(ctx, LoginRequest{Code: "code", Nonce: nonce}, sites)
 		}
-		time.Sleep(2 * time.Second)
-		grant, err := w.Login(t.Context(), LoginRequest{Code: "code", Nonce: nonce}, sites)
-		if err != nil || grant.Token == "" {
+		start := time.Now()
+		var clients sync.WaitGroup
+		var grants [2]Grant
+		clients.Go(func() {
+			var err error
+			if grants[0], err = login(time.Millisecond); err != nil {
+				t.Errorf("the login of the client that left: %v", err)
+			}
+		})
+		synctest.Wait()
+		clients.Go(func() {
+			if _, err := login(2 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 3*time.Millisecond {
+				t.Errorf("the client that waited and left got %v after %v", err, time.Since(start))
+			}
+		})
+		clients.Go(func() {
+			var err error
+			if grants[1], err = login(time.Minute); err != nil {
+				t.Errorf("the client that waited: %v", err)
+			}
+		})
+		clients.Wait()
+		again, err := login(time.Minute)
+		if err != nil || again.Token == "" || again != grants[0] || again != grants[1] {
 			t.Errorf("the repeated login got %v", err)
 		}
 		if n := w.wechat.calls.Load(); n != 1 {
 			t.Errorf("WeChat was called %d times", n)
+		}
+		if n := seen.count("repeated " + appA); n != 3 {
+			t.Errorf("%d repeated codes were counted", n)
+		}
+		if n := len(w.State.logins.byKey); n != 0 {
+			t.Errorf("%d logins are under way", n)
 		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"github.com/caddy-wechat/gateway/internal/bounded"
@@ -18,7 +17,7 @@ import (
 // are open, which tokens were verified, which answers are being written. It holds
 // nothing of a configuration, but for the Gateway that judges streams.
 type State struct {
-	logins   singleflight.Group
+	logins   *flights
 	limits   *limits
 	verified *verifiedTokens
 	seeds    [2]maphash.Seed
@@ -36,6 +35,7 @@ type State struct {
 // NewState returns the state of a process that has not seen a request yet.
 func NewState() *State {
 	return &State{
+		logins:   newFlights(),
 		limits:   newLimits(),
 		verified: newVerifiedTokens(),
 		gates:    make(map[string]*gate),
