@@ -83,7 +83,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, hop hop, sent *
 	signed := takeSignature(r)
 	switch {
 	case urlpath.Below(c.sent, h.prefix) || c.current != c.sent && urlpath.Below(c.current, h.prefix):
-		h.serveRoute(w, r, &c)
+		h.serveRoute(w, r, c)
 		return answered{}
 	case h.Public.selects(&c):
 		h.carrier.remove(r)
