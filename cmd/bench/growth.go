@@ -176,9 +176,9 @@ func (b *bench) withApps(n int) (appsPoint, error) {
 // byStreams opens more and more WebSockets through both proxies and leaves them idle.
 func (b *bench) byStreams() ([]streamPoint, error) {
 	most := b.allowedStreams()
-	before := b.gogc
-	b.gogc = "100" // both alike
-	defer func() { b.gogc = before }()
+	before := b.collector
+	b.collector = goDefault // both alike
+	defer func() { b.collector = before }()
 	stock, gateway, tokens, err := b.streamProxies("growth", most)
 	if err != nil {
 		return nil, err

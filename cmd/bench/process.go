@@ -34,9 +34,8 @@ type bench struct {
 	stockNote        string
 	missing          []string
 	uncounted        string // why instructions are not counted
-	// gogc is the setting of the garbage collector in proxies that are started;
-	// empty: the gateway tunes it.
-	gogc string
+	// collector is the setting of the garbage collector in proxies that are started.
+	collector collectorSetting
 	// logging is more options for the log of gateways that are started.
 	logging             string
 	nextToken, nextCode int
@@ -219,9 +218,7 @@ func (b *bench) caddy(name, binary, dir, addr, caddyfile string) (*process, erro
 	}
 	cmd := exec.CommandContext(b.ctx, binary, "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // the binary to measure
 	cmd.Env = []string{"XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}
-	if b.gogc != "" {
-		cmd.Env = append(cmd.Env, "GOGC="+b.gogc)
-	}
+	cmd.Env = append(cmd.Env, b.collector.environment()...)
 	p, err := b.start(name, addr, cmd)
 	if err != nil {
 		return nil, err

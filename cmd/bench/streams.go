@@ -64,7 +64,7 @@ type streamsOf struct {
 // all, and events that come often.
 func (b *bench) streams() error {
 	n := b.allowedStreams()
-	b.gogc = "100" // both alike
+	b.collector = goDefault // both alike
 	r := streamsReport{Streams: n, Rounds: b.rounds, Slice: b.duration.String(), Missing: b.missing}
 	for _, kind := range []streamKind{webSockets, events} {
 		idle, err := b.idleStreams(kind, n)

@@ -34,7 +34,7 @@ func (b *bench) variants() ([]*variant, error) {
 	}
 	add(&variant{name: quiet.name, proxy: quiet, base: "stock", calls: gets("/", quietTokens, 0)}, "/check", quietTokens[0], 0, "openid="+quietOpenID+" extra=")
 	b.logging = ""
-	b.gogc = "100" // Go's own default: what the code costs can be compared
+	b.collector = goDefault // Go's own default: what the code costs can be compared
 	gateway, tokens, openID, err := b.loggedIn("gateway, memory", "")
 	if err != nil {
 		return nil, err
