@@ -14,79 +14,79 @@ import (
 // chunkSize is how many values a Slab takes from the heap at once.
 const chunkSize = 1024
 
-// Slab keeps values of one size at numbered places. T must not hold pointers.
-// Places are found without a lock; everything else needs one. The zero value is
+// Slab keeps values of one size at numbered slots. T must not hold pointers.
+// Slots are found without a lock; everything else needs one. The zero value is
 // an empty slab.
 type Slab[T any] struct {
 	chunks atomic.Pointer[[]*[chunkSize]T]
-	taken  []uint64 // a bit for each place, so that none is given back twice
+	taken  []uint64 // a bit for each slot, so that none is given back twice
 	all    Class
 }
 
-// Class is a share of the places of a Slab: those with one remainder, so that a
-// place says itself whose it is. The zero value has given out none.
+// Class is a share of the slots of a Slab: those with one remainder, so that a
+// slot says itself whose it is. The zero value has given out none.
 type Class struct {
-	free []uint32 // places given back
+	free []uint32 // slots given back
 	next uint32
 }
 
 func (c *Class) take(remainder, classes uint32) uint32 {
 	if n := len(c.free); n > 0 {
-		place := c.free[n-1]
+		slot := c.free[n-1]
 		c.free = c.free[:n-1]
-		return place
+		return slot
 	}
-	if c.next == 0 { // 0 is no place
+	if c.next == 0 { // 0 is no slot
 		c.next = cmp.Or(remainder, classes)
 	}
-	place := c.next
+	slot := c.next
 	c.next += classes
-	return place
+	return slot
 }
 
-// At returns the value at a place that was taken. The pointer stays good until
-// the place is given back.
-func (s *Slab[T]) At(place uint32) *T {
-	return &(*s.chunks.Load())[place/chunkSize][place%chunkSize]
+// At returns the value at a slot that was taken. The pointer stays good until
+// the slot is given back.
+func (s *Slab[T]) At(slot uint32) *T {
+	return &(*s.chunks.Load())[slot/chunkSize][slot%chunkSize]
 }
 
-// Take returns a place with a zero value. Places begin with 1.
+// Take returns a slot with a zero value. Slots begin with 1.
 func (s *Slab[T]) Take() uint32 { return s.TakeFrom(&s.all, 0, 1) }
 
-// TakeFrom is Take for one of several classes: place%classes is the remainder.
-// All places of a slab are taken in this way or none.
+// TakeFrom is Take for one of several classes: slot%classes is the remainder.
+// All slots of a slab are taken in this way or none.
 func (s *Slab[T]) TakeFrom(c *Class, remainder, classes uint32) uint32 {
-	place := c.take(remainder, classes)
+	slot := c.take(remainder, classes)
 	var chunks []*[chunkSize]T
-	if known := s.chunks.Load(); known != nil {
-		chunks = *known
+	if current := s.chunks.Load(); current != nil {
+		chunks = *current
 	}
-	for int(place/chunkSize) >= len(chunks) {
+	for int(slot/chunkSize) >= len(chunks) {
 		// Readers have the old slice; an append within its capacity is beyond
 		// what they see.
-		more := append(chunks, new([chunkSize]T))
-		s.chunks.Store(&more)
-		chunks = more
+		grown := append(chunks, new([chunkSize]T))
+		s.chunks.Store(&grown)
+		chunks = grown
 		s.taken = append(s.taken, make([]uint64, chunkSize/bitsPerWord)...)
 	}
-	word, bit := takenBit(place)
+	word, bit := takenBit(slot)
 	s.taken[word] |= bit
-	return place
+	return slot
 }
 
 const bitsPerWord = 64
 
-func takenBit(place uint32) (word int, bit uint64) {
-	return int(place / bitsPerWord), 1 << (place % bitsPerWord)
+func takenBit(slot uint32) (word int, bit uint64) {
+	return int(slot / bitsPerWord), 1 << (slot % bitsPerWord)
 }
 
-// Taken reports whether a place was taken and not given back since.
-func (s *Slab[T]) Taken(place uint32) bool {
-	word, bit := takenBit(place)
+// Taken reports whether a slot was taken and not given back since.
+func (s *Slab[T]) Taken(slot uint32) bool {
+	word, bit := takenBit(slot)
 	return word < len(s.taken) && s.taken[word]&bit != 0
 }
 
-// Len is how many places are taken.
+// Len is how many slots are taken.
 func (s *Slab[T]) Len() (n int) {
 	for _, word := range s.taken {
 		n += bits.OnesCount64(word)
@@ -94,24 +94,24 @@ func (s *Slab[T]) Len() (n int) {
 	return n
 }
 
-// Give gives a place back. Nobody may look at it any more. A place that is free
+// Give gives a slot back. Nobody may look at it any more. A slot that is free
 // stays as it is: given back twice, it would be taken by two, who then share it.
-func (s *Slab[T]) Give(place uint32) { s.GiveTo(&s.all, place) }
+func (s *Slab[T]) Give(slot uint32) { s.GiveTo(&s.all, slot) }
 
-// GiveTo is Give for a place of a class.
-func (s *Slab[T]) GiveTo(c *Class, place uint32) {
-	if !s.Taken(place) {
+// GiveTo is Give for a slot of a class.
+func (s *Slab[T]) GiveTo(c *Class, slot uint32) {
+	if !s.Taken(slot) {
 		return
 	}
-	word, bit := takenBit(place)
+	word, bit := takenBit(slot)
 	s.taken[word] &^= bit
 	var zero T
-	*s.At(place) = zero
-	c.free = append(c.free, place)
+	*s.At(slot) = zero
+	c.free = append(c.free, slot)
 }
 
-// Reaches reports whether there is a place with this number, taken or not.
-func (s *Slab[T]) Reaches(place uint32) bool {
+// Reaches reports whether there is a slot with this number, taken or not.
+func (s *Slab[T]) Reaches(slot uint32) bool {
 	chunks := s.chunks.Load()
-	return chunks != nil && int(place/chunkSize) < len(*chunks)
+	return chunks != nil && int(slot/chunkSize) < len(*chunks)
 }

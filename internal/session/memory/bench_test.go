@@ -25,7 +25,7 @@ func heap() uint64 {
 func BenchmarkMemoryPerSession(b *testing.B) {
 	const n = 1_000_000
 	for b.Loop() {
-		before := heap()
+		previous := heap()
 		store := New(n, time.Hour)
 		for i := range n {
 			_, err := store.Put(b.Context(), session.Login{
@@ -37,7 +37,7 @@ func BenchmarkMemoryPerSession(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(float64(heap()-before)/n, "bytes/session")
+		b.ReportMetric(float64(heap()-previous)/n, "bytes/session")
 		store.Close()
 		runtime.KeepAlive(store)
 	}
@@ -47,7 +47,7 @@ func BenchmarkMemoryPerSession(b *testing.B) {
 // reports what they cost in all.
 func BenchmarkMemoryOfCodes(b *testing.B) {
 	for b.Loop() {
-		before := heap()
+		previous := heap()
 		store := New(1, time.Hour)
 		key := session.CodeKey{AppID: "wx1234567890abcdef"}
 		for i := range 1_000_000 {
@@ -59,7 +59,7 @@ func BenchmarkMemoryOfCodes(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
+		b.ReportMetric(float64(heap()-previous)/(1<<20), "MiB")
 		store.Close()
 		runtime.KeepAlive(store)
 	}

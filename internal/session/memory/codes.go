@@ -15,9 +15,9 @@ const maxCodes = 1 << 16
 
 // codes implements session.Once.
 type codes struct {
-	began time.Time
-	mu    sync.RWMutex
-	apps  map[string]*bounded.Table[*code]
+	began    time.Time
+	mu       sync.RWMutex
+	accounts map[string]*bounded.Table[*code]
 }
 
 type code struct {
@@ -28,22 +28,22 @@ type code struct {
 
 func newCodes() *codes {
 	// Tickets say in milliseconds when they were made.
-	return &codes{began: time.Now().Truncate(time.Millisecond), apps: make(map[string]*bounded.Table[*code])}
+	return &codes{began: time.Now().Truncate(time.Millisecond), accounts: make(map[string]*bounded.Table[*code])}
 }
 
 func (c *codes) table(appID string) *bounded.Table[*code] {
 	c.mu.RLock()
-	table := c.apps[appID]
+	table := c.accounts[appID]
 	c.mu.RUnlock()
 	if table != nil {
 		return table
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.apps[appID] == nil {
-		c.apps[appID] = bounded.New[*code](maxCodes, session.CodeLifetime)
+	if c.accounts[appID] == nil {
+		c.accounts[appID] = bounded.New[*code](maxCodes, session.CodeLifetime)
 	}
-	return c.apps[appID]
+	return c.accounts[appID]
 }
 
 // ClaimCode implements session.Once.

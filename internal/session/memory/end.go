@@ -9,30 +9,30 @@ import (
 
 // end removes a session everywhere, and its user with the last one. The caller
 // holds mu.
-func (s *Store) end(place uint32) {
-	l := s.unpublish(place)
+func (s *Store) end(slot uint32) {
+	l := s.unpublish(slot)
 	if l.older != 0 {
-		s.lives.At(l.older).newer = l.newer
+		s.sessions.At(l.older).newer = l.newer
 	} else {
 		s.oldest = l.newer
 	}
 	if l.newer != 0 {
-		s.lives.At(l.newer).older = l.older
+		s.sessions.At(l.newer).older = l.older
 	} else {
 		s.newest = l.older
 	}
 	u := s.users.At(l.user)
 	link := &u.oldest
-	for *link != place {
-		link = &s.lives.At(*link).nextOfUser
+	for *link != slot {
+		link = &s.sessions.At(*link).nextOfUser
 	}
 	*link = l.nextOfUser
 	s.count--
 	u.sessions--
-	app := (*s.apps.Load())[u.app]
-	app.sessions--
+	account := (*s.accounts.Load())[u.account]
+	account.sessions--
 	if u.sessions == 0 {
-		app.users--
+		account.users--
 		s.forget(l.user, time.Now())
 	}
 }
@@ -44,12 +44,12 @@ func (s *Store) endBeyondCap(u *user, limit int, now time.Time) {
 	if int(u.sessions) <= limit {
 		return
 	}
-	for place := u.oldest; place != 0; {
-		next := s.lives.At(place).nextOfUser
-		if s.over(s.lives.At(place), now) {
-			s.end(place)
+	for slot := u.oldest; slot != 0; {
+		next := s.sessions.At(slot).nextOfUser
+		if s.expired(s.sessions.At(slot), now) {
+			s.end(slot)
 		}
-		place = next
+		slot = next
 	}
 	for int(u.sessions) > limit {
 		s.end(u.oldest)
@@ -76,8 +76,8 @@ func (s *Store) Delete(_ context.Context, ref session.Ref) error {
 	if s.frozen {
 		return errFrozen
 	}
-	if place := s.place(&id); place != 0 && s.belongs(s.lives.At(place).user, ref) {
-		s.end(place)
+	if slot := s.slotOf(&id); slot != 0 && s.belongs(s.sessions.At(slot).user, ref) {
+		s.end(slot)
 	}
 	return nil
 }
@@ -89,18 +89,18 @@ func (s *Store) DeleteUser(_ context.Context, appID, openID string) (int, error)
 	if s.frozen {
 		return 0, errFrozen
 	}
-	return s.endAllOf(s.known(appID, openID)), nil
+	return s.endAllOf(s.findUser(appID, openID)), nil
 }
 
 // endAllOf ends the sessions of a user. The caller holds mu.
-func (s *Store) endAllOf(place uint32) (ended int) {
-	if place == 0 {
+func (s *Store) endAllOf(slot uint32) (ended int) {
+	if slot == 0 {
 		return 0
 	}
 	now := time.Now()
-	for n := s.users.At(place).sessions; n > 0; n-- {
-		oldest := s.users.At(place).oldest
-		if !s.over(s.lives.At(oldest), now) {
+	for n := s.users.At(slot).sessions; n > 0; n-- {
+		oldest := s.users.At(slot).oldest
+		if !s.expired(s.sessions.At(oldest), now) {
 			ended++
 		}
 		s.end(oldest)

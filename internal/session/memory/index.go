@@ -8,41 +8,41 @@ import (
 
 func (s *Store) hash(id *sessionID) uint64 { return maphash.Bytes(s.seed, id[:]) }
 
-// hashAt is the hash of the session at a place.
-func (s *Store) hashAt(place uint32) uint64 { return s.hash(&s.lives.At(place).id) }
+// hashAt is the hash of the session at a slot.
+func (s *Store) hashAt(slot uint32) uint64 { return s.hash(&s.sessions.At(slot).id) }
 
 // shardNumber uses other bits of the hash than the index in the shard. It is also
-// the remainder of the places that sessions of the shard have, so that looking at
-// a place takes the lock of one shard, whatever was there before.
+// the remainder of the slots that sessions of the shard have, so that looking at
+// a slot takes the lock of one shard, whatever was there before.
 func shardNumber(hash uint64) uint32 { return uint32(hash >> 20 % shards) }
 
 func (s *Store) shardOf(hash uint64) *shard { return &s.index[shardNumber(hash)] }
 
-// find returns the place of a session, 0 if there is none. The caller holds the
+// find returns the slot of a session, 0 if there is none. The caller holds the
 // lock of the shard, or mu.
 func (s *Store) find(shard *shard, hash uint64, id *sessionID) uint32 {
-	return shard.places.Find(hash, func(place uint32) bool { return s.lives.At(place).id == *id })
+	return shard.slots.Find(hash, func(slot uint32) bool { return s.sessions.At(slot).id == *id })
 }
 
-// isAt reports whether the session is at a place, which may be any number. The
+// isAt reports whether the session is at a slot, which may be any number. The
 // caller holds the lock of the shard. A session that has ended is nowhere: its
-// place is empty before that lock is free.
-func (s *Store) isAt(place, shard uint32, id *sessionID) bool {
-	return place%shards == shard && s.lives.Reaches(place) && s.lives.At(place).id == *id
+// slot is empty before that lock is free.
+func (s *Store) isAt(slot, shard uint32, id *sessionID) bool {
+	return slot%shards == shard && s.sessions.Reaches(slot) && s.sessions.At(slot).id == *id
 }
 
-func (s *Store) belongs(place uint32, ref session.Ref) bool {
-	return (*s.apps.Load())[s.users.At(place).app].id == ref.AppID && s.textIs(place, openIDText, ref.OpenID)
+func (s *Store) belongs(slot uint32, ref session.Ref) bool {
+	return (*s.accounts.Load())[s.users.At(slot).account].id == ref.AppID && s.textIs(slot, openIDText, ref.OpenID)
 }
 
 // lockSessionsOf runs change while no lookup sees the user. The caller holds mu.
 func (s *Store) lockSessionsOf(u *user, change func()) {
-	var held [shards]bool
-	for place := u.oldest; place != 0; place = s.lives.At(place).nextOfUser {
-		held[place%shards] = true
+	var locked [shards]bool
+	for slot := u.oldest; slot != 0; slot = s.sessions.At(slot).nextOfUser {
+		locked[slot%shards] = true
 	}
-	for i := range held {
-		if held[i] {
+	for i := range locked {
+		if locked[i] {
 			s.index[i].Lock()
 			defer s.index[i].Unlock()
 		}
@@ -50,36 +50,36 @@ func (s *Store) lockSessionsOf(u *user, change func()) {
 	change()
 }
 
-// publish puts a session where lookups find it, and returns its place. The caller
+// publish puts a session where lookups find it, and returns its slot. The caller
 // holds mu.
-func (s *Store) publish(l live) uint32 {
+func (s *Store) publish(l liveSession) uint32 {
 	hash := s.hash(&l.id)
 	shard := s.shardOf(hash)
-	place := s.lives.TakeFrom(&shard.own, shardNumber(hash), shards)
+	slot := s.sessions.TakeFrom(&shard.slotClass, shardNumber(hash), shards)
 	shard.Lock()
 	defer shard.Unlock()
-	*s.lives.At(place) = l
-	shard.places.Add(hash, place, s.hashAt)
-	return place
+	*s.sessions.At(slot) = l
+	shard.slots.Add(hash, slot, s.hashAt)
+	return slot
 }
 
 // unpublish makes lookups not find a session any more and returns what it was;
 // none is looking at it afterwards. The caller holds mu.
-func (s *Store) unpublish(place uint32) live {
-	hash := s.hashAt(place)
+func (s *Store) unpublish(slot uint32) liveSession {
+	hash := s.hashAt(slot)
 	shard := s.shardOf(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	l := *s.lives.At(place)
-	shard.places.Remove(hash, place, s.hashAt)
+	l := *s.sessions.At(slot)
+	shard.slots.Remove(hash, slot, s.hashAt)
 	s.ended.Add(1)
-	s.lives.GiveTo(&shard.own, place)
+	s.sessions.GiveTo(&shard.slotClass, slot)
 	return l
 }
 
-// place returns where a session is. The caller holds mu: nobody changes the index
+// slotOf returns where a session is. The caller holds mu: nobody changes the index
 // meanwhile, so it can be read.
-func (s *Store) place(id *sessionID) uint32 {
+func (s *Store) slotOf(id *sessionID) uint32 {
 	hash := s.hash(id)
 	return s.find(s.shardOf(hash), hash, id)
 }

@@ -31,22 +31,22 @@ func (id *sessionID) String() string {
 // userKey is the hash of an app and a user of it.
 type userKey [16]byte
 
-func toUserKey(app uint16, openID string) userKey {
+func toUserKey(account uint16, openID string) userKey {
 	h := sha256.New()
-	h.Write(binary.LittleEndian.AppendUint16(nil, app))
+	h.Write(binary.LittleEndian.AppendUint16(nil, account))
 	h.Write([]byte(openID))
 	return userKey(h.Sum(nil)[:16])
 }
 
-// live is one session: all that lookups need, as a rule, in the 64 bytes of a
+// liveSession is one session: all that lookups need, as a rule, in the 64 bytes of a
 // cache line.
-type live struct {
+type liveSession struct {
 	id       sessionID
 	kind     uint8  // see kindNumber
-	whose    uint64 // hash of app, user and what lookups return of the user
+	owner    uint64 // hash of account, user and what lookups return of the user
 	ends     int64  // Unix nanoseconds
 	deadline uint32 // the same by the monotonic clock, in seconds since Store.started
-	user     uint32 // place of the user
+	user     uint32 // slot of the user
 	began    uint32 // Unix seconds
 	// All sessions by age, for the bound, and those of the user.
 	older, newer uint32
@@ -57,7 +57,7 @@ type live struct {
 type user struct {
 	openID      text
 	unionID     text
-	app         uint16
+	account     uint16
 	sessions    uint16 // at most session.MaxPerUser
 	oldest      uint32
 	deniedUntil int64 // Unix seconds
@@ -66,7 +66,7 @@ type user struct {
 	key         userKey
 }
 
-// kindNumber is the place of a kind in session.Kinds, from 1 on; 0 for any other.
+// kindNumber is the index of a kind in [session.Kinds] plus one; 0 for any other.
 func kindNumber(kind session.Kind) uint8 {
 	return uint8(slices.Index(session.Kinds, kind) + 1) //nolint:gosec // there are few
 }
@@ -78,7 +78,7 @@ func kindOf(number uint8) session.Kind {
 	return session.Kinds[number-1]
 }
 
-// text is a short string in place. Everything that WeChat gives is shorter than
+// text is a short string without a pointer. Everything that WeChat gives is shorter than
 // 31 bytes so far; what is longer is kept elsewhere, as it may become.
 type text struct {
 	length uint8 // longText: see Store.long
@@ -97,7 +97,7 @@ func (t *text) set(s string) bool {
 	return true
 }
 
-// textKey names a long text: by its place in memory, which is the user's.
+// textKey names a long text: by its slot in memory, which is the user's.
 type textKey struct {
 	user uint32
 	kind textKind
@@ -117,28 +117,28 @@ func (u *user) text(kind textKind) *text {
 }
 
 // textOf returns a text of a user as a string of its own.
-func (s *Store) textOf(place uint32, kind textKind) string {
-	t := s.users.At(place).text(kind)
+func (s *Store) textOf(slot uint32, kind textKind) string {
+	t := s.users.At(slot).text(kind)
 	if t.length != longText {
 		return string(t.bytes[:t.length])
 	}
-	long, _ := s.long.Load(textKey{place, kind})
+	long, _ := s.long.Load(textKey{slot, kind})
 	value, _ := long.(string)
 	return value
 }
 
 // textIs compares without making a string.
-func (s *Store) textIs(place uint32, kind textKind, value string) bool {
-	t := s.users.At(place).text(kind)
+func (s *Store) textIs(slot uint32, kind textKind, value string) bool {
+	t := s.users.At(slot).text(kind)
 	if t.length != longText {
 		return string(t.bytes[:t.length]) == value
 	}
-	return s.textOf(place, kind) == value
+	return s.textOf(slot, kind) == value
 }
 
-func (s *Store) setText(place uint32, kind textKind, value string) {
-	key := textKey{place, kind}
-	if s.users.At(place).text(kind).set(value) {
+func (s *Store) setText(slot uint32, kind textKind, value string) {
+	key := textKey{slot, kind}
+	if s.users.At(slot).text(kind).set(value) {
 		s.long.Delete(key)
 		return
 	}

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// listStep is how many places are looked at before logins may pass.
+	// listStep is how many slots are looked at before logins may pass.
 	listStep = 1000
 	// maxListed is how many are looked at for one page: of an app with few users
 	// beside one with many, a page can be short.
 	maxListed = 100_000
 )
 
-// List implements session.Operations, in the order of the places of users.
+// List implements session.Operations, in the order of the slots of users.
 func (s *Store) List(ctx context.Context, appID, after string, limit int) (page session.Page, err error) {
 	var last uint32
 	if after != "" {
@@ -27,7 +27,7 @@ func (s *Store) List(ctx context.Context, appID, after string, limit int) (page 
 		last = uint32(number)
 	}
 	limit = min(max(limit, 1), session.MaxPage)
-	for looked := 0; looked < maxListed; looked += listStep {
+	for scanned := 0; scanned < maxListed; scanned += listStep {
 		if ctx.Err() != nil {
 			return session.Page{}, session.ErrUnavailable
 		}
@@ -43,13 +43,13 @@ func (s *Store) List(ctx context.Context, appID, after string, limit int) (page 
 	return page, nil
 }
 
-// listSome adds users at places after last to the page, and returns the last place
+// listSome adds users at slots after last to the page, and returns the last slot
 // that it has looked at and whether there are more.
 func (s *Store) listSome(page []session.UserRecord, appID string, last uint32, limit int) ([]session.UserRecord, uint32, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	apps := *s.apps.Load()
+	accounts := *s.accounts.Load()
 	for range listStep {
 		if len(page) == limit {
 			break
@@ -57,7 +57,7 @@ func (s *Store) listSome(page []session.UserRecord, appID string, last uint32, l
 		if last++; last == 0 || !s.users.Reaches(last) {
 			return page, last, false
 		}
-		if !s.users.Taken(last) || apps[s.users.At(last).app].id != appID {
+		if !s.users.Taken(last) || accounts[s.users.At(last).account].id != appID {
 			continue
 		}
 		if record := s.record(last, now); len(record.Sessions) > 0 {

@@ -40,10 +40,10 @@ type Store struct {
 	stop                            chan struct{}
 	stopped                         sync.Once
 
-	lives compact.Slab[live]
-	users compact.Slab[user]
-	long  sync.Map // textKey → string
-	apps  atomic.Pointer[[]*app]
+	sessions compact.Slab[liveSession]
+	users    compact.Slab[user]
+	long     sync.Map // textKey → string
+	accounts atomic.Pointer[[]*account]
 
 	mu          sync.Mutex // for every change
 	frozen      bool
@@ -64,13 +64,13 @@ var _ session.Backend = (*Store)(nil)
 // it and at their users; a change of what lookups see takes it for writing.
 type shard struct {
 	sync.RWMutex
-	places compact.Index
-	own    compact.Class // of the places of its sessions; for mu, not for this lock
-	_      [64]byte      // the next one is on another cache line
+	slots     compact.Index
+	slotClass compact.Class // of the slots of its sessions; for mu, not for this lock
+	_         [64]byte      // the next one is on another cache line
 }
 
-// app counts what there is of an app. Users in the slab name it by number.
-type app struct {
+// account counts the sessions and users of one account. Users in the slab refer to it by number.
+type account struct {
 	id              string
 	sessions, users int
 }
@@ -78,10 +78,10 @@ type app struct {
 // errFrozen says that a change comes too late to be in the snapshot.
 var errFrozen = fmt.Errorf("%w: it is kept for the next start", session.ErrUnavailable)
 
-// over reports whether the session has ended by either clock: setting the wall
+// expired reports whether the session has ended by either clock: setting the wall
 // clock back does not revive it, and neither does a machine that slept, for
 // which the monotonic clock stood still.
-func (s *Store) over(l *live, now time.Time) bool {
+func (s *Store) expired(l *liveSession, now time.Time) bool {
 	return now.UnixNano() >= l.ends || now.Sub(s.started) >= time.Duration(l.deadline)*time.Second
 }
 

@@ -25,7 +25,7 @@ func New(maxSessions int, sweep time.Duration) *Store {
 		denied:      make(map[uint32]struct{}),
 		maxSessions: bound(maxSessions),
 	}
-	s.apps.Store(new([]*app))
+	s.accounts.Store(new([]*account))
 	s.dropped.Store(new([]string))
 	go s.sweep(sweep)
 	return s

@@ -12,22 +12,22 @@ import (
 func (s *Store) User(_ context.Context, appID, openID string) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	place := s.known(appID, openID)
-	if place == 0 {
+	slot := s.findUser(appID, openID)
+	if slot == 0 {
 		return session.Record{}, nil
 	}
-	return s.record(place, time.Now()), nil
+	return s.record(slot, time.Now()), nil
 }
 
-// record is what is known about the user at a place. The caller holds mu.
-func (s *Store) record(place uint32, now time.Time) (record session.Record) {
-	u := s.users.At(place)
+// record is what is known about the user at a slot. The caller holds mu.
+func (s *Store) record(slot uint32, now time.Time) (record session.Record) {
+	u := s.users.At(slot)
 	if u.denied(now) {
 		record.DeniedUntil = time.Unix(u.deniedUntil, 0)
 	}
-	for at := u.oldest; at != 0; at = s.lives.At(at).nextOfUser {
-		if l := s.lives.At(at); !s.over(l, now) {
-			record.UnionID, record.UserID = s.textOf(place, unionIDText), s.textOf(place, userIDText)
+	for at := u.oldest; at != 0; at = s.sessions.At(at).nextOfUser {
+		if l := s.sessions.At(at); !s.expired(l, now) {
+			record.UnionID, record.UserID = s.textOf(slot, unionIDText), s.textOf(slot, userIDText)
 			record.Sessions = append(record.Sessions, session.Live{
 				ID: l.id.String(), Began: time.Unix(int64(l.began), 0), Ends: time.Unix(0, l.ends), Kind: kindOf(l.kind),
 			})
@@ -45,17 +45,17 @@ func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (
 	}
 	now := time.Now()
 	if !until.After(now) {
-		if place := s.known(appID, openID); place != 0 {
-			s.users.At(place).deniedUntil = 0
-			delete(s.denied, place)
-			s.forget(place, now)
+		if slot := s.findUser(appID, openID); slot != 0 {
+			s.users.At(slot).deniedUntil = 0
+			delete(s.denied, slot)
+			s.forget(slot, now)
 		}
 		return 0, nil
 	}
-	place := s.user(appID, openID)
-	s.users.At(place).deniedUntil = untilSecond(until) // first, so that endAllOf does not forget it
-	s.denied[place] = struct{}{}
-	return s.endAllOf(place), nil
+	slot := s.addUser(appID, openID)
+	s.users.At(slot).deniedUntil = untilSecond(until) // first, so that endAllOf does not forget it
+	s.denied[slot] = struct{}{}
+	return s.endAllOf(slot), nil
 }
 
 // SetUserID implements session.Operations.
@@ -65,22 +65,22 @@ func (s *Store) SetUserID(_ context.Context, appID, openID, userID string) error
 	if s.frozen {
 		return errFrozen
 	}
-	place := s.loggedIn(appID, openID)
-	if place == 0 {
+	slot := s.loggedIn(appID, openID)
+	if slot == 0 {
 		return session.ErrNotFound
 	}
-	s.rename(place, s.textOf(place, unionIDText), userID)
+	s.setUserNames(slot, s.textOf(slot, unionIDText), userID)
 	return nil
 }
 
-// loggedIn returns the place of a user with a live session, 0 if there is none. The
+// loggedIn returns the slot of a user with a live session, 0 if there is none. The
 // caller holds mu.
 func (s *Store) loggedIn(appID, openID string) uint32 {
-	place := s.known(appID, openID)
-	if place == 0 || len(s.record(place, time.Now()).Sessions) == 0 {
+	slot := s.findUser(appID, openID)
+	if slot == 0 || len(s.record(slot, time.Now()).Sessions) == 0 {
 		return 0
 	}
-	return place
+	return slot
 }
 
 // EndApp implements session.Operations.
@@ -92,16 +92,16 @@ func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
 	}
 	now := time.Now()
 	for next := s.oldest; next != 0; {
-		place := next
-		l := s.lives.At(place)
+		slot := next
+		l := s.sessions.At(slot)
 		next = l.newer
-		if (*s.apps.Load())[s.users.At(l.user).app].id != appID {
+		if (*s.accounts.Load())[s.users.At(l.user).account].id != appID {
 			continue
 		}
-		if !s.over(l, now) {
+		if !s.expired(l, now) {
 			ended++
 		}
-		s.end(place)
+		s.end(slot)
 	}
 	return ended, nil
 }
@@ -110,9 +110,9 @@ func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
 func (s *Store) Count(_ context.Context, appID string) (session.Count, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, app := range *s.apps.Load() {
-		if app.id == appID {
-			return session.Count{Sessions: app.sessions, Users: app.users}, nil
+	for _, account := range *s.accounts.Load() {
+		if account.id == appID {
+			return session.Count{Sessions: account.sessions, Users: account.users}, nil
 		}
 	}
 	return session.Count{}, nil
@@ -125,12 +125,12 @@ func (s *Store) DropKey(_ context.Context, keyID string) error {
 	if s.frozen {
 		return errFrozen
 	}
-	known := *s.dropped.Load()
-	if slices.Contains(known, keyID) {
+	dropped := *s.dropped.Load()
+	if slices.Contains(dropped, keyID) {
 		return nil
 	}
-	more := append(slices.Clone(known), keyID)
-	s.dropped.Store(&more)
+	grown := append(slices.Clone(dropped), keyID)
+	s.dropped.Store(&grown)
 	return nil
 }
 

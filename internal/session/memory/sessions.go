@@ -18,25 +18,25 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 	shard := s.shardOf(hash)
 	shard.RLock()
 	defer shard.RUnlock()
-	place := uint32(query.Hint)
-	if !s.isAt(place, shardNumber(hash), &id) {
-		if place = s.find(shard, hash, &id); place == 0 {
+	slot := uint32(query.Hint)
+	if !s.isAt(slot, shardNumber(hash), &id) {
+		if slot = s.find(shard, hash, &id); slot == 0 {
 			return session.Session{}, session.ErrNotFound
 		}
 	}
-	l := s.lives.At(place)
-	if s.over(l, query.At()) {
+	l := s.sessions.At(slot)
+	if s.expired(l, query.At()) {
 		return session.Session{}, session.ErrNotFound
 	}
 	unionID, userID := query.UnionID, ""
-	if l.whose != s.whose(query.AppID, query.OpenID, unionID, userID) {
+	if l.owner != s.ownerHash(query.AppID, query.OpenID, unionID, userID) {
 		// Another UnionID since then, a name of the application's, or another user.
 		unionID, userID = s.textOf(l.user, unionIDText), s.textOf(l.user, userIDText)
-		if l.whose != s.whose(query.AppID, query.OpenID, unionID, userID) {
+		if l.owner != s.ownerHash(query.AppID, query.OpenID, unionID, userID) {
 			return session.Session{}, session.ErrNotFound
 		}
 	}
-	return session.Session{UnionID: unionID, UserID: userID, Ends: time.Unix(0, l.ends), Hint: session.Hint(place)}, nil
+	return session.Session{UnionID: unionID, UserID: userID, Ends: time.Unix(0, l.ends), Hint: session.Hint(slot)}, nil
 }
 
 // Put implements session.Store.
@@ -44,7 +44,7 @@ func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) (str
 	return s.put(login, time.Now(), maxPerUser)
 }
 
-func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (before string, err error) {
+func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (previous string, err error) {
 	id, ok := toSessionID(login.SessionID)
 	if !ok {
 		return "", fmt.Errorf("session id of %d bytes, at most %d are possible", len(login.SessionID), session.MaxIDBytes)
@@ -58,53 +58,53 @@ func (s *Store) put(login session.Login, began time.Time, maxPerUser int) (befor
 	if s.frozen {
 		return "", errFrozen
 	}
-	if place := s.place(&id); place != 0 {
-		s.end(place)
+	if slot := s.slotOf(&id); slot != 0 {
+		s.end(slot)
 	}
-	place := s.user(login.AppID, login.OpenID)
-	u := s.users.At(place)
+	slot := s.addUser(login.AppID, login.OpenID)
+	u := s.users.At(slot)
 	if u.denied(now) {
 		return "", session.ErrDenied
 	}
-	before = s.textOf(place, unionIDText)
+	previous = s.textOf(slot, unionIDText)
 	if login.KeepUnionID && login.UnionID == "" {
-		login.UnionID = before
+		login.UnionID = previous
 	}
 	if login.UserID == "" {
-		login.UserID = s.textOf(place, userIDText)
+		login.UserID = s.textOf(slot, userIDText)
 	}
-	whose := s.rename(place, login.UnionID, login.UserID)
-	s.setSessionKey(place, login.SessionKey)
-	s.begin(place, live{
-		id: id, kind: kindNumber(login.Kind), whose: whose, user: place, ends: nanoseconds(login.Ends), deadline: s.deadline(login.Ends, now),
+	owner := s.setUserNames(slot, login.UnionID, login.UserID)
+	s.setSessionKey(slot, login.SessionKey)
+	s.insert(slot, liveSession{
+		id: id, kind: kindNumber(login.Kind), owner: owner, user: slot, ends: nanoseconds(login.Ends), deadline: s.deadline(login.Ends, now),
 		began: seconds(began.Unix()),
 	})
 	s.endBeyondCap(u, min(max(maxPerUser, 1), session.MaxPerUser), now)
 	s.endBeyond()
-	return before, nil
+	return previous, nil
 }
 
-// begin adds a session of a user. The caller holds mu.
-func (s *Store) begin(userPlace uint32, l live) {
-	u := s.users.At(userPlace)
+// insert adds a session of a user. The caller holds mu.
+func (s *Store) insert(userSlot uint32, l liveSession) {
+	u := s.users.At(userSlot)
 	l.older = s.newest
-	place := s.publish(l)
+	slot := s.publish(l)
 	if s.newest != 0 {
-		s.lives.At(s.newest).newer = place
+		s.sessions.At(s.newest).newer = slot
 	} else {
-		s.oldest = place
+		s.oldest = slot
 	}
-	s.newest = place
+	s.newest = slot
 	last := &u.oldest
 	for *last != 0 {
-		last = &s.lives.At(*last).nextOfUser
+		last = &s.sessions.At(*last).nextOfUser
 	}
-	*last = place
+	*last = slot
 	s.count++
 	u.sessions++
-	app := (*s.apps.Load())[u.app]
-	app.sessions++
+	account := (*s.accounts.Load())[u.account]
+	account.sessions++
 	if u.sessions == 1 {
-		app.users++
+		account.users++
 	}
 }

@@ -24,15 +24,15 @@ type sharedValue struct {
 func (s *shared) LoadShared(_ context.Context, name string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept, found := s.values[name]
+	stored, found := s.values[name]
 	if !found {
 		return nil, nil
 	}
-	if !time.Now().Before(kept.ends) {
+	if !time.Now().Before(stored.ends) {
 		delete(s.values, name)
 		return nil, nil
 	}
-	return bytes.Clone(kept.value), nil
+	return bytes.Clone(stored.value), nil
 }
 
 // SaveShared implements session.Vault.

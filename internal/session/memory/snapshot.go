@@ -43,31 +43,31 @@ type snapshotSession struct {
 	Kind        uint8
 }
 
-// Snapshot returns all live sessions for Restore. What it returns is secret.
+// Snapshot returns all live sessions for [Store.Restore]. What it returns is secret.
 func (s *Store) Snapshot() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	out := snapshot{Version: snapshotVersion, Dropped: s.DroppedKeys()}
-	known := make(map[uint32]int, len(s.byUser))
-	number := func(place uint32) int {
-		n, seen := known[place]
-		if !seen {
+	numbers := make(map[uint32]int, len(s.byUser))
+	number := func(slot uint32) int {
+		n, found := numbers[slot]
+		if !found {
 			n = len(out.Users)
-			known[place] = n
-			u := s.users.At(place)
+			numbers[slot] = n
+			u := s.users.At(slot)
 			out.Users = append(out.Users, snapshotUser{
-				(*s.apps.Load())[u.app].id, s.textOf(place, openIDText), s.textOf(place, unionIDText), s.textOf(place, sessionKeyText),
-				u.deniedUntil, s.textOf(place, userIDText),
+				(*s.accounts.Load())[u.account].id, s.textOf(slot, openIDText), s.textOf(slot, unionIDText), s.textOf(slot, sessionKeyText),
+				u.deniedUntil, s.textOf(slot, userIDText),
 			})
 		}
 		return n
 	}
-	for place := range s.denied {
-		number(place)
+	for slot := range s.denied {
+		number(slot)
 	}
-	for place := s.oldest; place != 0; place = s.lives.At(place).newer {
-		if l := s.lives.At(place); !s.over(l, now) {
+	for slot := s.oldest; slot != 0; slot = s.sessions.At(slot).newer {
+		if l := s.sessions.At(slot); !s.expired(l, now) {
 			out.Sessions = append(out.Sessions, snapshotSession{number(l.user), l.id.String(), time.Unix(0, l.ends).Unix(), int64(l.began), l.kind})
 		}
 	}
@@ -79,7 +79,7 @@ func (s *Store) Snapshot() ([]byte, error) {
 }
 
 // Restore adds the sessions of a snapshot that are still live, and returns how
-// many. The error is ErrSnapshot if it is none; the store is unchanged then.
+// many. It returns [ErrSnapshot] if data is no snapshot; the store is unchanged then.
 func (s *Store) Restore(data []byte) (int, error) {
 	var in snapshot
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&in); err != nil || in.Version < firstVersion || in.Version > snapshotVersion {
@@ -90,8 +90,8 @@ func (s *Store) Restore(data []byte) (int, error) {
 			in.Users[i].DeniedUntil /= int64(time.Second)
 		}
 	}
-	for _, kept := range in.Sessions {
-		if _, ok := toSessionID(kept.ID); !ok || kept.User < 0 || kept.User >= len(in.Users) {
+	for _, saved := range in.Sessions {
+		if _, ok := toSessionID(saved.ID); !ok || saved.User < 0 || saved.User >= len(in.Users) {
 			return 0, ErrSnapshot
 		}
 	}
@@ -102,16 +102,16 @@ func (s *Store) Restore(data []byte) (int, error) {
 		}
 	}
 	restored := 0
-	for _, kept := range in.Sessions {
-		u := in.Users[kept.User]
-		ends := time.Unix(kept.Ends, 0)
+	for _, saved := range in.Sessions {
+		u := in.Users[saved.User]
+		ends := time.Unix(saved.Ends, 0)
 		if !ends.After(time.Now()) {
 			continue
 		}
 		if _, err := s.put(session.Login{
-			Ref:     session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: kept.ID},
-			UnionID: u.UnionID, SessionKey: secret.New(u.SessionKey), UserID: u.UserID, Kind: kindOf(kept.Kind), Ends: ends,
-		}, time.Unix(kept.Began, 0), session.MaxPerUser); err != nil {
+			Ref:     session.Ref{AppID: u.AppID, OpenID: u.OpenID, SessionID: saved.ID},
+			UnionID: u.UnionID, SessionKey: secret.New(u.SessionKey), UserID: u.UserID, Kind: kindOf(saved.Kind), Ends: ends,
+		}, time.Unix(saved.Began, 0), session.MaxPerUser); err != nil {
 			return restored, err
 		}
 		restored++

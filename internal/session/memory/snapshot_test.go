@@ -13,13 +13,13 @@ import (
 
 func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := open(t, 100)
+		previous := open(t, 100)
 		ref := func(id string) session.Ref {
 			return session.Ref{AppID: "wx1234567890abcdef", OpenID: "oAAAAAAAAAAAAAAAAAAAAAAAAAAA", SessionID: id}
 		}
 		login := func(id string, lifetime time.Duration) {
 			t.Helper()
-			_, err := before.Put(t.Context(), session.Login{
+			_, err := previous.Put(t.Context(), session.Login{
 				Ref: ref(id), UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg=="),
 				Ends: time.Now().Add(lifetime).Truncate(time.Second),
 			}, 5)
@@ -31,10 +31,10 @@ func TestSnapshotBringsLiveSessionsBack(t *testing.T) {
 		login("session-ended", time.Hour)
 		login("session-first", time.Hour)
 		login("session-second", time.Hour)
-		if err := before.Delete(t.Context(), ref("session-ended")); err != nil {
+		if err := previous.Delete(t.Context(), ref("session-ended")); err != nil {
 			t.Fatal(err)
 		}
-		data, err := before.Snapshot()
+		data, err := previous.Snapshot()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,26 +26,26 @@ func (s *Store) endExpired() {
 	for next := s.oldest; next != 0; {
 		now := time.Now()
 		for walked := 0; next != 0 && walked < step; walked++ {
-			place := next
-			l := s.lives.At(place)
+			slot := next
+			l := s.sessions.At(slot)
 			next = l.newer
-			if s.over(l, now) {
-				s.end(place)
+			if s.expired(l, now) {
+				s.end(slot)
 			}
 		}
 		if next != 0 {
-			next = s.breathe(next)
+			next = s.letLoginsPass(next)
 		}
 	}
 }
 
-// breathe lets logins pass, and returns where to go on: nowhere if the session
+// letLoginsPass lets logins pass, and returns where to go on: nowhere if the session
 // has ended meanwhile; the next sweep sees the rest.
-func (s *Store) breathe(next uint32) uint32 {
-	id := s.lives.At(next).id
+func (s *Store) letLoginsPass(next uint32) uint32 {
+	id := s.sessions.At(next).id
 	s.mu.Unlock()
 	s.mu.Lock()
-	if s.place(&id) != next {
+	if s.slotOf(&id) != next {
 		return 0
 	}
 	return next
@@ -56,11 +56,11 @@ func (s *Store) endDenials() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	for place := range s.denied {
-		if !s.users.At(place).denied(now) {
-			delete(s.denied, place)
-			s.users.At(place).deniedUntil = 0
-			s.forget(place, now)
+	for slot := range s.denied {
+		if !s.users.At(slot).denied(now) {
+			delete(s.denied, slot)
+			s.users.At(slot).deniedUntil = 0
+			s.forget(slot, now)
 		}
 	}
 }

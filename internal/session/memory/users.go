@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// whose is a hash of an app, a user of it and what else lookups return of the user,
+// ownerHash is a hash of an app, a user of it and what else lookups return of the user,
 // under keys of this process that nobody sees a result of.
-func (s *Store) whose(appID, openID, unionID, userID string) uint64 {
+func (s *Store) ownerHash(appID, openID, unionID, userID string) uint64 {
 	const odd, alsoOdd, oddToo = 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9
 	sum := maphash.String(s.seed, appID)*odd + maphash.String(s.userSeed, openID)*alsoOdd + maphash.String(s.unionSeed, unionID)
 	if userID != "" {
@@ -18,81 +18,81 @@ func (s *Store) whose(appID, openID, unionID, userID string) uint64 {
 	return sum
 }
 
-// rename changes what lookups return of a user in all sessions, and returns the hash
+// setUserNames changes what lookups return of a user in all sessions, and returns the hash
 // that they have then. The caller holds mu.
-func (s *Store) rename(place uint32, unionID, userID string) (whose uint64) {
-	u := s.users.At(place)
-	whose = s.whose((*s.apps.Load())[u.app].id, s.textOf(place, openIDText), unionID, userID)
-	if s.textIs(place, unionIDText, unionID) && s.textIs(place, userIDText, userID) {
-		return whose
+func (s *Store) setUserNames(slot uint32, unionID, userID string) (owner uint64) {
+	u := s.users.At(slot)
+	owner = s.ownerHash((*s.accounts.Load())[u.account].id, s.textOf(slot, openIDText), unionID, userID)
+	if s.textIs(slot, unionIDText, unionID) && s.textIs(slot, userIDText, userID) {
+		return owner
 	}
 	s.lockSessionsOf(u, func() {
-		s.setText(place, unionIDText, unionID)
-		s.setText(place, userIDText, userID)
-		for other := u.oldest; other != 0; other = s.lives.At(other).nextOfUser {
-			s.lives.At(other).whose = whose
+		s.setText(slot, unionIDText, unionID)
+		s.setText(slot, userIDText, userID)
+		for other := u.oldest; other != 0; other = s.sessions.At(other).nextOfUser {
+			s.sessions.At(other).owner = owner
 		}
 	})
-	return whose
+	return owner
 }
 
-// user returns the place of a user, who need not have been there. The caller
+// addUser returns the slot of a user, who need not have been there. The caller
 // holds mu.
-func (s *Store) user(appID, openID string) uint32 {
-	number := s.appNumber(appID)
+func (s *Store) addUser(appID, openID string) uint32 {
+	number := s.accountNumber(appID)
 	key := toUserKey(number, openID)
-	place := s.byUser[key]
-	if place == 0 {
-		place = s.users.Take()
-		u := s.users.At(place)
-		u.key, u.app = key, number
-		s.setText(place, openIDText, openID)
-		s.byUser[key] = place
+	slot := s.byUser[key]
+	if slot == 0 {
+		slot = s.users.Take()
+		u := s.users.At(slot)
+		u.key, u.account = key, number
+		s.setText(slot, openIDText, openID)
+		s.byUser[key] = slot
 	}
-	return place
+	return slot
 }
 
-// known returns the place of a user, 0 if there is none. The caller holds mu.
-func (s *Store) known(appID, openID string) uint32 {
-	for number, app := range *s.apps.Load() {
-		if app.id == appID {
+// findUser returns the slot of a user, 0 if there is none. The caller holds mu.
+func (s *Store) findUser(appID, openID string) uint32 {
+	for number, account := range *s.accounts.Load() {
+		if account.id == appID {
 			return s.byUser[toUserKey(uint16(number), openID)]
 		}
 	}
 	return 0
 }
 
-// appNumber returns the number of an app. There are as many as configurations
+// accountNumber returns the number of an account. There are as many as configurations
 // have named since the process began. The caller holds mu.
-func (s *Store) appNumber(appID string) uint16 {
-	apps := *s.apps.Load()
-	for number, app := range apps {
-		if app.id == appID {
+func (s *Store) accountNumber(appID string) uint16 {
+	accounts := *s.accounts.Load()
+	for number, account := range accounts {
+		if account.id == appID {
 			return uint16(number)
 		}
 	}
-	if len(apps) > math.MaxUint16 {
-		panic("memory: more than 65,536 apps")
+	if len(accounts) > math.MaxUint16 {
+		panic("memory: more than 65,536 accounts")
 	}
-	more := append(slices.Clip(apps), &app{id: appID})
-	s.apps.Store(&more)
-	return uint16(len(apps)) //nolint:gosec // see above
+	grown := append(slices.Clip(accounts), &account{id: appID})
+	s.accounts.Store(&grown)
+	return uint16(len(accounts)) //nolint:gosec // see above
 }
 
 // forget removes a user about whom there is nothing to know any more. The caller
 // holds mu.
-func (s *Store) forget(place uint32, now time.Time) {
-	u := s.users.At(place)
+func (s *Store) forget(slot uint32, now time.Time) {
+	u := s.users.At(slot)
 	if u.sessions > 0 || u.denied(now) {
 		return
 	}
-	// A place is in a table only while its user is: what stays in one when the
-	// place is free would name whoever has it next.
+	// A slot is in a table only while its user is: what stays in one when the
+	// slot is free would name whoever has it next.
 	for _, kind := range []textKind{openIDText, unionIDText, sessionKeyText, userIDText} {
-		s.long.Delete(textKey{place, kind})
+		s.long.Delete(textKey{slot, kind})
 	}
 	s.previous.Delete(string(u.key[:]))
-	delete(s.denied, place)
+	delete(s.denied, slot)
 	delete(s.byUser, u.key)
-	s.users.Give(place)
+	s.users.Give(slot)
 }

@@ -13,29 +13,29 @@ const maxPreviousKeys = 1 << 16
 
 // setSessionKey makes key the newest one of a user; none changes nothing. The caller
 // holds mu.
-func (s *Store) setSessionKey(place uint32, key secret.String) {
-	before := s.textOf(place, sessionKeyText)
-	if key.IsZero() || before == key.Reveal() {
+func (s *Store) setSessionKey(slot uint32, key secret.String) {
+	previous := s.textOf(slot, sessionKeyText)
+	if key.IsZero() || previous == key.Reveal() {
 		return
 	}
-	user := s.users.At(place).key
+	user := s.users.At(slot).key
 	s.previous.Delete(string(user[:]))
-	if before != "" {
-		s.previous.GetOrAdd(string(user[:]), func() secret.String { return secret.New(before) })
+	if previous != "" {
+		s.previous.GetOrAdd(string(user[:]), func() secret.String { return secret.New(previous) })
 	}
-	s.setText(place, sessionKeyText, key.Reveal())
+	s.setText(slot, sessionKeyText, key.Reveal())
 }
 
 // SessionKeys implements session.Vault.
 func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys session.Keys, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	place := s.loggedIn(appID, openID)
-	if place == 0 || s.textIs(place, sessionKeyText, "") {
+	slot := s.loggedIn(appID, openID)
+	if slot == 0 || s.textIs(slot, sessionKeyText, "") {
 		return keys, session.ErrNotFound
 	}
-	user := s.users.At(place).key
-	keys.Newest = secret.New(s.textOf(place, sessionKeyText))
+	user := s.users.At(slot).key
+	keys.Newest = secret.New(s.textOf(slot, sessionKeyText))
 	keys.Previous, _ = s.previous.Get(string(user[:]))
 	return keys, nil
 }
@@ -47,10 +47,10 @@ func (s *Store) ReplaceSessionKey(_ context.Context, appID, openID string, key s
 	if s.frozen {
 		return errFrozen
 	}
-	place := s.loggedIn(appID, openID)
-	if place == 0 {
+	slot := s.loggedIn(appID, openID)
+	if slot == 0 {
 		return session.ErrNotFound
 	}
-	s.setSessionKey(place, key)
+	s.setSessionKey(slot, key)
 	return nil
 }
