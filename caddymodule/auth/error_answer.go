@@ -73,7 +73,7 @@ func insertBelow(w http.ResponseWriter, under *http.ResponseWriter, writer http.
 }
 
 // slotOf returns where a wrapper keeps the writer that it wraps: Caddy's have a
-// caddyhttp.ResponseWriterWrapper in them, most in types of its own.
+// [caddyhttp.ResponseWriterWrapper] in them, most in types of its own.
 func slotOf(w http.ResponseWriter) *http.ResponseWriter {
 	v := reflect.ValueOf(w)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {

@@ -95,13 +95,13 @@ func varies(values []string, on string) bool {
 	return false
 }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements [http.ResponseWriter].
 func (w *responseWriter) WriteHeader(status int) {
 	w.mark(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write implements http.ResponseWriter.
+// Write implements [http.ResponseWriter].
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.mark(http.StatusOK)
 	return w.ResponseWriter.Write(p)
@@ -113,7 +113,7 @@ func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
-// FlushError implements the flushing of http.ResponseController, which sends
+// FlushError implements the flushing of [http.ResponseController], which sends
 // the header.
 func (w *responseWriter) FlushError() error {
 	w.mark(http.StatusOK)

@@ -88,7 +88,7 @@ func (p *passage) writes() bool {
 	return true
 }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements [http.ResponseWriter].
 func (p *passage) WriteHeader(status int) {
 	switch {
 	case p.ended.Load():
@@ -103,7 +103,7 @@ func (p *passage) WriteHeader(status int) {
 	p.responseWriter.WriteHeader(status)
 }
 
-// Write implements http.ResponseWriter.
+// Write implements [http.ResponseWriter].
 func (p *passage) Write(b []byte) (int, error) {
 	if !p.writes() {
 		return 0, errCut
@@ -141,7 +141,7 @@ func (p *passage) ReadFrom(r io.Reader) (sent int64, err error) {
 	}
 }
 
-// FlushError implements the flushing of http.ResponseController, which sends
+// FlushError implements the flushing of [http.ResponseController], which sends
 // the header.
 func (p *passage) FlushError() error {
 	if !p.writes() {

@@ -35,7 +35,7 @@ func announce(ctx caddy.Context) error {
 	return module.(*caddyevents.App).On("started", announcement{ctx.Logger(), server})
 }
 
-// Handle implements caddyevents.Handler.
+// Handle implements [caddyevents.Handler].
 func (a announcement) Handle(context.Context, caddy.Event) error {
 	if page := pageOf(a.server); page != "" {
 		a.logger.Info("open the playground in a browser", zap.String("url", page))

@@ -27,7 +27,7 @@ type observedTokens struct {
 
 const endpointStableToken = "stable_token"
 
-// StableToken implements credential.Fetcher.
+// StableToken implements [credential.Fetcher].
 func (t observedTokens) StableToken(ctx context.Context, app provider.Account, force bool) (token wechat.AccessToken, err error) {
 	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
 		token, err = t.Fetcher.StableToken(ctx, app, force)

@@ -37,17 +37,17 @@ func newGauges(a *App) *gauges {
 	}
 }
 
-// Describe implements prometheus.Collector.
+// Describe implements [prometheus.Collector].
 func (g *gauges) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{g.account, g.sessions, g.users, g.breaker, g.store, g.key, g.accessToken, g.storage} {
 		descs <- d
 	}
 }
 
-// breakerStates are the states of gateway.Gateway.Breaker.
+// breakerStates are the states of [gateway.Gateway.Breaker].
 var breakerStates = []string{gateway.BreakerClosed, gateway.BreakerHalfOpen, gateway.BreakerOpen}
 
-// Collect implements prometheus.Collector.
+// Collect implements [prometheus.Collector].
 func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), gaugeTime)
 	defer cancel()

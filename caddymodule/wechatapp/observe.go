@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
-// TokenSeen implements gateway.Observer.
+// TokenSeen implements [gateway.Observer].
 func (r *Record) TokenSeen(known bool) {
 	if known {
 		r.metrics.tokenKnown.Inc()
@@ -20,19 +20,19 @@ func (r *Record) TokenSeen(known bool) {
 	r.metrics.tokenNew.Inc()
 }
 
-// GracePassed implements gateway.Observer.
+// GracePassed implements [gateway.Observer].
 func (r *Record) GracePassed(appID string) { r.metrics.gracePasses.WithLabelValues(appID).Inc() }
 
-// StoreFailed implements gateway.Observer.
+// StoreFailed implements [gateway.Observer].
 func (r *Record) StoreFailed(appID string) { r.metrics.storeErrors.WithLabelValues(appID).Inc() }
 
-// CodeRepeated implements gateway.Observer.
+// CodeRepeated implements [gateway.Observer].
 func (r *Record) CodeRepeated(appID string) { r.metrics.duplicates.WithLabelValues(appID).Inc() }
 
-// LoginLimited implements gateway.Observer.
+// LoginLimited implements [gateway.Observer].
 func (r *Record) LoginLimited(appID string) { r.metrics.rateLimited.WithLabelValues(appID).Inc() }
 
-// HookAsked implements gateway.Observer.
+// HookAsked implements [gateway.Observer].
 func (r *Record) HookAsked(appID string, took time.Duration, err error) {
 	outcome := OutcomeOK
 	if err != nil {
@@ -45,7 +45,7 @@ func (r *Record) HookAsked(appID string, took time.Duration, err error) {
 	}
 }
 
-// BreakerChanged implements gateway.Observer.
+// BreakerChanged implements [gateway.Observer].
 func (r *Record) BreakerChanged(appID string, change gateway.BreakerChange) {
 	data := r.data(appID, nil)
 	if !change.Open {

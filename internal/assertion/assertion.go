@@ -93,7 +93,7 @@ type Minter struct {
 	kept     *bounded.Table[string]
 }
 
-// NewMinter returns a Minter. Without an audience, that of each assertion is the
+// NewMinter returns a [Minter]. Without an audience, that of each assertion is the
 // AppID of its user. The lifetime is in whole seconds.
 func NewMinter(audience string, lifetime time.Duration) (*Minter, error) {
 	if lifetime < MinLifetime || lifetime > MaxLifetime || lifetime%time.Second != 0 {

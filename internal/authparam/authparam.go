@@ -24,7 +24,7 @@ func Cut(value, scheme string) (params string, ok bool) {
 	return params, params == "" || !isTokenChar(params[0])
 }
 
-// Parse reads what Cut returns: `code="abc", nonce=def`, where names count in any
+// Parse reads what [Cut] returns: `code="abc", nonce=def`, where names count in any
 // case and are returned in lower case. Each comes once at most.
 func Parse(text string) (map[string]string, error) {
 	rest := strings.TrimLeft(text, " ")

@@ -60,7 +60,7 @@ func MiniProgram(userAgent string) string {
 	return ""
 }
 
-// containsFold is strings.Contains for ASCII in any case; part is in lower case.
+// containsFold is [strings.Contains] for ASCII in any case; part is in lower case.
 func containsFold(text, part string) bool {
 	return strings.Contains(strings.ToLower(text), part)
 }

@@ -18,7 +18,7 @@ const (
 
 // To returns where a browser may be sent after a login or logout: a path of the
 // site itself that is not below the gateway's prefix, with its query and
-// fragment. What may be read as anything else becomes Home, and what is too long
+// fragment. What may be read as anything else becomes [Home], and what is too long
 // loses its query first. The result is ASCII and fit for a Location header; To of
 // it is the same again.
 func To(to, foldedPrefix string) string {

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// chunkSize is how many values a Slab takes from the heap at once.
+// chunkSize is how many values a [Slab] takes from the heap at once.
 const chunkSize = 1024
 
 // Slab keeps values of one size at numbered slots. T must not hold pointers.
@@ -23,7 +23,7 @@ type Slab[T any] struct {
 	all    Class
 }
 
-// Class is a share of the slots of a Slab: those with one remainder, so that a
+// Class is a share of the slots of a [Slab]: those with one remainder, so that a
 // slot says itself whose it is. The zero value has given out none.
 type Class struct {
 	free []uint32 // slots given back

@@ -42,7 +42,7 @@ type Token struct {
 	Fetched, Ends time.Time
 }
 
-// sharedToken is a Token as the vault keeps it.
+// sharedToken is a [Token] as the vault keeps it.
 type sharedToken struct {
 	Value   string `json:"v"`
 	Fetched int64  `json:"f"` // Unix milliseconds
@@ -127,7 +127,7 @@ func (s *slot) hasRefused(token secret.String) bool {
 	return slices.ContainsFunc(s.refused, func(refused secret.String) bool { return same(refused, token) })
 }
 
-// NewTokens returns a Tokens without any.
+// NewTokens returns a [Tokens] without any.
 func NewTokens() *Tokens { return &Tokens{apps: make(map[string]*slot)} }
 
 func (t *Tokens) slot(appID string) *slot {
@@ -169,8 +169,8 @@ func (o *Owner) name() string { return "access_token " + o.app.ID }
 
 // Token returns the app's access_token. However many ask, one asks WeChat; a
 // token is renewed before its end, while the old one is still in use. Errors are
-// those of wechat.Client.StableToken; after one, it is returned at once for a
-// while. A caller whose own time is over gets provider.ErrTimeout.
+// those of [wechat.Client.StableToken]; after one, it is returned at once for a
+// while. A caller whose own time is over gets [provider.ErrTimeout].
 func (o *Owner) Token(ctx context.Context) (secret.String, error) {
 	now := time.Now()
 	o.slot.mu.Lock()
@@ -215,7 +215,7 @@ func renewal(t Token) time.Time {
 	return t.Ends.Add(-renewBefore)
 }
 
-// RetryAfter is how long the failure of Token is repeated without asking.
+// RetryAfter is how long the failure of [Owner.Token] is repeated without asking.
 func (o *Owner) RetryAfter() time.Duration {
 	o.slot.mu.Lock()
 	defer o.slot.mu.Unlock()

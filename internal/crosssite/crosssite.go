@@ -33,7 +33,7 @@ type Guard struct {
 	OwnPages bool
 }
 
-// Check returns ErrHost, ErrPage or nil. The address of the connection is not
+// Check returns [ErrHost], [ErrPage] or nil. The address of the connection is not
 // looked at: a browser's is as good as any program's.
 func (g Guard) Check(r *http.Request) error {
 	host := Host(r.Host)

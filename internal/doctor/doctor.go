@@ -17,7 +17,7 @@ import (
 // Status says how a check went.
 type Status string
 
-// The statuses. Only Fail makes the whole examination fail.
+// The statuses. Only [Fail] makes the whole examination fail.
 const (
 	OK   Status = "ok"
 	Warn Status = "warn"

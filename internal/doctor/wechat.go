@@ -15,7 +15,7 @@ type TokenSource interface {
 	StableToken(ctx context.Context, app provider.Account, force bool) (wechat.AccessToken, error)
 }
 
-// CheckCredentials is the kind of Credentials' findings.
+// CheckCredentials is the kind of [Credentials]' findings.
 const CheckCredentials = "credentials"
 
 // console is where operators change what WeChat knows about their app.

@@ -22,8 +22,8 @@ const (
 	inCookie kind = true  // in a browser's cookie
 )
 
-// Authenticate returns whose token it is. The error is ErrLoginRequired,
-// ErrSessionExpired, ErrSessionEnded or ErrStoreUnavailable; after all but the
+// Authenticate returns whose token it is. The error is [ErrLoginRequired],
+// [ErrSessionExpired], [ErrSessionEnded] or [ErrStoreUnavailable]; after all but the
 // first the user is who the token was made for, good for nothing but a log.
 func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
 	pass, err := g.Admit(ctx, text, apps)
@@ -49,7 +49,7 @@ func (g *Gateway) admit(ctx context.Context, text string, k kind, apps Apps) (Pa
 }
 
 // AdmitSurely is Admit without grace, for whoever hands out something that is
-// believed later: while the store cannot tell, the error is ErrStoreUnavailable.
+// believed later: while the store cannot tell, the error is [ErrStoreUnavailable].
 func (g *Gateway) AdmitSurely(ctx context.Context, text string, apps Apps) (Pass, error) {
 	return g.admitSurely(ctx, text, carried, apps)
 }
@@ -78,7 +78,7 @@ func (g *Gateway) verifyLive(ctx context.Context, text string, k kind, apps Apps
 
 // verify finds out whether the token is one of ours that this site accepts in its
 // place and that has not expired; its session is another question. For an expired
-// token the claims are returned together with ErrSessionExpired.
+// token the claims are returned together with [ErrSessionExpired].
 func (g *Gateway) verify(text string, k kind, apps Apps, now time.Time) (knownToken, error) {
 	if len(text) > maxCredentialBytes {
 		return knownToken{}, ErrLoginRequired

@@ -37,7 +37,7 @@ type breaker struct {
 func newBreaker() *breaker { return &breaker{circuit: closedCircuit()} }
 
 // allow returns the function to report the outcome of a call to, or
-// ErrPaused and when to come back.
+// [ErrPaused] and when to come back.
 func (b *breaker) allow() (done func(error) *BreakerChange, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -31,10 +31,10 @@ type BrowserLogin struct {
 // LoginBrowser finishes a login in a browser and returns the token for its cookie.
 // One state makes at most one session and one call of WeChat, whatever codes come
 // with it and at which nodes: callbacks are loaded twice, also with two codes.
-// Within session.ReplyLifetime the same state has the same answer again, as long as
+// Within [session.ReplyLifetime] the same state has the same answer again, as long as
 // the session lives.
 //
-// Errors are ErrStateUsed and those of Login.
+// Errors are [ErrStateUsed] and those of Login.
 func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, error) {
 	if !isToken(req.Code, 1, maxCodeLength) {
 		return Grant{}, fmt.Errorf("%w: code must be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)

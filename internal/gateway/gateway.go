@@ -26,7 +26,7 @@ type Codes interface {
 	MiniProgramCode(ctx context.Context, appID string, code provider.Code) ([]byte, error)
 }
 
-// Config is what a Gateway needs. All fields but Grace, LoginLimit, UnionIDs, Codes and Observer
+// Config is what a [Gateway] needs. All fields but Grace, LoginLimit, UnionIDs, Codes and Observer
 // are required.
 type Config struct {
 	// Accounts by AppID.
@@ -62,13 +62,13 @@ type Config struct {
 }
 
 // Gateway is the use cases under one configuration. It is safe for concurrent
-// use; a new configuration makes a new one on the same State and Store.
+// use; a new configuration makes a new one on the same [State] and Store.
 type Gateway struct {
 	Config
 	maxTokenLifetime atomic.Int64
 }
 
-// New returns a Gateway.
+// New returns a [Gateway].
 func New(c Config) *Gateway {
 	if c.Observer == nil {
 		c.Observer = nobody{}

@@ -30,10 +30,10 @@ const (
 // Login exchanges a code for a session and returns its first token. One code
 // makes at most one session and one call of WeChat: whoever sends it while it
 // is exchanged shares the answer; afterwards it is given again only with the
-// nonce it was asked for with, for session.ReplyLifetime.
+// nonce it was asked for with, for [session.ReplyLifetime].
 //
-// Errors are ErrInvalidRequest, ErrCodeUsed, ErrUserDenied, ErrRateLimited,
-// ErrPaused, ErrStoreUnavailable and those of [provider.Provider].
+// Errors are [ErrInvalidRequest], [ErrCodeUsed], [ErrUserDenied], [ErrRateLimited],
+// [ErrPaused], [ErrStoreUnavailable] and those of [provider.Provider].
 func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant, error) {
 	app, err := g.check(&req, apps)
 	if err != nil {

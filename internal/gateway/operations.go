@@ -33,8 +33,8 @@ func (g *Gateway) checkTarget(t Target, needsUser bool) error {
 
 var errUserID = fmt.Errorf("%w: user_id must be 1 to 64 characters of A-Z a-z 0-9 . _ : @ -, or empty", ErrInvalidRequest)
 
-// Sessions returns what is known about a user. The error is ErrInvalidRequest
-// or ErrStoreUnavailable, as with all operations.
+// Sessions returns what is known about a user. The error is [ErrInvalidRequest]
+// or [ErrStoreUnavailable], as with all operations.
 func (g *Gateway) Sessions(ctx context.Context, t Target) (session.Record, error) {
 	if err := g.checkTarget(t, true); err != nil {
 		return session.Record{}, err
@@ -195,8 +195,8 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 }
 
 // SetUserID changes the application's name for a user in all live sessions, on every
-// node within a second; an empty one removes it. The error is ErrInvalidRequest,
-// ErrStoreUnavailable, or session.ErrNotFound for a user who is not logged in.
+// node within a second; an empty one removes it. The error is [ErrInvalidRequest],
+// [ErrStoreUnavailable], or [session.ErrNotFound] for a user who is not logged in.
 func (g *Gateway) SetUserID(ctx context.Context, t Target, userID string) error {
 	if err := g.checkTarget(t, true); err != nil {
 		return err

@@ -39,7 +39,7 @@ func (g *Gateway) view(s *Scan, user identity.User, client netip.Addr) ScanView 
 }
 
 // DescribeScan shows a scan to the user whose token it is, and makes it his: another
-// one who looks at it ends it. Errors are ErrScanEnded, ErrInvalidRequest and those of
+// one who looks at it ends it. Errors are [ErrScanEnded], [ErrInvalidRequest] and those of
 // Authenticate; nothing passes by grace. Like the other acts of an approver it
 // finishes also when its client leaves.
 func (g *Gateway) DescribeScan(ctx context.Context, a Approval) (ScanView, error) {
@@ -51,7 +51,7 @@ func (g *Gateway) DescribeScan(ctx context.Context, a Approval) (ScanView, error
 }
 
 // ApproveScan lets the desktop in that shows a number. A wrong number ends the scan.
-// Errors are those of DescribeScan and ErrScanWrongNumber.
+// Errors are those of DescribeScan and [ErrScanWrongNumber].
 func (g *Gateway) ApproveScan(ctx context.Context, a Approval, number int) (ScanView, error) {
 	s, user, err := g.pendingScan(ctx, a)
 	if err != nil {
@@ -140,7 +140,7 @@ func (g *Gateway) isApprover(ctx context.Context, s *Scan, openID string) (bool,
 	return reply != nil && json.Unmarshal(reply.Body, &first) == nil && first == openID, nil
 }
 
-// decide ends a scan. The error is ErrScanEnded if somebody was faster.
+// decide ends a scan. The error is [ErrScanEnded] if somebody was faster.
 func (g *Gateway) decide(ctx context.Context, s *Scan, v scanVerdictOf) error {
 	ctx = context.WithoutCancel(ctx)
 	key := s.key(scanVerdict)

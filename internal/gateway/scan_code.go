@@ -10,7 +10,7 @@ import (
 )
 
 // ScanCode returns the picture of a scan's code, which it draws once, at whatever
-// node. Errors are ErrScanEnded, ErrRateLimited, ErrStoreUnavailable and those of
+// node. Errors are [ErrScanEnded], [ErrRateLimited], [ErrStoreUnavailable] and those of
 // WeChat.
 func (g *Gateway) ScanCode(ctx context.Context, s Scan, client netip.Addr, page, version string) ([]byte, error) {
 	if g.timeLeft(&s, time.Now()) == 0 {

@@ -67,7 +67,7 @@ func (g *Gateway) ScanOver(ctx context.Context, s Scan) bool {
 }
 
 // PollScan says what became of a scan, and logs its desktop in, once, for a lifetime.
-// A desktop may ask once a second. Errors are ErrTooSoon, ErrStoreUnavailable and those of
+// A desktop may ask once a second. Errors are [ErrTooSoon], [ErrStoreUnavailable] and those of
 // a login hook.
 func (g *Gateway) PollScan(ctx context.Context, s Scan, client netip.Addr, lifetime time.Duration) (ScanState, Grant, error) {
 	now := time.Now()

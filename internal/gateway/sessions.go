@@ -24,7 +24,7 @@ func (g *Gateway) Renew(ctx context.Context, text string, apps Apps) (Grant, err
 
 // issueTime is now in whole seconds, or the second after the token that is being
 // renewed: two tokens of one second would be the same text. Tokens from the
-// future are accepted up to token.Leeway.
+// future are accepted up to [token.Leeway].
 func issueTime(renewed time.Time) time.Time {
 	now := time.Now().Truncate(time.Second)
 	if next := renewed.Add(time.Second); next.After(now) && next.Before(now.Add(token.Leeway)) {
@@ -57,7 +57,7 @@ func (g *Gateway) grant(claims token.Claims, ends time.Time) (Grant, error) {
 
 // Logout ends the session of a token and returns whose it was. A token that has expired or whose session
 // is over already is no error: the session is over, which is what was asked
-// for. The error is ErrLoginRequired or ErrStoreUnavailable. It finishes also when
+// for. The error is [ErrLoginRequired] or [ErrStoreUnavailable]. It finishes also when
 // its client leaves.
 func (g *Gateway) Logout(ctx context.Context, text string, apps Apps) (identity.User, error) {
 	return g.logout(ctx, text, carried, apps)

@@ -29,7 +29,7 @@ type SignRequest struct {
 
 // Sign returns the targets with a signature each, in order, and how long they are
 // good. Whoever has one opens that address, and nothing else, in the name of the
-// user, as long as the session lives. Errors are ErrInvalidRequest and those of
+// user, as long as the session lives. Errors are [ErrInvalidRequest] and those of
 // Authenticate; nothing is signed by grace.
 func (g *Gateway) Sign(ctx context.Context, req SignRequest, apps Apps) (urls []string, lifetime time.Duration, err error) {
 	if err := req.check(); err != nil {
@@ -106,7 +106,7 @@ func separator(target string) string {
 
 // AdmitSigned is Admit for a request whose path and query, as sent, have a signature
 // at their end. The address counts byte for byte. Nothing passes by grace: the error is
-// ErrStoreUnavailable then. The time is when the signature, or the session, ends.
+// [ErrStoreUnavailable] then. The time is when the signature, or the session, ends.
 func (g *Gateway) AdmitSigned(ctx context.Context, host, path, query string, apps Apps) (Pass, time.Time, error) {
 	target, signature, ok := cutSignature(path, query)
 	if !ok || len(target) > maxSignedPath || len(signature) > maxSignature {

@@ -15,7 +15,7 @@ import (
 // State is what must survive a change of configuration beside the sessions:
 // which logins are under way, who was counted by rate limits, which breakers
 // are open, which tokens were verified, which answers are being written. It holds
-// nothing of a configuration, but for the Gateway that judges streams.
+// nothing of a configuration, but for the [Gateway] that judges streams.
 type State struct {
 	logins   *flights
 	limits   *limits

@@ -21,7 +21,7 @@ const TicketLifetime = time.Minute
 
 // Ticket lets a web-view of the Mini Program whose token it is have the same session,
 // once. Host is the site's, and to is where the page goes. Nothing is kept until the
-// ticket is used. Errors are ErrInvalidRequest and those of Authenticate; there are no
+// ticket is used. Errors are [ErrInvalidRequest] and those of Authenticate; there are no
 // tickets by grace.
 func (g *Gateway) Ticket(ctx context.Context, text, host, to string, apps Apps) (sealed string, lifetime time.Duration, err error) {
 	now := time.Now()
@@ -57,7 +57,7 @@ type WebViewTicket struct {
 }
 
 // OpenTicket reads a ticket that this gateway made for a host and for one of the apps.
-// The error is ErrTicketRefused.
+// The error is [ErrTicketRefused].
 func (g *Gateway) OpenTicket(host, text string, apps Apps) (WebViewTicket, error) {
 	data, err := ticket.Open(g.Keys(), ticket.WebView, ticket.Place{Host: host}, text)
 	if err != nil || len(data) < 8 {
@@ -75,8 +75,8 @@ func (g *Gateway) OpenTicket(host, text string, apps Apps) (WebViewTicket, error
 }
 
 // CheckTicket reports whether a ticket is young enough and its session live, and
-// returns the user as the store knows him. The errors are ErrTicketRefused and
-// ErrStoreUnavailable.
+// returns the user as the store knows him. The errors are [ErrTicketRefused] and
+// [ErrStoreUnavailable].
 func (g *Gateway) CheckTicket(ctx context.Context, t WebViewTicket) (identity.User, error) {
 	user, _, err := g.ticketSession(ctx, t, time.Now())
 	return user, err

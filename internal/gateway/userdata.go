@@ -21,7 +21,7 @@ var ErrNoSession = errors.New("the user has no session")
 
 // Decrypt returns what WeChat encrypted for a user of a Mini Program. The user's newest
 // session_key is tried, then the one before while it counts. The error is
-// ErrInvalidRequest, ErrRateLimited, ErrNoSession, ErrStoreUnavailable, or
+// [ErrInvalidRequest], [ErrRateLimited], [ErrNoSession], [ErrStoreUnavailable], or
 // [userdata.ErrStale] for whatever else is wrong.
 func (g *Gateway) Decrypt(ctx context.Context, appID, openID, encryptedData, iv string) (json.RawMessage, error) {
 	if err := g.checkKeyHolder(appID, openID); err != nil {
@@ -47,8 +47,8 @@ func (g *Gateway) Decrypt(ctx context.Context, appID, openID, encryptedData, iv 
 	return data, err
 }
 
-// SignFor returns the user's signature of a message. The error is ErrInvalidRequest,
-// ErrNoSession or ErrStoreUnavailable.
+// SignFor returns the user's signature of a message. The error is [ErrInvalidRequest],
+// [ErrNoSession] or [ErrStoreUnavailable].
 func (g *Gateway) SignFor(ctx context.Context, appID, openID string, message []byte) (string, error) {
 	if err := g.checkKeyHolder(appID, openID); err != nil {
 		return "", err
@@ -61,7 +61,7 @@ func (g *Gateway) SignFor(ctx context.Context, appID, openID string, message []b
 }
 
 // KeepSessionKey makes key the newest one of a user; one who has logged out meanwhile
-// needs none. The error is ErrStoreUnavailable.
+// needs none. The error is [ErrStoreUnavailable].
 func (g *Gateway) KeepSessionKey(ctx context.Context, appID, openID string, key secret.String) error {
 	err := g.Store.ReplaceSessionKey(context.WithoutCancel(ctx), appID, openID, key)
 	if err != nil && !errors.Is(err, session.ErrNotFound) {

@@ -44,7 +44,7 @@ func (w *watch) startLoops() {
 	go w.sessions(w.stop)
 }
 
-// Close ends what State does in the background, and with it the streams that are still
+// Close ends what [State] does in the background, and with it the streams that are still
 // open: nobody is there to watch them any more.
 func (s *State) Close() {
 	s.streams.watch.end()
@@ -84,7 +84,7 @@ func (s *State) OpenStreams() (n int) {
 	return n
 }
 
-// JudgeStreams makes the Gateway, and so its store and keys, the one that decides which
+// JudgeStreams makes the [Gateway], and so its store and keys, the one that decides which
 // streams may stay open, those begun under other configurations included. Undo it
 // before the store closes; the one before decides then, if it still does.
 func (g *Gateway) JudgeStreams() (undo func()) {
@@ -99,7 +99,7 @@ func (g *Gateway) JudgeStreams() (undo func()) {
 	}
 }
 
-// judge returns the Gateway that decides, nil for none.
+// judge returns the [Gateway] that decides, nil for none.
 func (w *watch) judge() *Gateway {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,7 +18,7 @@ const (
 	DefaultUserID  = "X-Wechat-User-Id"
 )
 
-// Names says under which header each field of a User reaches the app, in any
+// Names says under which header each field of a [User] reaches the app, in any
 // case. An empty name leaves the field out.
 type Names struct {
 	OpenID    string
@@ -81,7 +81,7 @@ type Guard struct {
 
 // NewGuard returns a guard that sets the headers in names and protects them,
 // those of every preset, and extra (other headers the gateway sets). It
-// returns ErrHeaderName for a name that is no header name, has a meaning of its
+// returns [ErrHeaderName] for a name that is no header name, has a meaning of its
 // own in HTTP, or is an alias of another one in names or extra.
 func NewGuard(names Names, extra ...string) (*Guard, error) {
 	seen := make(map[string]string)
@@ -133,7 +133,7 @@ var reservedNames = func() *nameSet {
 	return s
 }()
 
-// CheckHeaderName returns ErrHeaderName, with the reason, if name cannot be the
+// CheckHeaderName returns [ErrHeaderName], with the reason, if name cannot be the
 // name of an identity header.
 func CheckHeaderName(name string) error {
 	if !validHeaderName(name) {

@@ -38,7 +38,7 @@ type Key struct {
 	secret []byte
 }
 
-// New returns a key of these bytes, or ErrWeak if they are fewer than 32
+// New returns a key of these bytes, or [ErrWeak] if they are fewer than 32
 // or cannot be random. The id is derived from the key, so that nodes that are
 // given one key agree about its name.
 func New(secret []byte) (Key, error) {

@@ -17,7 +17,7 @@ type KeyInfo struct {
 }
 
 // Describe returns what is known of the stored keys, newest first, and changes
-// nothing. The error matches fs.ErrNotExist if there are none yet and ErrDamaged
+// nothing. The error matches fs.ErrNotExist if there are none yet and [ErrDamaged]
 // if they cannot be read.
 func Describe(ctx context.Context, storage Storage) ([]KeyInfo, error) {
 	r := &Ring{storage: storage, settings: Settings{StorageKey: StorageKey}}

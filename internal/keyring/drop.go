@@ -25,7 +25,7 @@ func (r *Ring) Keys() []KeyInfo {
 // Drop removes a key from storage: its tokens do not count any more, and a new
 // key signs if it did. Other nodes learn of it by Exclude or their next Refresh.
 // Keys of a configuration cannot be removed, only excluded, as long as another
-// is left. The error matches ErrUnknownKey or ErrOnlyKey.
+// is left. The error matches [ErrUnknownKey] or [ErrOnlyKey].
 func (r *Ring) Drop(ctx context.Context, id string) error {
 	if !r.current.Load().Has(id) {
 		return ErrUnknownKey
@@ -51,7 +51,7 @@ func (r *Ring) Drop(ctx context.Context, id string) error {
 }
 
 // Exclude makes the tokens of these keys not count any more, wherever the keys stand,
-// whatever is excluded besides. The error matches ErrOnlyKey if no other key is left
+// whatever is excluded besides. The error matches [ErrOnlyKey] if no other key is left
 // here: then one that only this process knows signs.
 func (r *Ring) Exclude(ids []string) error {
 	r.mu.Lock()

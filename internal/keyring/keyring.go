@@ -14,7 +14,7 @@ import (
 )
 
 // Storage is where the keys live; nodes that share it share the keys. Load
-// returns an error matching fs.ErrNotExist for a key that is not there. Store
+// returns an error matching [fs.ErrNotExist] for a key that is not there. Store
 // replaces a value as a whole or not at all.
 type Storage interface {
 	Lock(ctx context.Context, name string) error
@@ -80,7 +80,7 @@ const userHashUse = "user hash"
 
 // Open reads the keys, or makes them if there are none. Nodes that open one
 // storage at the same time end up with the same keys. The error matches
-// ErrDamaged if there are keys that cannot be read.
+// [ErrDamaged] if there are keys that cannot be read.
 func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
 	r := newRing(storage, settings)
 	if err := r.Refresh(ctx); err != nil {
@@ -118,8 +118,8 @@ func newRing(storage Storage, settings Settings) *Ring {
 	return r
 }
 
-// Begin stores the keys that Prepare has made, and follows the storage. It returns
-// ErrOthersKeys if another node has stored other ones meanwhile, under which what
+// Begin stores the keys that [Prepare] has made, and follows the storage. It returns
+// [ErrOthersKeys] if another node has stored other ones meanwhile, under which what
 // was encrypted with the key of data at rest cannot be read.
 func (r *Ring) Begin(ctx context.Context) error {
 	err := r.Refresh(ctx)

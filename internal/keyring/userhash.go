@@ -24,7 +24,7 @@ type userHashFile struct {
 // LoadUserHashKey takes the key of user hashes from storage, if it is there, so that
 // users keep their names in logs when the configuration lists other signing keys.
 // Keys of storage have one of their own there, and it does nothing. The error matches
-// ErrDamaged if there is a key that cannot be read.
+// [ErrDamaged] if there is a key that cannot be read.
 func (r *Ring) LoadUserHashKey(ctx context.Context, storage Storage) error {
 	if r.storage != nil {
 		return nil

@@ -27,7 +27,7 @@ type Refusal struct {
 // which may name somebody.
 func (r *Refusal) Error() string { return ErrNotAllowed.Error() }
 
-// Is makes a Refusal match [ErrNotAllowed].
+// Is makes a [Refusal] match [ErrNotAllowed].
 func (r *Refusal) Is(target error) bool { return target == ErrNotAllowed }
 
 // judge reads an answer. What the protocol does not have is [ErrBadAnswer]: a typo in

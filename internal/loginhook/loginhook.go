@@ -216,7 +216,7 @@ func (h *Hook) call(ctx context.Context, login Login) (Verdict, error) {
 	return judge(resp.StatusCode, data)
 }
 
-// Sign returns the value of SignatureHeader for a body sent at a time.
+// Sign returns the value of [SignatureHeader] for a body sent at a time.
 func Sign(key secret.String, at time.Time, body []byte) string {
 	seconds := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(key.Reveal()))

@@ -9,7 +9,7 @@ import (
 
 // Probe sends what no application may believe: an empty object, and a signature that
 // the secret has not made. It returns the status of the answer; an application that
-// checks signatures says 401 or 403. The error is ErrTimeout or ErrBadAnswer.
+// checks signatures says 401 or 403. The error is [ErrTimeout] or [ErrBadAnswer].
 func (h *Hook) Probe(ctx context.Context) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()

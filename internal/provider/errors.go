@@ -6,7 +6,7 @@ import (
 
 // What can happen to a proof. A platform's numbers end in its own package; above
 // it people ask what happened. The error of a call matches exactly one of these,
-// and ErrNotSent in addition where it applies.
+// and [ErrNotSent] in addition where it applies.
 var (
 	// ErrCodeRejected: the code is expired, malformed or another app's. The
 	// client needs a new one.

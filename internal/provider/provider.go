@@ -63,7 +63,7 @@ type Provider interface {
 	Exchange(ctx context.Context, a Account, p Proof) (User, error)
 }
 
-// A Redirecter is a Provider whose logins begin in a browser.
+// A Redirecter is a [Provider] whose logins begin in a browser.
 type Redirecter interface {
 	Provider
 	// AuthorizeURL is where the browser goes to log in. The platform sends it back

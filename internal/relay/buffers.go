@@ -21,7 +21,7 @@ const (
 // Buffers is the memory for the bodies and answers of all calls of a process.
 type Buffers struct{ small, large atomic.Int64 }
 
-// NewBuffers returns Buffers of which nothing is in use.
+// NewBuffers returns [Buffers] of which nothing is in use.
 func NewBuffers() *Buffers {
 	b := new(Buffers)
 	b.small.Store(maxSmall)
@@ -92,7 +92,7 @@ func (l *loan) readAll(body io.Reader) (kept [][]byte, length int64, err error) 
 	}
 }
 
-// fill reads until p is full. Unlike io.ReadFull it tells the end of a body from
+// fill reads until p is full. Unlike [io.ReadFull] it tells the end of a body from
 // a body that was cut off.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {

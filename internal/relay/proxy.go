@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
-// Errors of Serve, besides those of wechat.Client.
+// Errors of Serve, besides those of [wechat.Client].
 var (
 	// ErrPath: the path is not one that apps may call.
 	ErrPath = errors.New("path is not allowed")
@@ -32,7 +32,7 @@ var (
 	ErrBody = errors.New("body cannot be read")
 	// ErrSlowBody: the body did not arrive in time.
 	ErrSlowBody = errors.New("body did not arrive in time")
-	// ErrTooLarge: a body without Content-Length is longer than MaxBuffered.
+	// ErrTooLarge: a body without Content-Length is longer than [MaxBuffered].
 	ErrTooLarge = errors.New("body too large")
 	// ErrBusy: the bodies of other calls fill the buffers.
 	ErrBusy = errors.New("no room for the body")
@@ -94,7 +94,7 @@ func (p *Proxy) NewCall(w http.ResponseWriter) *Call {
 
 // Serve forwards a request and writes the answer, or returns an error before
 // anything but headers of the answer is written. When either side is cut off in
-// the middle of an answer, it panics with http.ErrAbortHandler.
+// the middle of an answer, it panics with [http.ErrAbortHandler].
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error {
 	var v verdict
 	switch v, call.Path = p.Paths.judge(r.URL); v {
@@ -186,7 +186,7 @@ type trip struct {
 	call   *Call
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements [http.RoundTripper].
 func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
 	start := time.Now()
 	defer func() { t.call.Took = time.Since(start) }()
@@ -261,8 +261,8 @@ type copyBuffers struct{}
 
 var copyPool = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// Get implements httputil.BufferPool.
+// Get implements [httputil.BufferPool].
 func (copyBuffers) Get() []byte { return copyPool.Get().(*[32 << 10]byte)[:] }
 
-// Put implements httputil.BufferPool.
+// Put implements [httputil.BufferPool].
 func (copyBuffers) Put(b []byte) { copyPool.Put((*[32 << 10]byte)(b)) }

@@ -27,7 +27,7 @@ const UserHeader = "X-Wechat-Openid"
 // spelling, or names nobody.
 var ErrUserHeader = errors.New("X-WeChat-OpenID must name one user, once")
 
-// ErrSignedTooLarge says that a body that must be signed is longer than MaxSigned.
+// ErrSignedTooLarge says that a body that must be signed is longer than [MaxSigned].
 var ErrSignedTooLarge = errors.New("body too large to be signed")
 
 const (

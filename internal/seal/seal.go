@@ -35,7 +35,7 @@ func (b *Box) Seal(data []byte, context string) []byte {
 	return b.aead.Seal(nil, nil, data, []byte(context)) //nolint:gosec // the cipher makes a random nonce itself
 }
 
-// Open returns the data, or ErrOpen.
+// Open returns the data, or [ErrOpen].
 func (b *Box) Open(sealed []byte, context string) ([]byte, error) {
 	data, err := b.aead.Open(nil, nil, sealed, []byte(context))
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package secret keeps secrets out of logs, errors and configuration dumps: a
-// String prints as [redacted] whichever way it is printed.
+// [String] prints as [redacted] whichever way it is printed.
 package secret
 
 import (

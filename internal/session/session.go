@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
-// Errors of a Store. "Not there" and "could not find out" are different all the
+// Errors of a [Store]. "Not there" and "could not find out" are different all the
 // way up: the first is a 401, everything that is not one of these a 503.
 var (
 	// ErrNotFound: there is no such session; it ended or never was.
@@ -21,7 +21,7 @@ var (
 	ErrUnavailable = errors.New("session store unavailable")
 	// ErrAway: the store cannot be reached, and that is known: connections fail, or
 	// calls run out of the store's own time, and nothing else gets an answer. It is
-	// an ErrUnavailable, too.
+	// an [ErrUnavailable], too.
 	ErrAway = fmt.Errorf("%w: it cannot be reached", ErrUnavailable)
 	// ErrDenied: the operator has denied the user until a time that has not come.
 	ErrDenied = errors.New("user is denied")
@@ -122,7 +122,7 @@ type Login struct {
 // Kind says how a session began; operators see it.
 type Kind string
 
-// The kinds: that of the account that the user logged in to, or Scan for a desktop
+// The kinds: that of the account that the user logged in to, or [Scan] for a desktop
 // that a Mini Program let in.
 const (
 	MiniProgram     Kind = "mini_program"
@@ -143,10 +143,10 @@ var Kinds = []Kind{MiniProgram, Mobile, OfficialAccount, Website, Scan}
 type Store interface {
 	// Put begins a session. If the user has more than maxPerUser sessions then,
 	// the oldest end first. It returns the UnionID that the user had until now,
-	// empty if there was none or no session. The error is ErrDenied for a user
+	// empty if there was none or no session. The error is [ErrDenied] for a user
 	// that Deny keeps out.
 	Put(ctx context.Context, login Login, maxPerUser int) (unionID string, err error)
-	// Get returns the session if it is live, else ErrNotFound. Any other error
+	// Get returns the session if it is live, else [ErrNotFound]. Any other error
 	// means that the store could not tell; what it knew last may come with it, see
 	// Session.Remembered.
 	Get(ctx context.Context, query Query) (Session, error)
@@ -174,10 +174,10 @@ type Backend interface {
 // share.
 type Vault interface {
 	// SessionKeys returns the keys of a user with a live session. The error is
-	// ErrNotFound if there is none, or if the user's logins have no such key.
+	// [ErrNotFound] if there is none, or if the user's logins have no such key.
 	SessionKeys(ctx context.Context, appID, openID string) (Keys, error)
 	// ReplaceSessionKey makes key the newest one of a user with a live session, as
-	// if it came with a login. The error is ErrNotFound if there is no session.
+	// if it came with a login. The error is [ErrNotFound] if there is no session.
 	ReplaceSessionKey(ctx context.Context, appID, openID string, key secret.String) error
 
 	// LoadShared returns what SaveShared keeps under a name, nil if nothing.
@@ -212,16 +212,16 @@ type Operations interface {
 	User(ctx context.Context, appID, openID string) (Record, error)
 	// List returns users of an app with live sessions, in the store's own order:
 	// first with an empty after, then with the Next of the page before, until that is
-	// empty. A page has at most limit users, and limit is at most MaxPage; it can have
+	// empty. A page has at most limit users, and limit is at most [MaxPage]; it can have
 	// fewer, or none, although more follow. Whoever is logged in all the time is listed,
 	// or counted as unreadable; a user whose sessions change meanwhile may come twice.
-	// The error is ErrCursor for an after that List never returned.
+	// The error is [ErrCursor] for an after that List never returned.
 	List(ctx context.Context, appID, after string, limit int) (Page, error)
 	// Deny ends all sessions of a user and lets none begin until the time, and
 	// returns how many ended. A time that has passed allows the user again.
 	Deny(ctx context.Context, appID, openID string, until time.Time) (ended int, err error)
 	// SetUserID changes the application's name for a user in all live sessions, or
-	// removes it if userID is empty. The error is ErrNotFound if there is no session.
+	// removes it if userID is empty. The error is [ErrNotFound] if there is no session.
 	SetUserID(ctx context.Context, appID, openID, userID string) error
 	// EndApp ends all sessions of an app and returns how many there were.
 	EndApp(ctx context.Context, appID string) (ended int, err error)
@@ -249,7 +249,7 @@ type Record struct {
 	DeniedUntil time.Time
 }
 
-// UserRecord says of whom a Record is.
+// UserRecord says of whom a [Record] is.
 type UserRecord struct {
 	OpenID string
 	Record
@@ -268,7 +268,7 @@ type Page struct {
 // MaxPage is how many users List returns at once.
 const MaxPage = 1000
 
-// Live is one session of a Record.
+// Live is one session of a [Record].
 type Live struct {
 	ID          string
 	Began, Ends time.Time
@@ -321,9 +321,9 @@ const (
 type Once interface {
 	// ClaimCode takes the code for the caller, who then calls SettleCode or
 	// ReleaseCode. If somebody else has it already, the claim says how far they
-	// are, and for ClaimSettled what the reply was, if one is still kept.
+	// are, and for [ClaimSettled] what the reply was, if one is still kept.
 	ClaimCode(ctx context.Context, key CodeKey) (Claim, *Reply, error)
-	// PeekCode says what ClaimCode would, and takes nothing: ClaimGranted for a code
+	// PeekCode says what ClaimCode would, and takes nothing: [ClaimGranted] for a code
 	// that nobody has.
 	PeekCode(ctx context.Context, key CodeKey) (Claim, *Reply, error)
 	// SettleCode marks the code as used and keeps the reply for replay.

@@ -10,8 +10,8 @@ import (
 
 const maxBody = 64 << 10
 
-// Site serves a Server: WeChat's API, the control routes below /simulator/ and
-// the playground. Several sites may share one Server.
+// Site serves a [Server]: WeChat's API, the control routes below /simulator/ and
+// the playground. Several sites may share one [Server].
 type Site struct {
 	Server *Server
 	// Apps are the AppIDs that are accepted, each with its AppSecret. With none,

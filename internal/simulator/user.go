@@ -21,7 +21,7 @@ type User struct {
 // maxName is how many characters a user's name has.
 const maxName = 32
 
-// CheckName returns ErrUser unless name can be a user's: 1 to 32 characters of any
+// CheckName returns [ErrUser] unless name can be a user's: 1 to 32 characters of any
 // script that are seen, with spaces inside only.
 func CheckName(name string) error {
 	hidden := func(c rune) bool {

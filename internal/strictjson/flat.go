@@ -13,11 +13,11 @@ type Member struct {
 }
 
 // Flat appends to members those of the one JSON object in text, in the order in
-// which they stand. It is for the hot path, and narrower than Object: values are
+// which they stand. It is for the hot path, and narrower than [Object]: values are
 // strings and whole numbers that are not negative, nothing is escaped, and there are
 // no more members than the capacity of members, so that it allocates nothing. What
 // it returns are parts of text. token's BenchmarkVerify takes 16 µs and 10 allocations
-// with it, 115 µs and 234 with Object.
+// with it, 115 µs and 234 with [Object].
 func Flat(text string, members []Member) ([]Member, bool) {
 	if !utf8.ValidString(text) {
 		return nil, false

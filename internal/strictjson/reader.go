@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 )
 
-// reader walks JSON that json.Valid has found valid, for what encoding/json lets
-// pass: names that come twice, and depth. Reading the tokens of a json.Decoder and
-// the members by json.Unmarshal takes five times as long (BenchmarkObject).
+// reader walks JSON that [json.Valid] has found valid, for what encoding/json lets
+// pass: names that come twice, and depth. Reading the tokens of a [json.Decoder] and
+// the members by [json.Unmarshal] takes five times as long (BenchmarkObject).
 type reader struct {
 	data     []byte
 	at       int

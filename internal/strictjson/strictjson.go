@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// Errors of Object. They never quote the input.
+// Errors of [Object]. They never quote the input.
 var (
 	// ErrSyntax: not JSON, or not in UTF-8, or followed by something.
 	ErrSyntax = errors.New("malformed JSON")

@@ -66,7 +66,7 @@ func Seal(ring *key.Set, purpose Purpose, place Place, data []byte) (string, err
 	return encoding.EncodeToString(append(id, box.Seal(data, context(purpose, place))...)), nil
 }
 
-// Open returns what was sealed for this purpose and place, or ErrOpen.
+// Open returns what was sealed for this purpose and place, or [ErrOpen].
 func Open(ring *key.Set, purpose Purpose, place Place, text string) ([]byte, error) {
 	if len(text) > MaxText || len(text) < encoding.EncodedLen(Overhead) {
 		return nil, ErrOpen

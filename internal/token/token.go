@@ -1,5 +1,5 @@
 // Package token mints and verifies the tokens that stand for a login. They are
-// JWTs that only the gateway reads; whatever is not exactly as Mint makes it is
+// JWTs that only the gateway reads; whatever is not exactly as [Mint] makes it is
 // refused.
 package token
 
@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
-// Errors of Verify. A caller can tell an honest client that came late from
+// Errors of [Verify]. A caller can tell an honest client that came late from
 // everything else, and nothing more.
 var (
 	// ErrInvalid: not a token that this gateway minted with a key it still has.
@@ -41,7 +41,7 @@ const (
 	// Leeway is how far clocks of nodes may be apart.
 	Leeway = 5 * time.Second
 
-	// maxBytes is far above what Mint makes with the longest identifiers.
+	// maxBytes is far above what [Mint] makes with the longest identifiers.
 	maxBytes = 4 << 10
 )
 
@@ -128,9 +128,9 @@ func Plausible(text string) bool {
 	return dots == 2
 }
 
-// Verify returns the claims of a token that Mint made. The error is ErrInvalid,
-// or ErrExpired together with the claims if the token was ours but its end,
-// Leeway included, is before now. maxLifetime bounds the lifetime a token may
+// Verify returns the claims of a token that [Mint] made. The error is [ErrInvalid],
+// or [ErrExpired] together with the claims if the token was ours but its end,
+// [Leeway] included, is before now. maxLifetime bounds the lifetime a token may
 // claim.
 func Verify(keys *key.Set, text string, now time.Time, maxLifetime time.Duration) (Claims, error) {
 	switch claims, problem := Examine(keys, text, now, maxLifetime); problem {
@@ -149,17 +149,17 @@ type Problem int
 // The problems a token can have.
 const (
 	NoProblem Problem = iota
-	// Malformed: it is not what Mint makes.
+	// Malformed: it is not what [Mint] makes.
 	Malformed
 	// UnknownKey: the key that it names is not in the set; Claims.KeyID is its name.
 	UnknownKey
 	// WrongSignature: it was not made with the key that it names.
 	WrongSignature
-	// Expired: it is past its end, Leeway included.
+	// Expired: it is past its end, [Leeway] included.
 	Expired
 )
 
-// Examine is Verify with a reason. Claims are those of a token with a good
+// Examine is [Verify] with a reason. Claims are those of a token with a good
 // signature, and empty otherwise.
 func Examine(keys *key.Set, text string, now time.Time, maxLifetime time.Duration) (Claims, Problem) {
 	if !Plausible(text) {
@@ -198,7 +198,7 @@ func Examine(keys *key.Set, text string, now time.Time, maxLifetime time.Duratio
 }
 
 // parseHeader returns the id of the key that the header names, and whether the
-// token is a browser's, if the header has alg, typ and kid as Mint writes them and
+// token is a browser's, if the header has alg, typ and kid as [Mint] writes them and
 // no other member: no crit, jku, jwk or x5u.
 func parseHeader(segment string) (kid string, browser, ok bool) {
 	var alg, typ string
@@ -220,7 +220,7 @@ func parseHeader(segment string) (kid string, browser, ok bool) {
 	return kid, browser, ok && len(members) == len(room) && alg == method.Alg() && (browser || typ == Type)
 }
 
-// parseClaims returns what a payload says, if it has every claim that Mint writes,
+// parseClaims returns what a payload says, if it has every claim that [Mint] writes,
 // each of its kind, and no other.
 func parseClaims(segment string) (Claims, bool) {
 	var (

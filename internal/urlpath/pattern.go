@@ -19,7 +19,7 @@ type Pattern struct {
 }
 
 // ParsePattern reads a pattern as written in a configuration. It returns
-// ErrPattern with the reason unless the pattern is canonical, begins with a
+// [ErrPattern] with the reason unless the pattern is canonical, begins with a
 // slash and has its only asterisk, if any, as the last segment.
 func ParsePattern(text string) (Pattern, error) {
 	path, subtree := strings.CutSuffix(text, "/*")
@@ -38,7 +38,7 @@ func ParsePattern(text string) (Pattern, error) {
 }
 
 // Match reports whether the pattern covers the raw path, which the caller has
-// found to be Canonical.
+// found to be [Canonical].
 func (p Pattern) Match(raw string) bool {
 	if p.subtree {
 		return strings.HasPrefix(raw, p.path)

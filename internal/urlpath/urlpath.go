@@ -113,7 +113,7 @@ func unescape(s string) string {
 	return string(out)
 }
 
-// foldRounds is how often Fold decodes. Two rounds cover a proxy in front and
+// foldRounds is how often [Fold] decodes. Two rounds cover a proxy in front and
 // an app that decodes again; the third is for whoever decodes in between.
 const foldRounds = 3
 

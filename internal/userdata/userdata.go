@@ -35,7 +35,7 @@ const (
 
 // Decrypt returns the JSON object that WeChat encrypted for an account: AES-128-CBC
 // with PKCS#7 padding, the key being the session_key, decoded from base64. The
-// watermark inside must name the account and be at most MaxAge old at now. The error
+// watermark inside must name the account and be at most [MaxAge] old at now. The error
 // is [ErrStale].
 func Decrypt(sessionKey secret.String, appID, encryptedData, iv string, now time.Time) (json.RawMessage, error) {
 	key, keyErr := base64.StdEncoding.Strict().DecodeString(sessionKey.Reveal())

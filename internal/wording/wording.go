@@ -55,7 +55,7 @@ type Text struct {
 }
 
 // Textf makes a text. The format is the English one of [fmt.Sprintf]; without args it is
-// the text itself. An arg that is a Text is shown in the same language.
+// the text itself. An arg that is a [Text] is shown in the same language.
 func Textf(format string, args ...any) Text { return Text{format: format, args: args} }
 
 // In shows the text in a language, in English where nobody has translated it.

@@ -51,7 +51,7 @@ const (
 	CodeSessionKeyStale  = "session_key_stale"
 )
 
-// LoginCodes are what a login can end with, besides ok; AlertedCodes are those of
+// [LoginCodes] are what a login can end with, besides ok; [AlertedCodes] are those of
 // them that alerts are about.
 var (
 	AlertedCodes = []string{CodeGatewayMisconfigured, CodeCodeRejected, CodeRateLimited}

@@ -22,7 +22,7 @@ var (
 	BrowserLifetimeBounds = Bounds[time.Duration]{time.Second, session.MaxLifetime}
 	MaxPerUserBounds      = Bounds[int]{1, session.MaxPerUser}
 	KeyRotationBounds     = Bounds[time.Duration]{time.Hour, 10 * 365 * day}
-	// A code is remembered for session.CodeLifetime, so no exchange may last longer.
+	// A code is remembered for [session.CodeLifetime], so no exchange may last longer.
 	APITimeoutBounds        = Bounds[time.Duration]{time.Millisecond, session.CodeLifetime / 5}
 	AttemptsBounds          = Bounds[int]{1, 1_000_000}
 	WindowBounds            = Bounds[time.Duration]{time.Second, 30 * day}

@@ -1,4 +1,4 @@
-// Package providertest is the contract of a provider.Provider. Every kind of account
+// Package providertest is the contract of a [provider.Provider]. Every kind of account
 // passes it.
 package providertest
 

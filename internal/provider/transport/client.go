@@ -38,7 +38,7 @@ const (
 	idleTime = 30 * time.Second
 )
 
-// Options configure a Client.
+// Options configure a [Client].
 type Options struct {
 	// Bases are the base URLs, in the order in which they are tried.
 	Bases []string
@@ -58,7 +58,7 @@ type Client struct {
 	relay     *http.Transport // for what takes longer than the timeout
 }
 
-// New returns a Client, or an error that names the setting which is wrong.
+// New returns a [Client], or an error that names the setting which is wrong.
 func New(o Options) (*Client, error) {
 	c := &Client{timeout: o.Timeout}
 	for _, raw := range o.Bases {

@@ -31,7 +31,7 @@ type Relayed struct {
 // bounds the connection and, from the end of the request on, the wait for the
 // answer; a body may take longer, until ctx ends.
 //
-// Errors match provider.ErrUnavailable, provider.ErrTimeout, provider.ErrBadAnswer or the error of ctx.
+// Errors match [provider.ErrUnavailable], [provider.ErrTimeout], [provider.ErrBadAnswer] or the error of ctx.
 func (c *Client) Relay(ctx context.Context, r Relayed) (*http.Response, error) {
 	var err error
 	for _, base := range c.bases {

@@ -13,7 +13,7 @@ var DefaultBases = []string{"https://api.weixin.qq.com", "https://api2.weixin.qq
 // Client calls WeChat's server API. It is safe for concurrent use.
 type Client struct{ *transport.Client }
 
-// New returns a Client, or an error that names the setting which is wrong.
+// New returns a [Client], or an error that names the setting which is wrong.
 func New(o transport.Options) (*Client, error) {
 	c, err := transport.New(o)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // itself refuses a code that fell out of the table and comes again.
 const maxCodes = 1 << 16
 
-// codes implements session.Once.
+// codes implements [session.Once].
 type codes struct {
 	began    time.Time
 	mu       sync.RWMutex
@@ -46,7 +46,7 @@ func (c *codes) table(appID string) *bounded.Table[*code] {
 	return c.accounts[appID]
 }
 
-// ClaimCode implements session.Once.
+// ClaimCode implements [session.Once].
 func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
 	entry, added := c.table(key.AppID).GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
 	if added {
@@ -56,7 +56,7 @@ func (c *codes) ClaimCode(_ context.Context, key session.CodeKey) (session.Claim
 	return claim, reply, nil
 }
 
-// PeekCode implements session.Once.
+// PeekCode implements [session.Once].
 func (c *codes) PeekCode(_ context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
 	entry, found := c.table(key.AppID).Get(string(key.Hash[:]))
 	if !found {
@@ -79,7 +79,7 @@ func (e *code) claim() (session.Claim, *session.Reply) {
 	return session.ClaimSettled, e.reply
 }
 
-// SettleCode implements session.Once.
+// SettleCode implements [session.Once].
 func (c *codes) SettleCode(_ context.Context, key session.CodeKey, reply session.Reply) error {
 	table := c.table(key.AppID)
 	entry, _ := table.GetOrAdd(string(key.Hash[:]), func() *code { return new(code) })
@@ -94,13 +94,13 @@ func (c *codes) SettleCode(_ context.Context, key session.CodeKey, reply session
 	return nil
 }
 
-// ReleaseCode implements session.Once.
+// ReleaseCode implements [session.Once].
 func (c *codes) ReleaseCode(_ context.Context, key session.CodeKey) error {
 	c.table(key.AppID).Delete(string(key.Hash[:]))
 	return nil
 }
 
-// ClaimsSince implements session.Once: no snapshot has codes, and a table that is full
+// ClaimsSince implements [session.Once]: no snapshot has codes, and a table that is full
 // forgets the oldest.
 func (c *codes) ClaimsSince(appID string) time.Time {
 	if full := c.table(appID).CompleteSince(); full.After(c.began) {

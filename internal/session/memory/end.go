@@ -62,10 +62,10 @@ func (s *Store) endBeyond() {
 	}
 }
 
-// Ended implements session.Store.
+// Ended implements [session.Store].
 func (s *Store) Ended() (count uint64, known bool) { return s.ended.Load(), true }
 
-// Delete implements session.Store.
+// Delete implements [session.Store].
 func (s *Store) Delete(_ context.Context, ref session.Ref) error {
 	id, ok := toSessionID(ref.SessionID)
 	if !ok {
@@ -82,7 +82,7 @@ func (s *Store) Delete(_ context.Context, ref session.Ref) error {
 	return nil
 }
 
-// DeleteUser implements session.Store.
+// DeleteUser implements [session.Store].
 func (s *Store) DeleteUser(_ context.Context, appID, openID string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	maxListed = 100_000
 )
 
-// List implements session.Operations, in the order of the slots of users.
+// List implements [session.Operations], in the order of the slots of users.
 func (s *Store) List(ctx context.Context, appID, after string, limit int) (page session.Page, err error) {
 	var last uint32
 	if after != "" {

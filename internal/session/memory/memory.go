@@ -27,7 +27,7 @@ const MaxSessions = math.MaxInt32
 // processors do not wait for each other's lock.
 const shards = 64
 
-// Store implements session.Backend in memory. It is bounded: one session more
+// Store implements [session.Backend] in memory. It is bounded: one session more
 // than the bound ends the oldest.
 type Store struct {
 	shared

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// User implements session.Operations.
+// User implements [session.Operations].
 func (s *Store) User(_ context.Context, appID, openID string) (session.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *Store) record(slot uint32, now time.Time) (record session.Record) {
 	return record
 }
 
-// Deny implements session.Operations.
+// Deny implements [session.Operations].
 func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *Store) Deny(_ context.Context, appID, openID string, until time.Time) (
 	return s.endAllOf(slot), nil
 }
 
-// SetUserID implements session.Operations.
+// SetUserID implements [session.Operations].
 func (s *Store) SetUserID(_ context.Context, appID, openID, userID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *Store) loggedIn(appID, openID string) uint32 {
 	return slot
 }
 
-// EndApp implements session.Operations.
+// EndApp implements [session.Operations].
 func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +106,7 @@ func (s *Store) EndApp(_ context.Context, appID string) (ended int, err error) {
 	return ended, nil
 }
 
-// Count implements session.Operations.
+// Count implements [session.Operations].
 func (s *Store) Count(_ context.Context, appID string) (session.Count, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *Store) Count(_ context.Context, appID string) (session.Count, error) {
 	return session.Count{}, nil
 }
 
-// DropKey implements session.Operations.
+// DropKey implements [session.Operations].
 func (s *Store) DropKey(_ context.Context, keyID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,8 +134,8 @@ func (s *Store) DropKey(_ context.Context, keyID string) error {
 	return nil
 }
 
-// DroppedKeys implements session.Operations.
+// DroppedKeys implements [session.Operations].
 func (s *Store) DroppedKeys() []string { return *s.dropped.Load() }
 
-// Check implements session.Operations: memory is always there.
+// Check implements [session.Operations]: memory is always there.
 func (s *Store) Check(context.Context) error { return nil }

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// Get implements session.Store.
+// Get implements [session.Store].
 func (s *Store) Get(_ context.Context, query session.Query) (session.Session, error) {
 	id, ok := toSessionID(query.SessionID)
 	if !ok {
@@ -39,7 +39,7 @@ func (s *Store) Get(_ context.Context, query session.Query) (session.Session, er
 	return session.Session{UnionID: unionID, UserID: userID, Ends: time.Unix(0, l.ends), Hint: session.Hint(slot)}, nil
 }
 
-// Put implements session.Store.
+// Put implements [session.Store].
 func (s *Store) Put(_ context.Context, login session.Login, maxPerUser int) (string, error) {
 	return s.put(login, time.Now(), maxPerUser)
 }

@@ -26,7 +26,7 @@ func (s *Store) setSessionKey(slot uint32, key secret.String) {
 	s.setText(slot, sessionKeyText, key.Reveal())
 }
 
-// SessionKeys implements session.Vault.
+// SessionKeys implements [session.Vault].
 func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys session.Keys, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *Store) SessionKeys(_ context.Context, appID, openID string) (keys sessi
 	return keys, nil
 }
 
-// ReplaceSessionKey implements session.Vault.
+// ReplaceSessionKey implements [session.Vault].
 func (s *Store) ReplaceSessionKey(_ context.Context, appID, openID string, key secret.String) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

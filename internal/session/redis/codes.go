@@ -21,7 +21,7 @@ func (s *Store) codeNames(key session.CodeKey) (state, reply string) {
 	return s.name("c", key.AppID, hash), s.name("r", key.AppID, hash)
 }
 
-// ClaimCode implements session.Once.
+// ClaimCode implements [session.Once].
 func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
 	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	return s.reply(ctx, client, replyName)
 }
 
-// PeekCode implements session.Once.
+// PeekCode implements [session.Once].
 func (s *Store) PeekCode(ctx context.Context, key session.CodeKey) (session.Claim, *session.Reply, error) {
 	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Store) reply(ctx context.Context, client rueidis.Client, replyName stri
 	return session.ClaimSettled, &reply, nil
 }
 
-// SettleCode implements session.Once.
+// SettleCode implements [session.Once].
 func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply session.Reply) error {
 	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Store) SettleCode(ctx context.Context, key session.CodeKey, reply sessi
 	return nil
 }
 
-// ReleaseCode implements session.Once.
+// ReleaseCode implements [session.Once].
 func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 	client, err := s.connected() //nolint:contextcheck // a connection is everybody's
 	if err != nil {
@@ -144,5 +144,5 @@ func (s *Store) ReleaseCode(ctx context.Context, key session.CodeKey) error {
 	return unavailable(s.retryOnce(ctx, func() error { return client.Do(ctx, client.B().Del().Key(stateName).Build()).Error() }))
 }
 
-// ClaimsSince implements session.Once: Redis outlives this process.
+// ClaimsSince implements [session.Once]: Redis outlives this process.
 func (s *Store) ClaimsSince(string) time.Time { return time.Time{} }

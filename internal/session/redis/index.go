@@ -23,7 +23,7 @@ func (s *Store) indexNames(appID string) (sessions, users string) {
 	return s.name("s", appID), s.name("n", appID)
 }
 
-// Count implements session.Operations.
+// Count implements [session.Operations].
 func (s *Store) Count(ctx context.Context, appID string) (count session.Count, err error) {
 	err = s.ask(ctx, func(ctx context.Context, client rueidis.Client) error {
 		count, err = s.count(ctx, client, appID)

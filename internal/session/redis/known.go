@@ -14,7 +14,7 @@ import (
 // back on: versions of users' records, what operators decided, which sessions
 // have ended. Whoever writes an old value to Redis again, or a replica that lags
 // and takes over, brings nothing back here. It also tells what is over while
-// Redis is away. A Known outlives the Store of one configuration.
+// Redis is away. A Known outlives the [Store] of one configuration.
 type Known struct {
 	users recent[knownUser]
 	ended recent[int64] // when the end was seen, Unix seconds
@@ -37,7 +37,7 @@ type knownUser struct {
 }
 
 const (
-	// maxKnownUsers and maxKnownEnds bound the memory of a Known, to about 60 and
+	// maxKnownUsers and maxKnownEnds bound the memory of a [Known], to about 60 and
 	// 6 MiB. The oldest give way.
 	maxKnownUsers = 1 << 20
 	maxKnownEnds  = 1 << 17
@@ -47,7 +47,7 @@ const (
 	skew = 5 * time.Second
 )
 
-// NewKnown returns a Known that has seen nothing.
+// NewKnown returns a [Known] that has seen nothing.
 func NewKnown() *Known {
 	return &Known{
 		users: newRecent[knownUser](maxKnownUsers), ended: newRecent[int64](maxKnownEnds),

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// List implements session.Operations. It follows the sorted set of the app's users,
+// List implements [session.Operations]. It follows the sorted set of the app's users,
 // in the order in which their last sessions end, and reads at most limit records.
 // The set is a statistic (see Count): a user whose login a dying node has not
 // counted is missing until the next one.

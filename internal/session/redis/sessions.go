@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// Get implements session.Store. A record that was read before and that nobody
+// Get implements [session.Store]. A record that was read before and that nobody
 // has changed comes from memory.
 func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, error) {
 	if err := ctx.Err(); err != nil {
@@ -143,7 +143,7 @@ func (s *Store) endedBetween(ref session.Ref, before, after *record) (ended int)
 	return ended
 }
 
-// Put implements session.Store.
+// Put implements [session.Store].
 func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (before string, err error) {
 	if len(login.SessionID) > session.MaxIDBytes {
 		return "", errTooLong
@@ -177,7 +177,7 @@ func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (b
 	return before, err
 }
 
-// Delete implements session.Store.
+// Delete implements [session.Store].
 func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
 	_, err := s.change(ctx, ref.AppID, ref.OpenID, func(r *record, _ int64) bool {
 		before := len(r.Sessions)
@@ -190,7 +190,7 @@ func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
 	return err
 }
 
-// DeleteUser implements session.Store.
+// DeleteUser implements [session.Store].
 func (s *Store) DeleteUser(ctx context.Context, appID, openID string) (int, error) {
 	ended, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		ended := len(r.Sessions) > 0
@@ -204,7 +204,7 @@ func (s *Store) DeleteUser(ctx context.Context, appID, openID string) (int, erro
 	return ended, err
 }
 
-// Deny implements session.Operations.
+// Deny implements [session.Operations].
 func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time) (int, error) {
 	now := time.Now()
 	ended, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
@@ -223,7 +223,7 @@ func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time)
 	return ended, err
 }
 
-// User implements session.Operations.
+// User implements [session.Operations].
 func (s *Store) User(ctx context.Context, appID, openID string) (session.Record, error) {
 	var out session.Record
 	_, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {

@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// Options configure a Store.
+// Options configure a [Store].
 type Options struct {
 	// Addresses as host:port: one server, the nodes of a cluster, or with
 	// SentinelMaster the sentinels.
@@ -45,7 +45,7 @@ type Options struct {
 	Known *Known
 }
 
-// Store implements session.Backend on Redis or Valkey.
+// Store implements [session.Backend] on Redis or Valkey.
 type Store struct {
 	options Options
 	box     *seal.Box
@@ -72,7 +72,7 @@ type Store struct {
 
 var _ session.Backend = (*Store)(nil)
 
-// Ended implements session.Store: other nodes end sessions, too.
+// Ended implements [session.Store]: other nodes end sessions, too.
 func (s *Store) Ended() (count uint64, known bool) { return 0, false }
 
 const (

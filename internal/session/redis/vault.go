@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// SessionKeys implements session.Vault.
+// SessionKeys implements [session.Vault].
 func (s *Store) SessionKeys(ctx context.Context, appID, openID string) (keys session.Keys, err error) {
 	_, err = s.change(ctx, appID, openID, func(r *record, _ int64) bool {
 		if len(r.Sessions) > 0 {
@@ -22,12 +22,12 @@ func (s *Store) SessionKeys(ctx context.Context, appID, openID string) (keys ses
 	return keys, err
 }
 
-// ReplaceSessionKey implements session.Vault.
+// ReplaceSessionKey implements [session.Vault].
 func (s *Store) ReplaceSessionKey(ctx context.Context, appID, openID string, key secret.String) error {
 	return s.changeLive(ctx, appID, openID, func(r *record) { r.setSessionKey(key, time.Now()) })
 }
 
-// SetUserID implements session.Operations.
+// SetUserID implements [session.Operations].
 func (s *Store) SetUserID(ctx context.Context, appID, openID, userID string) error {
 	return s.changeLive(ctx, appID, openID, func(r *record) { r.UserID = userID })
 }

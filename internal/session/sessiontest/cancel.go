@@ -23,13 +23,13 @@ func newLeaving(t *testing.T) *leaving {
 
 func (l *leaving) leave() { l.once.Do(func() { close(l.gone) }) }
 
-// Done implements context.Context. Whoever waits for it finds that it is over.
+// Done implements [context.Context]. Whoever waits for it finds that it is over.
 func (l *leaving) Done() <-chan struct{} {
 	l.leave()
 	return l.gone
 }
 
-// Err implements context.Context: the first look finds somebody there.
+// Err implements [context.Context]: the first look finds somebody there.
 func (l *leaving) Err() error {
 	select {
 	case <-l.gone:
@@ -40,7 +40,7 @@ func (l *leaving) Err() error {
 	}
 }
 
-// Value implements context.Context. A context made from this one does not find what is
+// Value implements [context.Context]. A context made from this one does not find what is
 // above, and so waits for Done.
 func (l *leaving) Value(any) any { return nil }
 

@@ -190,7 +190,7 @@ func concurrentUse(t *testing.T, store session.Backend) {
 }
 
 // Timed are the rules about time. run must call each in a world where
-// time.Sleep lets time pass for the store, such as a testing/synctest bubble.
+// [time.Sleep] lets time pass for the store, such as a testing/synctest bubble.
 var Timed = []Check{
 	{"session ends", sessionEnds},
 	{"session that is over is never put", overAlready},

@@ -1,5 +1,5 @@
 // Package wechattest is a fake of WeChat's server API for tests: a plain
-// http.Handler with single-use codes, scripted failures and a record of what
+// [http.Handler] with single-use codes, scripted failures and a record of what
 // it was asked.
 package wechattest
 
@@ -13,7 +13,7 @@ import (
 )
 
 // Server answers GET /sns/jscode2session, GET /sns/oauth2/access_token and POST
-// /cgi-bin/stable_token. The zero value is not usable; call New. It is safe for concurrent use.
+// /cgi-bin/stable_token. The zero value is not usable; call [New]. It is safe for concurrent use.
 type Server struct {
 	mu      sync.Mutex
 	secrets map[string]string
@@ -117,7 +117,7 @@ func (s *Server) Queries() []url.Values {
 // Calls is how many login codes were sent.
 func (s *Server) Calls() int { return len(s.Queries()) }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var record func()
 	var usual func() Answer
