@@ -57,7 +57,7 @@ func (h *Handler) answersPerson(w http.ResponseWriter, r *http.Request, c *class
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classified, err error, refusal *answer.Refusal) {
 	to := h.sentURI(c)
 	login := h.authorizeLink(r, c, to)
-	held, current := h.held(r), time.Now()
+	states, current := h.storedStates(r), time.Now()
 	b, cookies := &h.browsers, h.browsers.cookies.All(r.Header)
 	has := func(name string) bool { return hasCookie(cookies, name) }
 	switch {
@@ -67,7 +67,7 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classifie
 	case has(b.cookies.Out(secure(r))):
 		*refusal = answer.For(answer.ErrLoggedOut)
 		h.writePage(w, r, *refusal, page.Page{Kind: page.LoggedOut, Continue: login})
-	case browser.NotKept(held, current):
+	case browser.NotKept(states, current):
 		*refusal = answer.For(answer.ErrNotKept)
 		reason := "the browser does not send the session cookie back"
 		if !errors.Is(err, answer.ErrNoToken) {
@@ -84,8 +84,8 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, c *classifie
 	}
 }
 
-// held returns the states that the browser brings.
-func (h *Handler) held(r *http.Request) []browser.Held {
+// storedStates returns the states that the browser brings.
+func (h *Handler) storedStates(r *http.Request) []browser.StoredState {
 	origin, err := h.origin(r)
 	if err != nil {
 		return nil

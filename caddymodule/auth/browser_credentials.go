@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
 
-// brought is what a request says about who it is from.
-type brought struct {
+// credential is what a request says about its user.
+type credential struct {
 	// text is the token; empty if there is none.
 	text string
 	// byCookie says that the token is that of a browser's cookie.
@@ -49,51 +49,51 @@ func (h *Handler) cookie(r *http.Request) (string, error) {
 // cookie. A request can have both: a page in WeChat that calls an API with the app's
 // own bearer, a Mini Program whose host keeps cookies. Two live ones of different
 // users are errTwoCredentials.
-func (h *Handler) credentials(r *http.Request) (brought, error) {
+func (h *Handler) credentials(r *http.Request) (credential, error) {
 	text, err := h.carrier.credential(r)
 	if err != nil {
-		return brought{}, err
+		return credential{}, err
 	}
 	inCookie, err := h.cookie(r)
 	switch {
 	case err != nil:
-		return brought{}, err
+		return credential{}, err
 	case inCookie == "":
-		return brought{text: text}, nil
+		return credential{text: text}, nil
 	case text == "":
-		return brought{text: inCookie, byCookie: true}, nil
+		return credential{text: inCookie, byCookie: true}, nil
 	}
 	return h.choose(r, text, inCookie)
 }
 
 // choose decides between a token in the carrier and one in the cookie.
-func (h *Handler) choose(r *http.Request, text, inCookie string) (brought, error) {
+func (h *Handler) choose(r *http.Request, text, inCookie string) (credential, error) {
 	carried := new(trial)
 	carried.pass, carried.err = h.gateway.Admit(r.Context(), text, h.apps)
 	ofCookie := new(trial)
 	ofCookie.pass, ofCookie.err = h.gateway.AdmitCookie(r.Context(), inCookie, h.apps)
-	explicit := brought{text: text, tried: carried}
+	explicit := credential{text: text, tried: carried}
 	foreign := errors.Is(carried.err, gateway.ErrLoginRequired) && !h.gateway.Signed(text)
 	switch {
 	case ofCookie.err != nil && foreign && !saysNobody(ofCookie.err): // the cookie may be what counts
-		return brought{text: inCookie, byCookie: true, foreign: true, tried: ofCookie}, nil
+		return credential{text: inCookie, byCookie: true, foreign: true, tried: ofCookie}, nil
 	case ofCookie.err != nil:
 		return explicit, nil //nolint:nilerr // the cookie is not needed, or worth nothing
 	case carried.err == nil:
 		a, b := carried.pass.User, ofCookie.pass.User
 		if a.AppID != b.AppID || a.OpenID != b.OpenID {
-			return brought{}, answer.ErrTwoCredentials
+			return credential{}, answer.ErrTwoCredentials
 		}
 		return explicit, nil
 	case foreign:
-		return brought{text: inCookie, byCookie: true, foreign: true, tried: ofCookie}, nil
+		return credential{text: inCookie, byCookie: true, foreign: true, tried: ofCookie}, nil
 	}
 	return explicit, nil
 }
 
 // authenticate names the user of the token that counts; the absence of one is the
 // same error as a token that is not ours.
-func (h *Handler) authenticate(r *http.Request, c brought) (gateway.Pass, error) {
+func (h *Handler) authenticate(r *http.Request, c credential) (gateway.Pass, error) {
 	switch surely := h.Assertion != nil; { // an app believes an assertion after an outage, too
 	case c.text == "":
 		return gateway.Pass{}, answer.ErrNoToken
@@ -110,7 +110,7 @@ func (h *Handler) authenticate(r *http.Request, c brought) (gateway.Pass, error)
 }
 
 // describe says what is left of the session of the token that counts.
-func (h *Handler) describe(ctx context.Context, c brought) (gateway.Description, error) {
+func (h *Handler) describe(ctx context.Context, c credential) (gateway.Description, error) {
 	if c.byCookie {
 		return h.gateway.DescribeCookie(ctx, c.text, h.apps)
 	}
@@ -118,36 +118,36 @@ func (h *Handler) describe(ctx context.Context, c brought) (gateway.Description,
 }
 
 // requireCredentials is credentials for a gateway route that needs them.
-func (h *Handler) requireCredentials(r *http.Request) (brought, error) {
-	given, err := h.credentials(r)
+func (h *Handler) requireCredentials(r *http.Request) (credential, error) {
+	cred, err := h.credentials(r)
 	switch {
 	case err != nil:
-		return brought{}, err
-	case given.text == "":
-		return brought{}, answer.ErrNoToken
-	case h.ambient(given):
+		return credential{}, err
+	case cred.text == "":
+		return credential{}, answer.ErrNoToken
+	case h.ambient(cred):
 		err = h.site.check(r, false)
 	}
-	return given, err
+	return cred, err
 }
 
 // ambient reports whether it is the browser that sends the token, whoever made it
 // send the request.
-func (h *Handler) ambient(c brought) bool {
+func (h *Handler) ambient(c credential) bool {
 	return c.byCookie || c.text != "" && h.carrier.ambient()
 }
 
 // isNoCredential reports whether an error is about a browser's cookie that does not
 // count, which on pages for everybody is the same as none. A store that cannot tell,
 // and a request from another site, are no reason to take it for that.
-func (h *Handler) isNoCredential(r *http.Request, given brought, err error) bool {
+func (h *Handler) isNoCredential(r *http.Request, cred credential, err error) bool {
 	switch {
 	case errors.Is(err, answer.ErrTwoCredentials):
 		// Two cookies, and nothing in the carrier.
 		text, carried := h.carrier.credential(r)
 		_, count := h.browsers.cookies.Value(r.Header, secure(r))
 		return carried == nil && text == "" && count > 1
-	case !given.byCookie:
+	case !cred.byCookie:
 		return false
 	}
 	return saysNobody(err)

@@ -24,9 +24,9 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 	if err != nil {
 		return err
 	}
-	ours := h.browsers.cookies.All(r.Header)
+	pairs := h.browsers.cookies.All(r.Header)
 	form := browser.Form(r)
-	inBrowser := form || len(ours) > 0
+	inBrowser := form || len(pairs) > 0
 	if inBrowser || carried != "" && h.carrier.ambient() { // the answer changes cookies
 		if err := h.site.check(r, false); err != nil {
 			return err
@@ -39,7 +39,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 	if err != nil {
 		return err
 	}
-	if err := h.endSessions(r, carried, ours, inBrowser); err != nil {
+	if err := h.endSessions(r, carried, pairs, inBrowser); err != nil {
 		return err
 	}
 	h.carrier.clearToken(w, r)
@@ -56,7 +56,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 
 // endSessions ends the session of the client's token and those of the browser's
 // cookies. A client's token that is not ours is an error unless there is a browser.
-func (h *Handler) endSessions(r *http.Request, carried string, ours []browser.Pair, inBrowser bool) error {
+func (h *Handler) endSessions(r *http.Request, carried string, pairs []browser.Pair, inBrowser bool) error {
 	if carried != "" {
 		user, err := h.gateway.Logout(r.Context(), carried, h.apps)
 		switch {
@@ -67,7 +67,7 @@ func (h *Handler) endSessions(r *http.Request, carried string, ours []browser.Pa
 		}
 	}
 	name := h.browsers.cookies.Session(secure(r))
-	for _, pair := range ours {
+	for _, pair := range pairs {
 		if pair.Name != name {
 			continue
 		}

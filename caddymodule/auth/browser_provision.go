@@ -41,14 +41,14 @@ func (h *Handler) provisionBrowser() (err error) {
 	if h.site, err = newSiteCheck(settings.TrustOrigin...); err != nil {
 		return fmt.Errorf("browser: trust_origin: %w", err)
 	}
-	if b.ways.InWeChat, err = h.accountFor("in_wechat", settings.InWeChat, provider.OfficialAccount); err != nil {
+	if b.methods.InWeChat, err = h.accountFor("in_wechat", settings.InWeChat, provider.OfficialAccount); err != nil {
 		return err
 	}
-	if b.ways.Elsewhere, err = h.accountFor("elsewhere", settings.Elsewhere, provider.Website); err != nil {
+	if b.methods.Elsewhere, err = h.accountFor("elsewhere", settings.Elsewhere, provider.Website); err != nil {
 		return err
 	}
 	if settings.Scan != nil {
-		if b.ways.Scan, err = h.accountFor("scan", settings.Scan.App, provider.MiniProgram); err != nil {
+		if b.methods.Scan, err = h.accountFor("scan", settings.Scan.App, provider.MiniProgram); err != nil {
 			return err
 		}
 		b.scan = *settings.Scan

@@ -22,8 +22,8 @@ import (
 // maxRestarts is how often a callback without its state begins again.
 const maxRestarts = 2
 
-// wish is what an authorize asks for.
-type wish struct {
+// authorizeRequest is what a request for authorize asks for.
+type authorizeRequest struct {
 	to, scope, appID string
 	restarts         int
 }
@@ -37,58 +37,58 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, c *classifie
 	if !ok {
 		return fmt.Errorf("%w: a parameter comes twice", gateway.ErrInvalidRequest)
 	}
-	asked := wish{to: h.target(c, query.Get("to")), appID: query.Get("appid")}
+	req := authorizeRequest{to: h.target(c, query.Get("to")), appID: query.Get("appid")}
 	switch scope := query.Get("scope"); scope {
 	case "", "base", "userinfo":
-		asked.scope = scope
+		req.scope = scope
 	default:
 		return fmt.Errorf("%w: scope must be base or userinfo", gateway.ErrInvalidRequest)
 	}
 	if mark := h.outMark(r); mark != "" && !browser.OwnLink(r.Header) && !sameText(query.Get("again"), mark) {
 		refusal := answer.For(answer.ErrLoggedOut)
-		h.writePage(w, r, refusal, page.Page{Kind: page.LoggedOut, Continue: h.authorizeLink(r, c, asked.to)})
+		h.writePage(w, r, refusal, page.Page{Kind: page.LoggedOut, Continue: h.authorizeLink(r, c, req.to)})
 		return nil
 	}
-	return h.sendToWeChat(w, r, c, asked)
+	return h.sendToWeChat(w, r, c, req)
 }
 
 func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// sendToWeChat begins a login in a browser, by the way that fits it.
-func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classified, asked wish) error {
+// sendToWeChat begins a login in a browser, by the method that fits it.
+func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classified, req authorizeRequest) error {
 	client := browser.ClientOf(r.UserAgent())
-	way, appID := h.browsers.ways.For(client)
-	if asked.appID != "" && client != browser.WebView {
-		account, known := h.browsers.accounts[asked.appID]
+	method, appID := h.browsers.methods.For(client)
+	if req.appID != "" && client != browser.WebView {
+		account, found := h.browsers.accounts[req.appID]
 		switch {
-		case known && fits(account.Kind, client):
-			way, appID = browser.ByRedirect, asked.appID
-		case asked.appID == h.browsers.ways.Scan && scans(client):
-			way, appID = browser.ByScan, asked.appID
+		case found && fits(account.Kind, client):
+			method, appID = browser.ByRedirect, req.appID
+		case req.appID == h.browsers.methods.Scan && scans(client):
+			method, appID = browser.ByScan, req.appID
 		default:
 			return fmt.Errorf("%w: appid is none that this browser can log in with", gateway.ErrInvalidRequest)
 		}
 	}
-	if user, live := h.liveUser(r); live && asked.scope != "userinfo" && (user.AppID == appID || way != browser.ByRedirect) {
-		redirect(w, http.StatusFound, asked.to)
+	if user, live := h.liveUser(r); live && req.scope != "userinfo" && (user.AppID == appID || method != browser.ByRedirect) {
+		redirect(w, http.StatusFound, req.to)
 		return nil
 	}
-	if way != browser.ByRedirect {
-		h.answerElsewhere(w, r, c, way, asked)
+	if method != browser.ByRedirect {
+		h.answerElsewhere(w, r, c, method, req)
 		return nil
 	}
 	origin, err := h.origin(r)
 	if err != nil {
 		return err
 	}
-	callback := h.callbackURL(origin, c, asked)
+	callback := h.callbackURL(origin, c, req)
 	account := h.browsers.accounts[appID]
-	state := browser.NewState(appID, scopeFor(account.Kind, asked.scope), asked.to, time.Now())
+	state := browser.NewState(appID, scopeFor(account.Kind, req.scope), req.to, time.Now())
 	cookie, err := h.browsers.cookies.SealState(h.app.Keys().Current(), origin, state)
 	if err != nil {
 		return err
 	}
-	for _, name := range browser.Surplus(h.held(r)) {
+	for _, name := range browser.Surplus(h.storedStates(r)) {
 		http.SetCookie(w, browser.Set(name, "", 0, origin.Secure()))
 	}
 	http.SetCookie(w, cookie)
@@ -124,23 +124,23 @@ func scopeFor(kind provider.Kind, asked string) string {
 
 // callbackURL is where WeChat sends the browser back to. It carries where the
 // browser goes then, for one that loses its cookies, and how often it did.
-func (h *Handler) callbackURL(origin browser.Origin, c *classified, asked wish) string {
+func (h *Handler) callbackURL(origin browser.Origin, c *classified, req authorizeRequest) string {
 	query := url.Values{}
-	if asked.to != browser.Home {
-		query.Set("to", asked.to)
+	if req.to != browser.Home {
+		query.Set("to", req.to)
 	}
-	if asked.restarts > 0 {
-		query.Set("n", strconv.Itoa(asked.restarts))
+	if req.restarts > 0 {
+		query.Set("n", strconv.Itoa(req.restarts))
 	}
 	return origin.String() + h.link(c, "/callback", query)
 }
 
 // answerElsewhere answers a browser that cannot be sent to WeChat.
-func (h *Handler) answerElsewhere(w http.ResponseWriter, r *http.Request, c *classified, way browser.Way, asked wish) {
+func (h *Handler) answerElsewhere(w http.ResponseWriter, r *http.Request, c *classified, method browser.Method, req authorizeRequest) {
 	refusal := answer.For(answer.ErrWrongPlace)
-	switch way {
+	switch method {
 	case browser.ByScan:
-		redirect(w, http.StatusFound, h.scanLink(c, asked.to))
+		redirect(w, http.StatusFound, h.scanLink(c, req.to))
 	case browser.GoBack:
 		h.writePage(w, r, refusal, page.Page{Kind: page.GoBack})
 	case browser.OpenElsewhere:
@@ -148,12 +148,12 @@ func (h *Handler) answerElsewhere(w http.ResponseWriter, r *http.Request, c *cla
 	default:
 		p := page.Page{Kind: page.OpenInWeChat}
 		if origin, err := h.origin(r); err == nil {
-			p.Address = origin.String() + asked.to
+			p.Address = origin.String() + req.to
 		}
-		if website := h.browsers.ways.Elsewhere; website != "" {
+		if website := h.browsers.methods.Elsewhere; website != "" {
 			query := url.Values{"appid": {website}}
-			if asked.to != browser.Home {
-				query.Set("to", asked.to)
+			if req.to != browser.Home {
+				query.Set("to", req.to)
 			}
 			p.Other = h.link(c, "/authorize", query)
 		}
@@ -171,23 +171,23 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified
 		return err
 	}
 	query, single := parameters(r.URL.RawQuery)
-	asked := wish{to: h.target(c, query.Get("to")), restarts: restarts(query["n"])}
+	req := authorizeRequest{to: h.target(c, query.Get("to")), restarts: restarts(query["n"])}
 	state, found := h.stateOf(r, query.Get("state"))
 	if !single || !found {
-		return h.startAgain(w, r, c, asked)
+		return h.startAgain(w, r, c, req)
 	}
-	asked.to = h.target(c, state.To)
+	req.to = h.target(c, state.To)
 	code := query.Get("code")
 	switch {
 	case code == "" && state.UsedUp():
-		return h.startAgain(w, r, c, asked)
+		return h.startAgain(w, r, c, req)
 	case code == "":
 		http.SetCookie(w, browser.Set(state.Name, "", 0, origin.Secure()))
 		refusal := answer.For(answer.ErrConsentRefused)
-		h.writePage(w, r, refusal, page.Page{Kind: page.Refused, Continue: h.authorizeLink(r, c, asked.to)})
+		h.writePage(w, r, refusal, page.Page{Kind: page.Refused, Continue: h.authorizeLink(r, c, req.to)})
 		return nil
 	}
-	return h.finish(w, r, c, origin, state, code, asked)
+	return h.finish(w, r, c, origin, state, code, req)
 }
 
 // restarts reads how often a login began again; what is not a number is too often.
@@ -203,22 +203,22 @@ func restarts(values []string) int {
 }
 
 // stateOf finds the browser's own state with this ID, if it still counts.
-func (h *Handler) stateOf(r *http.Request, id string) (browser.Held, bool) {
+func (h *Handler) stateOf(r *http.Request, id string) (browser.StoredState, bool) {
 	if !browser.IsState(id) {
-		return browser.Held{}, false
+		return browser.StoredState{}, false
 	}
 	now := time.Now()
-	for _, held := range h.held(r) {
-		if held.Opens && sameText(held.ID, id) {
-			_, ours := h.browsers.accounts[held.AppID]
-			return held, ours && held.Current(now)
+	for _, stored := range h.storedStates(r) {
+		if stored.Opens && sameText(stored.ID, id) {
+			_, found := h.browsers.accounts[stored.AppID]
+			return stored, found && stored.Current(now)
 		}
 	}
-	return browser.Held{}, false
+	return browser.StoredState{}, false
 }
 
 // finish exchanges the code and logs the browser in.
-func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, origin browser.Origin, state browser.Held, code string, asked wish) error {
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, origin browser.Origin, state browser.StoredState, code string, req authorizeRequest) error {
 	start := time.Now()
 	grant, err := h.gateway.LoginBrowser(r.Context(), gateway.BrowserLogin{
 		AppID: state.AppID, Scope: state.Scope, State: state.ID, Code: code, Client: request.ClientAddr(r), Lifetime: h.browsers.lifetime,
@@ -230,18 +230,18 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 		h.record.LoginRefused(request.ClientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
 		http.SetCookie(w, browser.Set(state.Name, "", 0, secure))
 		http.SetCookie(w, browser.Set(b.cookies.Snapshot(secure), "1", browser.UsedLifetime, secure))
-		redirect(w, http.StatusSeeOther, asked.to)
+		redirect(w, http.StatusSeeOther, req.to)
 		return nil
 	case startsAgain(err):
 		if !errors.Is(err, gateway.ErrStateUsed) {
 			h.record.LoginRefused(request.ClientIP(r), state.AppID, grant, answer.For(err), err, time.Since(start))
 		}
-		return h.startAgain(w, r, c, asked)
+		return h.startAgain(w, r, c, req)
 	default:
 		refusal := answer.For(err)
 		h.record.LoginRefused(request.ClientIP(r), state.AppID, grant, refusal, err, time.Since(start))
 		p := h.pageOf(c, refusal)
-		p.Continue = h.authorizeLink(r, c, asked.to)
+		p.Continue = h.authorizeLink(r, c, req.to)
 		h.writePage(w, r, refusal, p)
 		return nil
 	}
@@ -258,14 +258,14 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 		http.SetCookie(w, used)
 	}
 	h.setSession(w, r, origin, grant)
-	redirect(w, http.StatusSeeOther, asked.to)
+	redirect(w, http.StatusSeeOther, req.to)
 	return nil
 }
 
 // startsAgain reports whether a new code helps: this one, or its state, is over.
 func startsAgain(err error) bool {
-	for _, over := range []error{gateway.ErrStateUsed, gateway.ErrCodeUsed, gateway.ErrInvalidRequest, provider.ErrCodeUsed, provider.ErrCodeRejected} {
-		if errors.Is(err, over) {
+	for _, sentinel := range []error{gateway.ErrStateUsed, gateway.ErrCodeUsed, gateway.ErrInvalidRequest, provider.ErrCodeUsed, provider.ErrCodeRejected} {
+		if errors.Is(err, sentinel) {
 			return true
 		}
 	}
@@ -274,25 +274,25 @@ func startsAgain(err error) bool {
 
 // startAgain is for a callback whose state is not this browser's, or is over.
 // Somebody who is logged in goes on; others start the login again, but not for ever.
-func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classified, asked wish) error {
+func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classified, req authorizeRequest) error {
 	if _, live := h.liveUser(r); live {
-		redirect(w, http.StatusSeeOther, asked.to)
+		redirect(w, http.StatusSeeOther, req.to)
 		return nil
 	}
-	again := page.Page{Continue: h.authorizeLink(r, c, asked.to)}
+	p := page.Page{Continue: h.authorizeLink(r, c, req.to)}
 	switch {
 	case h.outMark(r) != "":
 		// Back after a logout: only the user's own click logs in again.
-		again.Kind = page.LoggedOut
-		h.writePage(w, r, answer.For(answer.ErrLoggedOut), again)
+		p.Kind = page.LoggedOut
+		h.writePage(w, r, answer.For(answer.ErrLoggedOut), p)
 		return nil
-	case asked.restarts >= maxRestarts:
-		again.Kind, again.Code = page.NotKept, answer.For(answer.ErrNotKept).Code
-		h.writePage(w, r, answer.For(answer.ErrNotKept), again)
+	case req.restarts >= maxRestarts:
+		p.Kind, p.Code = page.NotKept, answer.For(answer.ErrNotKept).Code
+		h.writePage(w, r, answer.For(answer.ErrNotKept), p)
 		return nil
 	}
-	asked.restarts++
-	return h.sendToWeChat(w, r, c, asked)
+	req.restarts++
+	return h.sendToWeChat(w, r, c, req)
 }
 
 // scans reports whether a kind of browser can show a code to somebody's phone.

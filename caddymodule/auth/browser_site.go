@@ -12,12 +12,12 @@ import (
 // browsers is what a site needs to serve browsers.
 type browsers struct {
 	cookies   browser.Cookies
-	ways      browser.Ways
+	methods   browser.Methods
 	challenge bool
 	lifetime  time.Duration
 	// accounts are those that log in by a redirect, by AppID.
 	accounts map[string]provider.Account
-	scan     Scan       // what its code opens; for ways.Scan
+	scan     Scan       // what its code opens; for methods.Scan
 	warned   *sync.Once // of an origin that WeChat refuses
 	// base is what stands before the paths that the handler sees, if placed; see
 	// findBases.
@@ -49,4 +49,4 @@ func (b *browsers) stripAnswer(header http.Header) {
 }
 
 // logsIn reports whether browsers can log in here.
-func (b *browsers) logsIn() bool { return b.ways != browser.Ways{} }
+func (b *browsers) logsIn() bool { return b.methods != browser.Methods{} }

@@ -53,14 +53,14 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, c *classified) e
 }
 
 func (h *Handler) renew(w http.ResponseWriter, r *http.Request, _ *classified) error {
-	given, err := h.requireCredentials(r)
+	cred, err := h.requireCredentials(r)
 	if err != nil {
 		return err
 	}
-	if given.byCookie {
+	if cred.byCookie {
 		return answer.ErrCookieRenewal
 	}
-	grant, err := h.gateway.Renew(r.Context(), given.text, h.apps)
+	grant, err := h.gateway.Renew(r.Context(), cred.text, h.apps)
 	if err != nil {
 		return err
 	}
@@ -75,11 +75,11 @@ func (h *Handler) writeGrant(w http.ResponseWriter, r *http.Request, grant gatew
 }
 
 func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified) error {
-	given, err := h.requireCredentials(r)
+	cred, err := h.requireCredentials(r)
 	if err != nil {
 		return err
 	}
-	d, err := h.describe(r.Context(), given)
+	d, err := h.describe(r.Context(), cred)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (h *Handler) decideCode(w http.ResponseWriter, r *http.Request, c *classifi
 	}
 	h.record.LoggedIn(grant, time.Since(start))
 	// A login that is repeated by its nonce may be of a session that is over.
-	pass, err := h.authenticate(r, brought{text: grant.Token})
+	pass, err := h.authenticate(r, credential{text: grant.Token})
 	if err != nil {
 		refusal := answer.For(err)
 		h.refuseCode(w, c, refusal)

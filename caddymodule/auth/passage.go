@@ -23,7 +23,7 @@ type passage struct {
 	reads    bool        // the request has a body
 	upgraded bool        // to a WebSocket
 	late     bool        // the handlers behind have answered when it was over
-	begun    atomic.Bool // the client sees an answer
+	started  atomic.Bool // the client sees an answer
 	ended    atomic.Bool // the session did
 }
 

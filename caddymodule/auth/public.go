@@ -102,17 +102,17 @@ func anchored(pattern string) bool {
 }
 
 // anchoredAt looks for the anchor at the first (0) or last (-1) place.
-func anchoredAt(re *syntax.Regexp, anchor syntax.Op, place int) bool {
+func anchoredAt(re *syntax.Regexp, anchor syntax.Op, index int) bool {
 	switch re.Op {
 	case anchor:
 		return true
 	case syntax.OpConcat:
-		return len(re.Sub) > 0 && anchoredAt(re.Sub[(len(re.Sub)+place)%len(re.Sub)], anchor, place)
+		return len(re.Sub) > 0 && anchoredAt(re.Sub[(len(re.Sub)+index)%len(re.Sub)], anchor, index)
 	case syntax.OpCapture:
-		return anchoredAt(re.Sub[0], anchor, place)
+		return anchoredAt(re.Sub[0], anchor, index)
 	case syntax.OpAlternate:
 		for _, sub := range re.Sub {
-			if !anchoredAt(sub, anchor, place) {
+			if !anchoredAt(sub, anchor, index) {
 				return false
 			}
 		}
@@ -127,7 +127,7 @@ const matchersCover = "its matchers cover"
 // nobody has thought of, and on the gateway's routes. A block that asks for more
 // than a path, such as a header or an address, is its author's decision as long as
 // plain requests are not in it.
-func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
+func tryPublic(subject string, sets caddyhttp.MatcherSets, prefix string) error {
 	if len(sets) == 0 {
 		return nil
 	}
@@ -138,11 +138,11 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 		})
 	}
 	if covers("/") {
-		return fmt.Errorf("public: %s /, which would make the site public", what)
+		return fmt.Errorf("public: %s /, which would make the site public", subject)
 	}
 	for _, name := range append([]string{rand.Text()}, routeNames...) {
 		if covers(prefix+"/"+name) || covers(prefix+"/"+name+"/"+rand.Text()) {
-			return fmt.Errorf("public: %s the gateway's prefix %s", what, prefix)
+			return fmt.Errorf("public: %s the gateway's prefix %s", subject, prefix)
 		}
 	}
 	for depth := range 3 {
@@ -157,7 +157,7 @@ func tryPublic(what string, sets caddyhttp.MatcherSets, prefix string) error {
 			}
 		}
 		if covered > 1 {
-			return fmt.Errorf("public: %s pages that nobody has thought of; name the paths that need no login", what)
+			return fmt.Errorf("public: %s pages that nobody has thought of; name the paths that need no login", subject)
 		}
 	}
 	return nil

@@ -22,8 +22,8 @@ func (h *Handler) debugToken(r *http.Request, err error) {
 		return
 	}
 	h.record.TokenRefused(func() (reason, kid string) {
-		given, _ := h.credentials(r)
-		e := h.gateway.Explain(r.Context(), given.text)
+		cred, _ := h.credentials(r)
+		e := h.gateway.Explain(r.Context(), cred.text)
 		if app := e.Claims.User.AppID; app != "" && !h.apps.Has(app) {
 			return "app_not_of_this_site", e.Claims.KeyID
 		}

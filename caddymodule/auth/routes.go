@@ -21,7 +21,7 @@ func (h *Handler) newRoutes() map[string]route {
 		// After a logout in a browser.
 		h.Prefix + "/logged-out": {method: http.MethodGet, serve: h.showLoggedOut},
 	}
-	if len(h.browsers.accounts) > 0 || h.browsers.ways.Scan != "" {
+	if len(h.browsers.accounts) > 0 || h.browsers.methods.Scan != "" {
 		routes[h.Prefix+"/authorize"] = route{method: http.MethodGet, serve: h.authorize}
 		routes[h.Prefix+"/callback"] = route{method: http.MethodGet, serve: h.callback, once: true}
 	}
@@ -29,7 +29,7 @@ func (h *Handler) newRoutes() map[string]route {
 		routes[h.Prefix+"/ticket"] = route{method: http.MethodPost, serve: h.ticket}
 		routes[h.Prefix+"/enter"] = route{method: http.MethodGet, serve: h.enter, form: h.enterReplacing, once: true}
 	}
-	if h.browsers.ways.Scan != "" {
+	if h.browsers.methods.Scan != "" {
 		routes[h.Prefix+"/scan"] = route{method: http.MethodGet, serve: h.showScan}
 		routes[h.Prefix+"/scan/code"] = route{method: http.MethodGet, serve: h.scanCode, once: true}
 		routes[h.Prefix+"/scan/state"] = route{method: http.MethodPost, serve: h.scanState}

@@ -31,8 +31,8 @@ func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified
 	}
 	to := h.target(c, query.Get("to"))
 	if client := browser.ClientOf(r.UserAgent()); !scans(client) {
-		way, _ := browser.Ways{}.For(client)
-		h.answerElsewhere(w, r, c, way, wish{to: to})
+		method, _ := browser.Methods{}.For(client)
+		h.answerElsewhere(w, r, c, method, authorizeRequest{to: to})
 		return nil
 	}
 	if _, live := h.liveUser(r); live {
@@ -45,7 +45,7 @@ func (h *Handler) showScan(w http.ResponseWriter, r *http.Request, c *classified
 	}
 	scan, found := h.scanOf(r, origin)
 	if !found || h.gateway.ScanOver(r.Context(), scan) {
-		scan = gateway.NewScan(h.browsers.ways.Scan, browser.Describe(r.UserAgent()), to, request.ClientAddr(r))
+		scan = gateway.NewScan(h.browsers.methods.Scan, browser.Describe(r.UserAgent()), to, request.ClientAddr(r))
 	}
 	scan.To = to
 	if err := h.setScanCookie(w, origin, scan); err != nil {
@@ -83,7 +83,7 @@ func (h *Handler) scanOf(r *http.Request, origin browser.Origin) (gateway.Scan, 
 		return gateway.Scan{}, false
 	}
 	scan, ok := h.gateway.OpenScan(value, origin.Host, name)
-	return scan, ok && scan.AppID == h.browsers.ways.Scan
+	return scan, ok && scan.AppID == h.browsers.methods.Scan
 }
 
 // requireScan is scanOf for a route that needs one.

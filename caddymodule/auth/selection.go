@@ -88,11 +88,11 @@ func (s *Selection) covers(path string, r *http.Request) bool {
 // classified is a request with both of its paths: rewrites may have changed
 // what is served after the client asked for something else.
 type classified struct {
-	request       *http.Request
-	sent, current string // raw
-	known, clean  bool
-	route         bool // it is a gateway route
-	signed        bool // it came with a signature, which nothing else made needless
+	request        *http.Request
+	sent, current  string // raw
+	checked, clean bool
+	route          bool // it is a gateway route
+	signed         bool // it came with a signature, which nothing else made needless
 }
 
 func classify(r *http.Request) classified {
@@ -115,8 +115,8 @@ func sentPath(requestURI, escaped string) string {
 }
 
 func (c *classified) canonical() bool {
-	if !c.known {
-		c.known = true
+	if !c.checked {
+		c.checked = true
 		c.clean = urlpath.Canonical(c.sent) && (c.current == c.sent || urlpath.Canonical(c.current))
 	}
 	return c.clean

@@ -97,16 +97,16 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, hop hop, sent *
 
 // decideCredentials decides by the token, the cookie or the signature of a request.
 func (h *Handler) decideCredentials(w http.ResponseWriter, r *http.Request, c *classified, hop hop, signed string) decision {
-	given, err := h.credentials(r)
+	cred, err := h.credentials(r)
 	optional := h.Optional.selects(c)
-	if err == nil && given.text == "" && optional && !h.judgesSignature(r, signed, hop) {
+	if err == nil && cred.text == "" && optional && !h.judgesSignature(r, signed, hop) {
 		return h.anonymous(r)
 	}
 	var pass gateway.Pass
 	if err == nil {
-		pass, err = h.authenticate(r, given)
+		pass, err = h.authenticate(r, cred)
 	}
-	if err == nil && h.ambient(given) { // what does not count identifies nothing
+	if err == nil && h.ambient(cred) { // what does not count identifies nothing
 		err = h.site.check(r, hop.websocket)
 	}
 	var until time.Time
@@ -114,19 +114,19 @@ func (h *Handler) decideCredentials(w http.ResponseWriter, r *http.Request, c *c
 		c.signed = true
 		pass, until, err = h.admitSigned(r, c, signed, err)
 	}
-	if err != nil && optional && !c.signed && h.isNoCredential(r, given, err) {
+	if err != nil && optional && !c.signed && h.isNoCredential(r, cred, err) {
 		return h.anonymous(r)
 	}
 	if err != nil {
 		h.refuseTo(w, r, c, err, pass.User)
 		return answered{}
 	}
-	if !h.ForwardToken && !given.foreign {
+	if !h.ForwardToken && !cred.foreign {
 		h.carrier.remove(r)
 	}
 	h.browsers.strip(r)
 	p := h.newPassage(w, pass)
-	if given.byCookie {
+	if cred.byCookie {
 		p.vary = h.varyCookie
 	}
 	if !until.IsZero() {

@@ -21,11 +21,11 @@ var errTokenOnly = fmt.Errorf("%w: this needs a token; a browser's cookie does n
 
 // tokenOnly returns the token of a request to a route that no cookie opens.
 func (h *Handler) tokenOnly(r *http.Request) (string, error) {
-	given, err := h.requireCredentials(r)
-	if err == nil && given.byCookie {
+	cred, err := h.requireCredentials(r)
+	if err == nil && cred.byCookie {
 		err = errTokenOnly
 	}
-	return given.text, err
+	return cred.text, err
 }
 
 // sign makes signed URLs.
@@ -80,13 +80,13 @@ func readSign(w http.ResponseWriter, r *http.Request) (req gateway.SignRequest, 
 	if err != nil {
 		return req, false, errSignBody
 	}
-	one, hasOne := members["path"]
-	many, batch := members["paths"]
+	path, hasOne := members["path"]
+	paths, batch := members["paths"]
 	if hasOne == batch {
 		return req, batch, errSignBody
 	}
-	raw := []json.RawMessage{one}
-	if batch && (len(many) == 0 || many[0] != '[' || json.Unmarshal(many, &raw) != nil) {
+	raw := []json.RawMessage{path}
+	if batch && (len(paths) == 0 || paths[0] != '[' || json.Unmarshal(paths, &raw) != nil) {
 		return req, batch, errSignBody
 	}
 	for _, text := range raw {
@@ -143,17 +143,17 @@ func needsSignature(err error) bool {
 
 // admitSigned judges the signature of a request whose other credentials do not count.
 // Theirs is the error if the signature says nothing better.
-func (h *Handler) admitSigned(r *http.Request, c *classified, query string, before error) (gateway.Pass, time.Time, error) {
+func (h *Handler) admitSigned(r *http.Request, c *classified, query string, credentialErr error) (gateway.Pass, time.Time, error) {
 	if !c.canonical() {
-		return gateway.Pass{}, time.Time{}, before
+		return gateway.Pass{}, time.Time{}, credentialErr
 	}
 	origin, err := h.origin(r)
 	if err != nil {
-		return gateway.Pass{}, time.Time{}, before
+		return gateway.Pass{}, time.Time{}, credentialErr
 	}
 	pass, until, err := h.gateway.AdmitSigned(r.Context(), origin.Host, c.sent, query, h.apps)
 	if errors.Is(err, gateway.ErrLoginRequired) {
-		err = before
+		err = credentialErr
 	}
 	return pass, until, err
 }

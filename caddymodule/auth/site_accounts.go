@@ -24,7 +24,7 @@ func (h *Handler) resolveApps() (gateway.Apps, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := h.app.Account(id); !known {
+		if _, found := h.app.Account(id); !found {
 			return nil, fmt.Errorf("wechat_auth: app %q is not in the global option wechat, which has: %s%s",
 				id, strings.Join(h.app.AppIDs(), " "), option.Position("wechat_auth app", text))
 		}

@@ -33,7 +33,7 @@ func (p *passage) serve(r *http.Request, next caddyhttp.Handler) error {
 		return p.finish(err)
 	case p.upgraded:
 		return nil // both connections are closed
-	case p.begun.Load():
+	case p.started.Load():
 		panic(http.ErrAbortHandler) // else the answer would look complete
 	}
 	if p.late {
@@ -55,11 +55,11 @@ func (p *passage) Cut() {
 	p.cancel()
 	control := http.NewResponseController(innermost(p.ResponseWriter))
 	past := time.Unix(1, 0)
-	begun := p.begun.Load()
-	if begun {
+	started := p.started.Load()
+	if started {
 		_ = control.SetWriteDeadline(past)
 	}
-	if begun || p.reads {
+	if started || p.reads {
 		_ = control.SetReadDeadline(past)
 	}
 }
@@ -82,8 +82,8 @@ func (p *passage) writes() bool {
 		p.late = true
 		return false
 	}
-	if !p.begun.Load() {
-		p.begun.Store(true)
+	if !p.started.Load() {
+		p.started.Store(true)
 	}
 	return true
 }
@@ -96,9 +96,9 @@ func (p *passage) WriteHeader(status int) {
 		return
 	case status == http.StatusSwitchingProtocols:
 		p.upgraded = true
-		p.begun.Store(true)
+		p.started.Store(true)
 	case status >= http.StatusOK:
-		p.begun.Store(true)
+		p.started.Store(true)
 	}
 	p.responseWriter.WriteHeader(status)
 }

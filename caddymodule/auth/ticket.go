@@ -111,8 +111,8 @@ func (h *Handler) useTicket(w http.ResponseWriter, r *http.Request, c *classifie
 		return gateway.ErrTicketRefused
 	}
 	to := h.target(c, t.To)
-	before, isLive := h.liveUser(r)
-	if isLive && sameSession(before, t.User) { // also when the page is loaded again
+	current, isLive := h.liveUser(r)
+	if isLive && sameSession(current, t.User) { // also when the page is loaded again
 		redirect(w, http.StatusSeeOther, to)
 		return nil
 	}
@@ -120,7 +120,7 @@ func (h *Handler) useTicket(w http.ResponseWriter, r *http.Request, c *classifie
 	if err != nil {
 		return err
 	}
-	if isLive && !agreed && !samePerson(before, user) {
+	if isLive && !agreed && !samePerson(current, user) {
 		h.record.Passed(wechatapp.Anonymous)
 		h.showPage(w, r, http.StatusOK, "", page.Page{Kind: page.Confirm, Continue: h.link(c, "/enter", nil), Confirm: text})
 		return nil

@@ -65,20 +65,20 @@ func containsFold(text, part string) bool {
 	return strings.Contains(strings.ToLower(text), part)
 }
 
-// Ways are the accounts that a site has for browsers, each an AppID or empty.
-type Ways struct {
+// Methods are the accounts that a site has for browsers, each an AppID or empty.
+type Methods struct {
 	// InWeChat is the official account, Elsewhere the website, Scan the Mini
 	// Program that logs desktops in.
 	InWeChat, Elsewhere, Scan string
 }
 
-// Way is how a browser gets in, or the page that says why it does not.
-type Way int
+// Method is how a browser logs in, or the page that says why it cannot.
+type Method int
 
-// The ways.
+// The methods.
 const (
 	// ByRedirect sends the browser to WeChat, for the account beside it.
-	ByRedirect Way = iota
+	ByRedirect Method = iota
 	// ByScan shows the code of the Mini Program.
 	ByScan
 	// GoBack asks to leave the web-view and open it again.
@@ -89,24 +89,24 @@ const (
 	OpenInWeChat
 )
 
-// For returns the way for a browser, and the account that it leads to.
-func (w Ways) For(c Client) (Way, string) {
+// For returns the method for a browser, and the account that it uses.
+func (m Methods) For(c Client) (Method, string) {
 	switch c {
 	case WebView:
 		return GoBack, ""
 	case WeChat:
-		if w.InWeChat == "" {
+		if m.InWeChat == "" {
 			return OpenElsewhere, ""
 		}
-		return ByRedirect, w.InWeChat
+		return ByRedirect, m.InWeChat
 	case Outside:
 		return OpenInWeChat, ""
 	}
 	switch {
-	case w.Elsewhere != "":
-		return ByRedirect, w.Elsewhere
-	case w.Scan != "":
-		return ByScan, w.Scan
+	case m.Elsewhere != "":
+		return ByRedirect, m.Elsewhere
+	case m.Scan != "":
+		return ByScan, m.Scan
 	}
 	return OpenInWeChat, ""
 }

@@ -56,25 +56,25 @@ func TestMiniProgramOfAWebView(t *testing.T) {
 
 // A web-view is never sent to another account's consent page (B19).
 func TestB19WayForEveryBrowser(t *testing.T) {
-	all := Ways{InWeChat: "official", Elsewhere: "website", Scan: "mini"}
+	all := Methods{InWeChat: "official", Elsewhere: "website", Scan: "mini"}
 	for _, test := range []struct {
-		ways    Ways
+		methods Methods
 		client  Client
-		way     Way
+		method  Method
 		account string
 	}{
 		{all, WebView, GoBack, ""},
-		{Ways{}, WebView, GoBack, ""},
+		{Methods{}, WebView, GoBack, ""},
 		{all, WeChat, ByRedirect, "official"},
-		{Ways{Elsewhere: "website", Scan: "mini"}, WeChat, OpenElsewhere, ""},
+		{Methods{Elsewhere: "website", Scan: "mini"}, WeChat, OpenElsewhere, ""},
 		{all, Outside, OpenInWeChat, ""},
-		{Ways{Elsewhere: "website"}, Outside, OpenInWeChat, ""},
+		{Methods{Elsewhere: "website"}, Outside, OpenInWeChat, ""},
 		{all, Desktop, ByRedirect, "website"},
-		{Ways{InWeChat: "official", Scan: "mini"}, Desktop, ByScan, "mini"},
-		{Ways{InWeChat: "official"}, Desktop, OpenInWeChat, ""},
+		{Methods{InWeChat: "official", Scan: "mini"}, Desktop, ByScan, "mini"},
+		{Methods{InWeChat: "official"}, Desktop, OpenInWeChat, ""},
 	} {
-		if way, account := test.ways.For(test.client); way != test.way || account != test.account {
-			t.Errorf("%+v, client %d: way %d to %q, want %d to %q", test.ways, test.client, way, account, test.way, test.account)
+		if way, account := test.methods.For(test.client); way != test.method || account != test.account {
+			t.Errorf("%+v, client %d: way %d to %q, want %d to %q", test.methods, test.client, way, account, test.method, test.account)
 		}
 	}
 }

@@ -47,8 +47,8 @@ func Scheme(r *http.Request, fromTrustedProxy bool) string {
 func OriginOf(r *http.Request, fromTrustedProxy bool) (Origin, bool) {
 	host := r.Host
 	if fromTrustedProxy {
-		if said := last(r.Header["X-Forwarded-Host"]); said != "" {
-			host = said
+		if forwarded := last(r.Header["X-Forwarded-Host"]); forwarded != "" {
+			host = forwarded
 		}
 	}
 	return ParseOrigin(Scheme(r, fromTrustedProxy), host)

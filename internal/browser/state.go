@@ -139,8 +139,8 @@ func (c Cookies) SealState(ring *key.Set, origin Origin, s State) (*http.Cookie,
 	return Set(name, value, lifetime, origin.Secure()), nil
 }
 
-// Held is a state cookie that a browser brings.
-type Held struct {
+// StoredState is a state cookie that a browser brings.
+type StoredState struct {
 	Name string
 	// Opens says that the gateway made it for this name and host; State is empty
 	// otherwise.
@@ -150,38 +150,38 @@ type Held struct {
 
 // Current reports whether a login can still be finished with the state, or, once
 // it was used, whether the same browser may have the same answer again.
-func (h Held) Current(now time.Time) bool {
-	if !h.Opens || h.Made.After(now.Add(clockLeeway)) {
+func (s StoredState) Current(now time.Time) bool {
+	if !s.Opens || s.Made.After(now.Add(clockLeeway)) {
 		return false
 	}
-	if h.Used.IsZero() {
-		return now.Sub(h.Made) < StateLifetime
+	if s.Used.IsZero() {
+		return now.Sub(s.Made) < StateLifetime
 	}
-	return now.Sub(h.Used) < UsedLifetime && !h.Used.After(now.Add(clockLeeway))
+	return now.Sub(s.Used) < UsedLifetime && !s.Used.After(now.Add(clockLeeway))
 }
 
 // UsedUp reports whether the state's login is over.
-func (h Held) UsedUp() bool { return !h.Used.IsZero() }
+func (s StoredState) UsedUp() bool { return !s.Used.IsZero() }
 
 // States returns the state cookies of a request, each name once. One that comes
 // twice does not open: nobody knows which of them is the browser's own.
-func (c Cookies) States(ring *key.Set, origin Origin, h http.Header) (held []Held) {
+func (c Cookies) States(ring *key.Set, origin Origin, h http.Header) (states []StoredState) {
 	prefix := c.prefixed(origin.Secure(), stateSuffix)
 	for _, pair := range c.All(h) {
 		if !strings.HasPrefix(pair.Name, prefix) {
 			continue
 		}
-		if i := slices.IndexFunc(held, func(h Held) bool { return h.Name == pair.Name }); i >= 0 {
-			held[i] = Held{Name: pair.Name}
+		if i := slices.IndexFunc(states, func(h StoredState) bool { return h.Name == pair.Name }); i >= 0 {
+			states[i] = StoredState{Name: pair.Name}
 			continue
 		}
-		held = append(held, c.openState(ring, origin, pair))
+		states = append(states, c.openState(ring, origin, pair))
 	}
-	return held
+	return states
 }
 
-func (c Cookies) openState(ring *key.Set, origin Origin, pair Pair) Held {
-	unopened := Held{Name: pair.Name}
+func (c Cookies) openState(ring *key.Set, origin Origin, pair Pair) StoredState {
+	unopened := StoredState{Name: pair.Name}
 	data, err := ticket.Open(ring, ticket.State, ticket.Place{Host: origin.Host, Name: pair.Name}, pair.Value)
 	if err != nil {
 		return unopened
@@ -190,14 +190,14 @@ func (c Cookies) openState(ring *key.Set, origin Origin, pair Pair) Held {
 	if err != nil || c.State(origin.Secure(), s.ID) != pair.Name {
 		return unopened
 	}
-	return Held{Name: pair.Name, Opens: true, State: s}
+	return StoredState{Name: pair.Name, Opens: true, State: s}
 }
 
 // Surplus returns the names of the cookies that must go to make room for one more
 // state: used ones go first, then the oldest, then what does not open.
-func Surplus(held []Held) (names []string) {
-	order := slices.Clone(held)
-	rank := func(h Held) int {
+func Surplus(states []StoredState) (names []string) {
+	order := slices.Clone(states)
+	rank := func(h StoredState) int {
 		switch {
 		case !h.Opens:
 			return 2
@@ -206,7 +206,7 @@ func Surplus(held []Held) (names []string) {
 		}
 		return 1
 	}
-	slices.SortStableFunc(order, func(a, b Held) int {
+	slices.SortStableFunc(order, func(a, b StoredState) int {
 		if ranked := rank(a) - rank(b); ranked != 0 {
 			return ranked
 		}
@@ -220,9 +220,9 @@ func Surplus(held []Held) (names []string) {
 
 // NotKept reports whether a browser forgets its logins: it brings two that were
 // over less than a minute ago, and still is logged in to nothing.
-func NotKept(held []Held, now time.Time) bool {
+func NotKept(states []StoredState, now time.Time) bool {
 	recent := 0
-	for _, h := range held {
+	for _, h := range states {
 		if h.UsedUp() && h.Current(now) {
 			recent++
 		}

@@ -126,10 +126,10 @@ func sealed(t *testing.T, c Cookies, ring *key.Set, s State, text string) *http.
 }
 
 func TestStatesEnd(t *testing.T) {
-	fresh := Held{Opens: true, State: State{Made: now}}
-	used := Held{Opens: true, State: State{Made: now.Add(-5 * time.Minute), Used: now}}
+	fresh := StoredState{Opens: true, State: State{Made: now}}
+	used := StoredState{Opens: true, State: State{Made: now.Add(-5 * time.Minute), Used: now}}
 	for _, test := range []struct {
-		held Held
+		held StoredState
 		at   time.Time
 		want bool
 	}{
@@ -141,7 +141,7 @@ func TestStatesEnd(t *testing.T) {
 		{used, now, true},
 		{used, now.Add(59 * time.Second), true},
 		{used, now.Add(60 * time.Second), false},
-		{Held{State: State{Made: now}}, now, false},
+		{StoredState{State: State{Made: now}}, now, false},
 	} {
 		if got := test.held.Current(test.at); got != test.want {
 			t.Errorf("%+v at %v: %v", test.held, test.at, got)
@@ -150,24 +150,24 @@ func TestStatesEnd(t *testing.T) {
 }
 
 func TestSurplusStatesGoInOrder(t *testing.T) {
-	open := func(name string, made int, used bool) Held {
-		h := Held{Name: name, Opens: true, State: State{Made: now.Add(time.Duration(made) * time.Second)}}
+	open := func(name string, made int, used bool) StoredState {
+		h := StoredState{Name: name, Opens: true, State: State{Made: now.Add(time.Duration(made) * time.Second)}}
 		if used {
 			h.Used = h.Made
 		}
 		return h
 	}
-	garbage := Held{Name: "garbage"}
+	garbage := StoredState{Name: "garbage"}
 	for _, test := range []struct {
-		held []Held
+		held []StoredState
 		want []string
 	}{
 		{nil, nil},
-		{[]Held{open("a", 1, false), open("b", 2, true), garbage}, nil},
-		{[]Held{open("a", 1, false), open("b", 2, true), garbage, open("c", 0, false)}, []string{"b"}},
-		{[]Held{open("a", 1, false), open("b", 2, false), garbage, open("c", 0, false)}, []string{"c"}},
-		{[]Held{garbage, open("a", 1, true), open("b", 2, false), garbage, open("c", 0, true), open("d", 9, false)}, []string{"c", "a", "b"}},
-		{[]Held{garbage, garbage, garbage, garbage}, []string{"garbage"}},
+		{[]StoredState{open("a", 1, false), open("b", 2, true), garbage}, nil},
+		{[]StoredState{open("a", 1, false), open("b", 2, true), garbage, open("c", 0, false)}, []string{"b"}},
+		{[]StoredState{open("a", 1, false), open("b", 2, false), garbage, open("c", 0, false)}, []string{"c"}},
+		{[]StoredState{garbage, open("a", 1, true), open("b", 2, false), garbage, open("c", 0, true), open("d", 9, false)}, []string{"c", "a", "b"}},
+		{[]StoredState{garbage, garbage, garbage, garbage}, []string{"garbage"}},
 	} {
 		if got := Surplus(test.held); !slices.Equal(got, test.want) {
 			t.Errorf("%+v: %q, want %q", test.held, got, test.want)
@@ -177,14 +177,14 @@ func TestSurplusStatesGoInOrder(t *testing.T) {
 
 // A browser that forgets its session is sent to WeChat and back for ever (B3).
 func TestB3TwoFreshLoginsAreNotKept(t *testing.T) {
-	used := Held{Opens: true, State: State{Made: now.Add(-time.Minute), Used: now.Add(-10 * time.Second)}}
-	old := Held{Opens: true, State: State{Made: now.Add(-3 * time.Minute), Used: now.Add(-2 * time.Minute)}}
-	fresh := Held{Opens: true, State: State{Made: now}}
+	used := StoredState{Opens: true, State: State{Made: now.Add(-time.Minute), Used: now.Add(-10 * time.Second)}}
+	old := StoredState{Opens: true, State: State{Made: now.Add(-3 * time.Minute), Used: now.Add(-2 * time.Minute)}}
+	fresh := StoredState{Opens: true, State: State{Made: now}}
 	for _, test := range []struct {
-		held []Held
+		held []StoredState
 		want bool
 	}{
-		{nil, false}, {[]Held{used}, false}, {[]Held{used, old}, false}, {[]Held{used, fresh, fresh}, false}, {[]Held{used, {}, used}, true},
+		{nil, false}, {[]StoredState{used}, false}, {[]StoredState{used, old}, false}, {[]StoredState{used, fresh, fresh}, false}, {[]StoredState{used, {}, used}, true},
 	} {
 		if got := NotKept(test.held, now); got != test.want {
 			t.Errorf("%+v: %v", test.held, got)
