@@ -86,8 +86,8 @@ func (a *Admin) listPage(w http.ResponseWriter, r *http.Request, body adminBody)
 		return coreError(err)
 	}
 	users := make([]listedUser, len(page.Users))
-	for i, one := range page.Users {
-		users[i] = newListedUser(one.UserHash, one.Record)
+	for i, listed := range page.Users {
+		users[i] = newListedUser(listed.UserHash, listed.Record)
 	}
 	return answerAdmin(w, http.StatusOK, struct {
 		Users []listedUser `json:"users"`

@@ -56,17 +56,17 @@ func (c *adminClient) call(method, path string, body, answer any) error {
 }
 
 // readInput reads the one line that must not be an argument.
-func readInput(cmd *cobra.Command, what string) (string, error) {
+func readInput(cmd *cobra.Command, description string) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxInput+1))
 	if err != nil {
-		return "", wording.Errorf("reading %s from standard input: %v", wording.Textf(what), err)
+		return "", wording.Errorf("reading %s from standard input: %v", wording.Textf(description), err)
 	}
 	text := string(bytes.TrimSpace(data))
 	switch {
 	case text == "":
-		return "", wording.Errorf("standard input has no %s", wording.Textf(what))
+		return "", wording.Errorf("standard input has no %s", wording.Textf(description))
 	case len(data) > maxInput:
-		return "", wording.Errorf("standard input is too long for one %s", wording.Textf(what))
+		return "", wording.Errorf("standard input is too long for one %s", wording.Textf(description))
 	}
 	return text, nil
 }

@@ -61,7 +61,7 @@ of all who are logged in; "after" in the answer is for the next page.`,
 
 // readIfThere reads the one line that must not be an argument. A terminal, and an
 // input without anything in it, have none.
-func readIfThere(cmd *cobra.Command, what string) (string, error) {
+func readIfThere(cmd *cobra.Command, description string) (string, error) {
 	in := cmd.InOrStdin()
 	if file, ok := in.(*os.File); ok {
 		info, err := file.Stat()
@@ -74,11 +74,11 @@ func readIfThere(cmd *cobra.Command, what string) (string, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err != nil {
-		return "", wording.Errorf("reading %s from standard input: %v", wording.Textf(what), err)
+		return "", wording.Errorf("reading %s from standard input: %v", wording.Textf(description), err)
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return "", nil
 	}
 	cmd.SetIn(bytes.NewReader(data))
-	return readInput(cmd, what)
+	return readInput(cmd, description)
 }

@@ -28,10 +28,10 @@ standard input:
 	cmd.AddCommand(
 		listCommand(),
 		userCommand("end", "Ends one session, all of a user, or all of an app", "/wechat/sessions/end", func(cmd *cobra.Command, body map[string]any) func() error {
-			one := cmd.Flags().String("session", "", "The session to end, as the list shows it; without it all of the user end")
+			sessionID := cmd.Flags().String("session", "", "The session to end, as the list shows it; without it all of the user end")
 			return func() error {
-				if *one != "" {
-					body["session_id"] = *one
+				if *sessionID != "" {
+					body["session_id"] = *sessionID
 				}
 				return nil
 			}

@@ -205,7 +205,7 @@ func (e *examination) checkSecrets(context.Context) (findings []doctor.Finding) 
 
 // checkSecrets returns the apps whose secret is there, and a finding about each.
 func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding) {
-	var apps []provider.Account
+	var accounts []provider.Account
 	var findings []doctor.Finding
 	for _, m := range settings.Apps {
 		f := doctor.Finding{Check: checkSecret, Status: doctor.Fail, Action: wording.Textf("give the AppID and the secret as in: app wx1234567890abcdef {env.WECHAT_SECRET}")}
@@ -239,7 +239,7 @@ func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding
 		}
 		findings = append(findings, f)
 		if err == nil {
-			apps = append(apps, provider.Account{ID: id, Secret: secret, Kind: m.KindOrDefault()})
+			accounts = append(accounts, provider.Account{ID: id, Secret: secret, Kind: m.KindOrDefault()})
 		}
 	}
 	for _, setting := range otherSecretsWrittenOut(settings) {
@@ -249,7 +249,7 @@ func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding
 			Action:  wording.Textf("use a placeholder such as {env.NAME} or {file./path}"),
 		})
 	}
-	return apps, findings
+	return accounts, findings
 }
 
 // otherSecretsWrittenOut are the settings besides the apps' own.
@@ -286,16 +286,16 @@ func (e *examination) askWeChat(ctx context.Context) []doctor.Finding {
 	}
 	defer client.Close()
 	var findings []doctor.Finding
-	for _, app := range e.accounts {
-		if wechatapp.HasAccessToken(app.Kind) {
-			f := doctor.Credentials(ctx, client, app)
+	for _, account := range e.accounts {
+		if wechatapp.HasAccessToken(account.Kind) {
+			f := doctor.Credentials(ctx, client, account)
 			findings = append(findings, f)
 			if f.Status != doctor.OK {
 				continue // the other call would say the same
 			}
 		}
-		if app.Kind != provider.MiniProgram {
-			findings = append(findings, doctor.OAuth2(ctx, client, app))
+		if account.Kind != provider.MiniProgram {
+			findings = append(findings, doctor.OAuth2(ctx, client, account))
 		}
 	}
 	return append(findings, doctor.Connections(ctx, client, e.settings.API, e.settings.APIProxy != "")...)

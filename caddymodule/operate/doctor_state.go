@@ -14,36 +14,36 @@ import (
 
 // checkStore finds out whether sessions can be kept.
 func (e *examination) checkStore(ctx context.Context) []doctor.Finding {
-	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
+	only := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
 	switch {
 	case e.storeError() != nil:
-		return one(doctor.Failf(checkStore, "", wording.Textf(storeAction), "%v", e.storeError()))
+		return only(doctor.Failf(checkStore, "", wording.Textf(storeAction), "%v", e.storeError()))
 	case e.wechat.App == nil || e.wechat.App.Store() == nil:
-		return one(doctor.Skipf(checkStore, "", "not tested, because the configuration does not load"))
+		return only(doctor.Skipf(checkStore, "", "not tested, because the configuration does not load"))
 	}
 	name := e.wechat.App.Store().CaddyModule().ID.Name()
 	if err := e.wechat.App.Store().Probe(ctx); err != nil {
-		return one(doctor.Failf(checkStore, name, wording.Textf(storeAction), "%v", err))
+		return only(doctor.Failf(checkStore, name, wording.Textf(storeAction), "%v", err))
 	}
-	return one(doctor.OKf(checkStore, name, "it can be reached and written to"))
+	return only(doctor.OKf(checkStore, name, "it can be reached and written to"))
 }
 
 const storeAction = "see that the server or folder exists, that this machine and user may write to it, and that user and password are right"
 
 // checkKeys says which keys there are.
 func (e *examination) checkKeys(ctx context.Context) []doctor.Finding {
-	one := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
+	only := func(f doctor.Finding) []doctor.Finding { return []doctor.Finding{f} }
 	configured := len(e.settings.SigningKeys) > 0
 	switch {
 	case e.keysError() != nil:
-		return one(doctor.Failf(checkKeys, "", wording.Textf("correct what the message names"), "%v", e.keysError()))
+		return only(doctor.Failf(checkKeys, "", wording.Textf("correct what the message names"), "%v", e.keysError()))
 	case configured && (e.wechat.App == nil || e.wechat.App.Keys() == nil):
-		return one(doctor.Skipf(checkKeys, "", "not tested, because the configuration does not load"))
+		return only(doctor.Skipf(checkKeys, "", "not tested, because the configuration does not load"))
 	case configured:
 		ring := e.wechat.App.Keys().Current()
-		return one(doctor.OKf(checkKeys, "", "%s by signing_key; %s signs", countKeys(len(ring.IDs())), ring.Signer().ID()))
+		return only(doctor.OKf(checkKeys, "", "%s by signing_key; %s signs", countKeys(len(ring.IDs())), ring.Signer().ID()))
 	case e.storage == nil:
-		return one(doctor.Skipf(checkKeys, "", "not tested, because Caddy's storage cannot be opened"))
+		return only(doctor.Skipf(checkKeys, "", "not tested, because Caddy's storage cannot be opened"))
 	}
 	keys, err := keyring.Describe(ctx, e.storage)
 	findings := describeKeys(keys, err, time.Duration(e.settings.KeyRotation), time.Now())

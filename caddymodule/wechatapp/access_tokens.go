@@ -12,8 +12,8 @@ import (
 func (a *App) tokenOwners() map[string]*credential.Owner {
 	if a.owners == nil {
 		a.owners = make(map[string]*credential.Owner, len(a.accounts))
-		for id, app := range a.accounts {
-			a.owners[id] = credential.NewOwner(a.state.tokens, app, observedTokens{a.client, a.record.metrics}, a.store.Sessions())
+		for id, account := range a.accounts {
+			a.owners[id] = credential.NewOwner(a.state.tokens, account, observedTokens{a.client, a.record.metrics}, a.store.Sessions())
 		}
 	}
 	return a.owners
@@ -28,9 +28,9 @@ type observedTokens struct {
 const endpointStableToken = "stable_token"
 
 // StableToken implements [credential.Fetcher].
-func (t observedTokens) StableToken(ctx context.Context, app provider.Account, force bool) (token wechat.AccessToken, err error) {
-	err = t.metrics.observe(ctx, endpointStableToken, app.ID, func(ctx context.Context) error {
-		token, err = t.Fetcher.StableToken(ctx, app, force)
+func (t observedTokens) StableToken(ctx context.Context, account provider.Account, force bool) (token wechat.AccessToken, err error) {
+	err = t.metrics.observe(ctx, endpointStableToken, account.ID, func(ctx context.Context) error {
+		token, err = t.Fetcher.StableToken(ctx, account, force)
 		return err
 	})
 	return token, err

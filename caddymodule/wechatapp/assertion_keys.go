@@ -37,19 +37,19 @@ func (k *assertionKeys) source() *key.Set {
 // load returns the ring of the moment.
 func (k *assertionKeys) load() (*assertion.Keys, error) {
 	from := k.source()
-	if known := k.current.Load(); known != nil && known.from == from {
-		return known.ring, nil
+	if built := k.current.Load(); built != nil && built.from == from {
+		return built.ring, nil
 	}
 	var keys []assertion.Key
-	for _, one := range from.Keys() {
+	for _, source := range from.Keys() {
 		if k.derived != nil {
-			derived, err := key.New(one.Derive("assertion"))
+			derived, err := key.New(source.Derive("assertion"))
 			if err != nil {
 				return nil, err
 			}
-			one = derived
+			source = derived
 		}
-		keys = append(keys, assertion.Key{ID: one.ID(), Seed: one.Secret()})
+		keys = append(keys, assertion.Key{ID: source.ID(), Seed: source.Secret()})
 	}
 	ring, err := assertion.NewKeys(keys...)
 	if err != nil {

@@ -55,26 +55,26 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	kinds := g.app.record.kinds
-	one, few := map[bool]float64{true: 1}, len(g.app.order) <= manyApps
-	for _, app := range g.app.order {
-		if count, err := g.app.Store().Sessions().Count(ctx, app); err == nil && (few || count.Sessions > 0) {
-			send(g.sessions, float64(count.Sessions), app)
-			send(g.users, float64(count.Users), app)
-			send(g.account, 1, app, kinds[app])
+	single, few := map[bool]float64{true: 1}, len(g.app.order) <= manyApps
+	for _, appID := range g.app.order {
+		if count, err := g.app.Store().Sessions().Count(ctx, appID); err == nil && (few || count.Sessions > 0) {
+			send(g.sessions, float64(count.Sessions), appID)
+			send(g.users, float64(count.Users), appID)
+			send(g.account, 1, appID, kinds[appID])
 		}
-		now := g.app.gateway.Breaker(app).State
-		if fetched, ok := g.app.state.tokens.Fetched(app); ok {
-			send(g.accessToken, time.Since(fetched).Seconds(), app)
+		now := g.app.gateway.Breaker(appID).State
+		if fetched, ok := g.app.state.tokens.Fetched(appID); ok {
+			send(g.accessToken, time.Since(fetched).Seconds(), appID)
 		}
 		for _, state := range breakerStates {
 			if few || state == now && state != gateway.BreakerClosed {
-				send(g.breaker, one[state == now], app, state)
+				send(g.breaker, single[state == now], appID, state)
 			}
 		}
 	}
-	send(g.store, one[g.app.health.check(ctx).Store == nil])
+	send(g.store, single[g.app.health.check(ctx).Store == nil])
 	if g.app.storage != nil {
-		send(g.storage, one[g.app.storage.state() == nil])
+		send(g.storage, single[g.app.storage.state() == nil])
 	}
 	if key := g.app.keys.Keys()[0]; !key.Made.IsZero() {
 		send(g.key, time.Since(key.Made).Seconds())

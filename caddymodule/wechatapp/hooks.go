@@ -20,7 +20,7 @@ func OnStart(prepare func(caddy.Context) error) { beforeStart = append(beforeSta
 
 // WhileRunning registers what begins when the first app of the process starts, and ends
 // when the last one stops: a change of configuration does neither.
-func WhileRunning(begin func() (end func())) { whileRunning = append(whileRunning, begin) }
+func WhileRunning(start func() (end func())) { whileRunning = append(whileRunning, start) }
 
 func runHooks(hooks []func(caddy.Context) error, ctx caddy.Context) error {
 	for _, hook := range hooks {
@@ -47,8 +47,8 @@ func (r running) Destruct() error {
 func startWhileRunning() (end func(), err error) {
 	_, _, err = pool.LoadOrNew(runningKey, func() (caddy.Destructor, error) {
 		var ends running
-		for _, begin := range whileRunning {
-			ends = append(ends, begin())
+		for _, start := range whileRunning {
+			ends = append(ends, start())
 		}
 		return ends, nil
 	})

@@ -58,8 +58,8 @@ func (a *App) AppIDs() []string { return a.order }
 
 // Account returns a configured account.
 func (a *App) Account(appID string) (provider.Account, bool) {
-	account, known := a.accounts[appID]
-	return account, known
+	account, found := a.accounts[appID]
+	return account, found
 }
 
 // Redirecter returns the provider of a kind of accounts if their logins begin in a
@@ -97,17 +97,17 @@ func (a *App) OpenStreams() int { return a.state.OpenStreams() }
 // the simulator.
 func (a *App) Live(ctx context.Context) (sessions int, breaker string) {
 	breaker = gateway.BreakerClosed
-	known := true
+	found := true
 	for _, id := range a.order {
 		count, err := a.store.Sessions().Count(ctx, id)
-		known = known && err == nil
+		found = found && err == nil
 		sessions += count.Sessions
 		switch state := a.gateway.Breaker(id).State; {
 		case state == gateway.BreakerOpen, breaker == gateway.BreakerClosed:
 			breaker = state
 		}
 	}
-	if !known {
+	if !found {
 		return -1, breaker
 	}
 	return sessions, breaker

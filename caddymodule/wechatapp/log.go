@@ -24,7 +24,7 @@ const configErrorPause = time.Minute
 // user by the keyed hash only, as LoginRefused does.
 func (r *Record) LoggedIn(grant gateway.Grant, took time.Duration) {
 	r.metrics.logins.WithLabelValues(grant.AppID, OutcomeOK).Inc()
-	r.remember(grant.AppID, func(app *history) { app.login = time.Now().UTC() })
+	r.remember(grant.AppID, func(account *history) { account.login = time.Now().UTC() })
 	r.logger.Info("login", r.about(grant.AppID), zap.String("outcome", OutcomeOK),
 		zap.Duration("duration", took), zap.String("user_hash", grant.UserHash))
 	r.emit(eventLogin, r.data(grant.AppID, map[string]any{"outcome": OutcomeOK, "user_hash": grant.UserHash}))
@@ -39,8 +39,8 @@ func (r *Record) LoggedIn(grant gateway.Grant, took time.Duration) {
 // the operator denies. The address of the request is logged only where an operator may
 // want to block it.
 func (r *Record) LoginRefused(clientIP, appID string, grant gateway.Grant, refusal answer.Refusal, err error, took time.Duration) {
-	app := r.apps[appID]
-	if app == nil {
+	account := r.accounts[appID]
+	if account == nil {
 		appID = "" // whatever the client made up stays out of everything
 	}
 	r.metrics.logins.WithLabelValues(appID, refusal.Code).Inc()
@@ -59,7 +59,7 @@ func (r *Record) LoginRefused(clientIP, appID string, grant gateway.Grant, refus
 		data["errcode"], data["rid"] = api.Code, api.RID
 	}
 	if refusal.Status >= 500 && !errors.Is(err, gateway.ErrPaused) && !errors.Is(err, gateway.ErrStoreUnavailable) {
-		r.remember(appID, func(app *history) { app.problem = &problem })
+		r.remember(appID, func(account *history) { account.problem = &problem })
 	}
 	level := zapcore.InfoLevel
 	if refusal.Code == answer.InternalError.Code || errors.Is(err, gateway.ErrStoreUnavailable) {
@@ -67,8 +67,8 @@ func (r *Record) LoginRefused(clientIP, appID string, grant gateway.Grant, refus
 	}
 	r.refusals.Log(level, "login refused", fields...)
 	r.emit(eventLoginRefused, data)
-	if errors.Is(err, provider.ErrMisconfigured) && app != nil {
-		r.configErrors(app, problem.Errcode).Do(func() {
+	if errors.Is(err, provider.ErrMisconfigured) && account != nil {
+		r.configErrors(account, problem.Errcode).Do(func() {
 			r.logger.Error("WeChat refuses the app's configuration, nobody can log in", fields...)
 			r.emit(eventConfigError, data)
 		})
@@ -77,13 +77,13 @@ func (r *Record) LoginRefused(clientIP, appID string, grant gateway.Grant, refus
 
 // configErrors thins out the lines about one errcode of an app. Another one is news:
 // whoever has fixed the secret must hear of the whitelist at once.
-func (r *Record) configErrors(app *history, errcode int) *rate.Sometimes {
+func (r *Record) configErrors(account *history, errcode int) *rate.Sometimes {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if app.configErrors[errcode] == nil {
-		app.configErrors[errcode] = &rate.Sometimes{Interval: configErrorPause}
+	if account.configErrors[errcode] == nil {
+		account.configErrors[errcode] = &rate.Sometimes{Interval: configErrorPause}
 	}
-	return app.configErrors[errcode]
+	return account.configErrors[errcode]
 }
 
 // TokenRefused says at DEBUG why a token does not count, which clients never learn.

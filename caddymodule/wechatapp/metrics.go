@@ -55,7 +55,7 @@ func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
 	}, labels)
 }
 
-func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error) {
+func newMetrics(registry prometheus.Registerer, appIDs []string) (*metrics, error) {
 	m := &metrics{
 		logins: newCounter("logins_total", "Logins by app and outcome: ok, or the code of the error.", "app", "outcome"),
 		wechatTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -89,7 +89,7 @@ func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error)
 	m.anonymous = m.requests.WithLabelValues(outcomeAnonymous)
 	m.tokenKnown = m.tokenLookups.WithLabelValues("hit")
 	m.tokenNew = m.tokenLookups.WithLabelValues("miss")
-	m.begin(apps)
+	m.initialize(appIDs)
 	return m, nil
 }
 
@@ -98,34 +98,34 @@ func newMetrics(registry prometheus.Registerer, apps []string) (*metrics, error)
 // outcome of thousands of apps are most of what is scraped, and never change.
 const manyApps = 100
 
-// begin makes counters begin at 0: an increase from nothing to 1 is none to
+// initialize makes counters begin at 0: an increase from nothing to 1 is none to
 // Prometheus, and an alert on it misses the first event.
-func (m *metrics) begin(apps []string) {
+func (m *metrics) initialize(appIDs []string) {
 	m.requests.WithLabelValues(outcomeRefused + answer.InternalError.Code)
 	for _, r := range answer.Refusals {
 		m.requests.WithLabelValues(outcomeRefused + r.Code)
 	}
 	m.logins.WithLabelValues("", answer.CodeInvalidRequest) // of clients that name no app
 	codes, counters := answer.LoginCodes, []*prometheus.CounterVec{m.gracePasses, m.duplicates, m.storeErrors, m.rateLimited}
-	if len(apps) > manyApps {
+	if len(appIDs) > manyApps {
 		codes, counters = answer.AlertedCodes, counters[:2]
 	}
-	for _, app := range apps {
-		m.logins.WithLabelValues(app, OutcomeOK)
+	for _, appID := range appIDs {
+		m.logins.WithLabelValues(appID, OutcomeOK)
 		for _, code := range codes {
-			m.logins.WithLabelValues(app, code)
+			m.logins.WithLabelValues(appID, code)
 		}
 		for _, c := range counters {
-			c.WithLabelValues(app)
+			c.WithLabelValues(appID)
 		}
 	}
 }
 
 // wechatCalled counts a call of WeChat.
-func (m *metrics) wechatCalled(endpoint, app string, took time.Duration, err error) {
-	m.wechatTime.WithLabelValues(endpoint, app).Observe(took.Seconds())
+func (m *metrics) wechatCalled(endpoint, appID string, took time.Duration, err error) {
+	m.wechatTime.WithLabelValues(endpoint, appID).Observe(took.Seconds())
 	if api, ok := errors.AsType[*wechat.APIError](err); ok {
-		m.errcodes.WithLabelValues(endpoint, app, errcodeLabel(api.Code)).Inc()
+		m.errcodes.WithLabelValues(endpoint, appID, errcodeLabel(api.Code)).Inc()
 	}
 }
 

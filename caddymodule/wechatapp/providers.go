@@ -35,7 +35,7 @@ var kinds = map[provider.Kind]struct {
 
 // checkKind refuses what is no kind. Empty is the default.
 func checkKind(kind provider.Kind) error {
-	if _, known := kinds[kind]; known || kind == "" {
+	if _, found := kinds[kind]; found || kind == "" {
 		return nil
 	}
 	return fmt.Errorf("kind %q is none of: %s", kind, strings.Join(kindNames(), " "))
@@ -72,8 +72,8 @@ var errNoProvider = errors.New("account of an unknown kind")
 
 // Exchange implements [provider.Provider].
 func (p providers) Exchange(ctx context.Context, a provider.Account, proof provider.Proof) (user provider.User, err error) {
-	exchanger, known := p.byKind[a.Kind]
-	if !known {
+	exchanger, found := p.byKind[a.Kind]
+	if !found {
 		return user, fmt.Errorf("%w: %w", provider.ErrMisconfigured, errNoProvider)
 	}
 	err = p.metrics.observe(ctx, kinds[a.Kind].endpoint, a.ID, func(ctx context.Context) error {

@@ -26,27 +26,27 @@ type Record struct {
 
 	kinds map[string]string // of the accounts, by AppID
 
-	mu   sync.Mutex
-	apps map[string]*history
+	mu       sync.Mutex
+	accounts map[string]*history
 }
 
-func newRecord(ctx caddy.Context, apps []string, kinds map[string]string) (*Record, error) {
+func newRecord(ctx caddy.Context, appIDs []string, kinds map[string]string) (*Record, error) {
 	module, err := ctx.App("events")
 	if err != nil {
 		return nil, fmt.Errorf("loading events app: %w", err)
 	}
-	m, err := newMetrics(ctx.GetMetricsRegistry(), apps)
+	m, err := newMetrics(ctx.GetMetricsRegistry(), appIDs)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	logger := ctx.Logger()
 	r := &Record{
 		ctx: ctx, events: module.(*caddyevents.App), logger: logger, refusals: Sampled(logger), metrics: m,
-		kinds: kinds,
-		apps:  make(map[string]*history, len(apps)),
+		kinds:    kinds,
+		accounts: make(map[string]*history, len(appIDs)),
 	}
-	for _, app := range apps {
-		r.apps[app] = &history{configErrors: make(map[int]*rate.Sometimes)}
+	for _, appID := range appIDs {
+		r.accounts[appID] = &history{configErrors: make(map[int]*rate.Sometimes)}
 	}
 	return r, nil
 }
@@ -56,7 +56,7 @@ func newRecord(ctx caddy.Context, apps []string, kinds map[string]string) (*Reco
 func (r *Record) about(appID string) zap.Field {
 	return zap.Inline(zapcore.ObjectMarshalerFunc(func(to zapcore.ObjectEncoder) error {
 		to.AddString("app", appID)
-		if kind, known := r.kinds[appID]; known {
+		if kind, found := r.kinds[appID]; found {
 			to.AddString("kind", kind)
 		}
 		return nil
@@ -66,7 +66,7 @@ func (r *Record) about(appID string) zap.Field {
 // data is the same for an event, with what else there is to say.
 func (r *Record) data(appID string, more map[string]any) map[string]any {
 	data := map[string]any{"app": appID}
-	if kind, known := r.kinds[appID]; known {
+	if kind, found := r.kinds[appID]; found {
 		data["kind"] = kind
 	}
 	maps.Copy(data, more)
@@ -137,8 +137,8 @@ func (r *Record) SessionsEnded(appID, userHash string, ended int) {
 }
 
 // Operated writes down what an operator has done about a user.
-func (r *Record) Operated(what, appID, userHash string, fields ...zap.Field) {
-	r.logger.Info(what, append([]zap.Field{r.about(appID), zap.String("user_hash", userHash)}, fields...)...)
+func (r *Record) Operated(message, appID, userHash string, fields ...zap.Field) {
+	r.logger.Info(message, append([]zap.Field{r.about(appID), zap.String("user_hash", userHash)}, fields...)...)
 }
 
 // A Call is one of WeChat's API by an app behind the gateway.
@@ -189,21 +189,21 @@ type history struct {
 func (r *Record) Last(appID string) (login *time.Time, problem *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	app := r.apps[appID]
-	if !app.login.IsZero() {
-		at := app.login
+	account := r.accounts[appID]
+	if !account.login.IsZero() {
+		at := account.login
 		login = &at
 	}
-	return login, app.problem
+	return login, account.problem
 }
 
 // remember writes down something about an app, if it is one.
 func (r *Record) remember(appID string, write func(*history)) {
-	app := r.apps[appID]
-	if app == nil {
+	account := r.accounts[appID]
+	if account == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	write(app)
+	write(account)
 }

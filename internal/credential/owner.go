@@ -20,7 +20,7 @@ import (
 
 // Fetcher asks WeChat for an access_token.
 type Fetcher interface {
-	StableToken(ctx context.Context, app provider.Account, force bool) (wechat.AccessToken, error)
+	StableToken(ctx context.Context, account provider.Account, force bool) (wechat.AccessToken, error)
 }
 
 // Vault keeps what several gateways share, by name, and encrypts it.
@@ -59,11 +59,11 @@ func (t Token) encode() []byte {
 
 // decodeToken returns no token for what is none.
 func decodeToken(data []byte) Token {
-	var kept sharedToken
-	if json.Unmarshal(data, &kept) != nil || kept.Value == "" {
+	var shared sharedToken
+	if json.Unmarshal(data, &shared) != nil || shared.Value == "" {
 		return Token{}
 	}
-	return Token{Value: secret.New(kept.Value), Fetched: time.UnixMilli(kept.Fetched), Ends: time.UnixMilli(kept.Ends)}
+	return Token{Value: secret.New(shared.Value), Fetched: time.UnixMilli(shared.Fetched), Ends: time.UnixMilli(shared.Ends)}
 }
 
 // How tokens are renewed. WeChat hands out the same one until about five minutes
@@ -90,20 +90,20 @@ const (
 // Tokens is what must survive a change of configuration: the tokens of all
 // apps, and when to ask again after a failure.
 type Tokens struct {
-	mu   sync.Mutex
-	apps map[string]*slot
+	mu       sync.Mutex
+	accounts map[string]*slot
 }
 
 // slot is the state of one app.
 type slot struct {
 	flight singleflight.Group
 
-	mu      sync.Mutex
-	token   Token
-	failed  error
-	backoff time.Duration
-	until   time.Time // of failed
-	kept    time.Time // when a refused token may be dropped again
+	mu        sync.Mutex
+	token     Token
+	failed    error
+	backoff   time.Duration
+	until     time.Time // of failed
+	keepUntil time.Time // when a refused token may be dropped again
 	// refused are the tokens that WeChat refused last. Another node, or the vault,
 	// may have one for a moment longer; it is never taken from there again.
 	refused  []secret.String
@@ -128,15 +128,15 @@ func (s *slot) hasRefused(token secret.String) bool {
 }
 
 // NewTokens returns a [Tokens] without any.
-func NewTokens() *Tokens { return &Tokens{apps: make(map[string]*slot)} }
+func NewTokens() *Tokens { return &Tokens{accounts: make(map[string]*slot)} }
 
 func (t *Tokens) slot(appID string) *slot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.apps[appID] == nil {
-		t.apps[appID] = new(slot)
+	if t.accounts[appID] == nil {
+		t.accounts[appID] = new(slot)
 	}
-	return t.apps[appID]
+	return t.accounts[appID]
 }
 
 // Fetched returns when the app's token was fetched from WeChat, by whichever
@@ -150,22 +150,22 @@ func (t *Tokens) Fetched(appID string) (time.Time, bool) {
 
 // Owner owns the access_token of one app.
 type Owner struct {
-	app     provider.Account
+	account provider.Account
 	fetcher Fetcher
 	vault   Vault // nil: the token is this process's own
 	slot    *slot
 }
 
 // NewOwner returns the owner of an app's token. vault may be nil.
-func NewOwner(tokens *Tokens, app provider.Account, fetcher Fetcher, vault Vault) *Owner {
-	return &Owner{app: app, fetcher: fetcher, vault: vault, slot: tokens.slot(app.ID)}
+func NewOwner(tokens *Tokens, account provider.Account, fetcher Fetcher, vault Vault) *Owner {
+	return &Owner{account: account, fetcher: fetcher, vault: vault, slot: tokens.slot(account.ID)}
 }
 
 // AppID is the app whose token it is.
-func (o *Owner) AppID() string { return o.app.ID }
+func (o *Owner) AppID() string { return o.account.ID }
 
 // name is the token's name in the vault.
-func (o *Owner) name() string { return "access_token " + o.app.ID }
+func (o *Owner) name() string { return "access_token " + o.account.ID }
 
 // Token returns the app's access_token. However many ask, one asks WeChat; a
 // token is renewed before its end, while the old one is still in use. Errors are
@@ -231,12 +231,12 @@ func (o *Owner) Drop(ctx context.Context, refused secret.String) bool {
 		o.slot.mu.Unlock()
 		return true // somebody has replaced it already
 	}
-	if time.Now().Before(o.slot.kept) {
+	if time.Now().Before(o.slot.keepUntil) {
 		o.slot.mu.Unlock()
 		return false
 	}
 	o.slot.token = Token{}
-	o.slot.kept = time.Now().Add(refusedBackoff)
+	o.slot.keepUntil = time.Now().Add(refusedBackoff)
 	o.slot.mu.Unlock()
 	if o.vault != nil {
 		// Also if its client leaves. Should it stay there, other nodes find it.
@@ -255,25 +255,25 @@ func (o *Owner) fetch(ctx context.Context) (Token, error) {
 	if token, ok := o.shared(ctx, old); ok {
 		return o.saveToken(token), nil
 	}
-	mine := true
+	hasTurn := true
 	if o.vault != nil {
 		var token Token
-		if token, mine = o.wait(ctx, old); !token.Value.IsZero() {
+		if token, hasTurn = o.wait(ctx, old); !token.Value.IsZero() {
 			return o.saveToken(token), nil
 		}
 	}
-	if o.vault != nil && mine {
+	if o.vault != nil && hasTurn {
 		// Also after a failure: others would wait for nothing.
 		defer func() { _ = o.vault.EndTurn(ctx, o.name()) }()
 	}
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 	defer cancel()
 	now, seen := time.Now(), o.refusals()
-	answer, err := o.fetcher.StableToken(asking, o.app, false)
+	answer, err := o.fetcher.StableToken(asking, o.account, false)
 	if err == nil && o.refusals() != seen && o.wasRefused(answer.Value) {
 		// It was refused while it was on its way: WeChat may have a new one by now.
 		now = time.Now()
-		answer, err = o.fetcher.StableToken(asking, o.app, false)
+		answer, err = o.fetcher.StableToken(asking, o.account, false)
 	}
 	if err != nil {
 		o.fail(err)
@@ -323,12 +323,12 @@ func (o *Owner) wasRefused(token secret.String) bool {
 
 // wait takes the turn to fetch, or waits for what another node fetches. When the
 // vault fails, or the other node does not come back, everybody asks WeChat.
-func (o *Owner) wait(ctx context.Context, old Token) (token Token, mine bool) {
+func (o *Owner) wait(ctx context.Context, old Token) (token Token, hasTurn bool) {
 	deadline := time.Now().Add(turnTime)
 	for {
-		mine, err := o.vault.TakeTurn(ctx, o.name(), turnTime)
-		if mine || err != nil || time.Now().After(deadline) {
-			return Token{}, mine
+		hasTurn, err := o.vault.TakeTurn(ctx, o.name(), turnTime)
+		if hasTurn || err != nil || time.Now().After(deadline) {
+			return Token{}, hasTurn
 		}
 		select {
 		case <-ctx.Done():

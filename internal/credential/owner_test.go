@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
-var app = provider.Account{ID: "wx1234567890abcdef", Secret: secret.New("0123456789abcdef")}
+var account = provider.Account{ID: "wx1234567890abcdef", Secret: secret.New("0123456789abcdef")}
 
 // fakeTokens hands out tokens as WeChat does: the same until five minutes before
 // its end.
@@ -71,8 +71,8 @@ func TestManyAskAndOneFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTokens{took: time.Second}
 		tokens := NewTokens()
-		o := NewOwner(tokens, app, f, nil)
-		if _, ok := tokens.Fetched(app.ID); ok {
+		o := NewOwner(tokens, account, f, nil)
+		if _, ok := tokens.Fetched(account.ID); ok {
 			t.Error("fetched before anybody asked")
 		}
 		var group sync.WaitGroup
@@ -81,8 +81,8 @@ func TestManyAskAndOneFetches(t *testing.T) {
 		}
 		group.Wait()
 		// A reload makes new owners on the same tokens.
-		want(t, NewOwner(tokens, app, f, nil), "token-1", nil)
-		if at, ok := tokens.Fetched(app.ID); !ok || time.Since(at) > 2*time.Second || f.calls.Load() != 1 {
+		want(t, NewOwner(tokens, account, f, nil), "token-1", nil)
+		if at, ok := tokens.Fetched(account.ID); !ok || time.Since(at) > 2*time.Second || f.calls.Load() != 1 {
 			t.Errorf("fetched %d times, at %s", f.calls.Load(), at)
 		}
 	})
@@ -91,7 +91,7 @@ func TestManyAskAndOneFetches(t *testing.T) {
 func TestTokenIsRenewedWhileItIsGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTokens{}
-		o := NewOwner(NewTokens(), app, f, nil)
+		o := NewOwner(NewTokens(), account, f, nil)
 		want(t, o, "token-1", nil)
 		time.Sleep(2*time.Hour - 5*time.Minute)
 		want(t, o, "token-1", nil)
@@ -120,7 +120,7 @@ func TestTokenIsRenewedWhileItIsGood(t *testing.T) {
 func TestFailuresAreBackedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTokens{fail: provider.ErrUnavailable}
-		o := NewOwner(NewTokens(), app, f, nil)
+		o := NewOwner(NewTokens(), account, f, nil)
 		for pause := minBackoff; pause <= maxBackoff; pause *= 2 {
 			before := f.calls.Load()
 			for range 10 {
@@ -146,7 +146,7 @@ func TestFailuresAreBackedOff(t *testing.T) {
 func TestRefusedTokenIsDroppedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTokens{}
-		o := NewOwner(NewTokens(), app, f, nil)
+		o := NewOwner(NewTokens(), account, f, nil)
 		want(t, o, "token-1", nil)
 		if !o.Drop(t.Context(), secret.New("token-0")) || f.calls.Load() != 1 {
 			t.Error("a token that was replaced already is dropped")
@@ -169,7 +169,7 @@ func TestRefusedTokenIsDroppedOnce(t *testing.T) {
 // left that he has: only the latter is no failure of anybody.
 func TestCallersWithTooLittleTimeAreToldWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := NewOwner(NewTokens(), app, &fakeTokens{took: 5 * time.Second}, nil)
+		o := NewOwner(NewTokens(), account, &fakeTokens{took: 5 * time.Second}, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := o.Token(ctx); !errors.Is(err, provider.ErrTimeout) {
@@ -205,7 +205,7 @@ func TestG2TokenRefusedWhileItIsFetchedDoesNotComeBack(t *testing.T) {
 		f, vault := &revocable{took: time.Second}, newVault()
 		first, second := "token-1", "token-2"
 		f.now.Store(&first)
-		o := NewOwner(NewTokens(), app, f, vault)
+		o := NewOwner(NewTokens(), account, f, vault)
 		want(t, o, first, nil)
 		time.Sleep(2*time.Hour - renewBefore)
 		want(t, o, first, nil) // and the renewal is under way

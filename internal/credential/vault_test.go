@@ -69,7 +69,7 @@ func TestNodesShareOneToken(t *testing.T) {
 		var group sync.WaitGroup
 		var owners []*Owner
 		for range 5 {
-			o := NewOwner(NewTokens(), app, f, vault)
+			o := NewOwner(NewTokens(), account, f, vault)
 			owners = append(owners, o)
 			group.Go(func() { want(t, o, "token-1", nil) })
 		}
@@ -98,13 +98,13 @@ func TestVaultIsNoCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, vault := &fakeTokens{}, newVault()
 		vault.fail = errors.New("connection refused")
-		want(t, NewOwner(NewTokens(), app, f, vault), "token-1", nil)
+		want(t, NewOwner(NewTokens(), account, f, vault), "token-1", nil)
 		vault.fail = nil
 		vault.values = make(map[string][]byte)
-		if mine, err := vault.TakeTurn(t.Context(), "access_token "+app.ID, time.Hour); !mine || err != nil {
+		if mine, err := vault.TakeTurn(t.Context(), "access_token "+account.ID, time.Hour); !mine || err != nil {
 			t.Fatal(err)
 		}
-		want(t, NewOwner(NewTokens(), app, f, vault), "token-1", nil)
+		want(t, NewOwner(NewTokens(), account, f, vault), "token-1", nil)
 	})
 }
 
@@ -134,7 +134,7 @@ func (v hangingVault) SaveShared(context.Context, string, []byte, time.Duration)
 func TestVaultThatHangsIsNoConditionEither(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTokens{took: 50 * time.Millisecond}
-		o := NewOwner(NewTokens(), app, f, hangingVault{newVault(), fetchTime})
+		o := NewOwner(NewTokens(), account, f, hangingVault{newVault(), fetchTime})
 		want(t, o, "token-1", nil)
 		want(t, o, "token-1", nil)
 		if f.calls.Load() != 1 {
@@ -160,7 +160,7 @@ func (v slowVault) ForgetShared(ctx context.Context, name string, refused func([
 func TestRefusedTokenIsNotTakenFromTheVaultAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, vault := &fakeTokens{took: 10 * time.Millisecond}, slowVault{newVault(), 100 * time.Millisecond}
-		o := NewOwner(NewTokens(), app, f, vault)
+		o := NewOwner(NewTokens(), account, f, vault)
 		want(t, o, "token-1", nil)
 		f.mu.Lock()
 		f.ends = time.Time{} // the next one is another
@@ -185,10 +185,10 @@ func TestRefusedTokenIsNotTakenFromTheVaultAgain(t *testing.T) {
 func TestFailedFetchEndsTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, vault := &fakeTokens{fail: provider.ErrUnavailable}, newVault()
-		want(t, NewOwner(NewTokens(), app, f, vault), "", provider.ErrUnavailable)
+		want(t, NewOwner(NewTokens(), account, f, vault), "", provider.ErrUnavailable)
 		f.set(nil)
 		start := time.Now()
-		want(t, NewOwner(NewTokens(), app, f, vault), "token-1", nil)
+		want(t, NewOwner(NewTokens(), account, f, vault), "token-1", nil)
 		if took := time.Since(start); took > 0 {
 			t.Errorf("waited %s", took)
 		}

@@ -12,7 +12,7 @@ import (
 
 // TokenSource asks WeChat for an app's access_token.
 type TokenSource interface {
-	StableToken(ctx context.Context, app provider.Account, force bool) (wechat.AccessToken, error)
+	StableToken(ctx context.Context, account provider.Account, force bool) (wechat.AccessToken, error)
 }
 
 // CheckCredentials is the kind of [Credentials]' findings.
@@ -58,14 +58,14 @@ var remedies = map[int][2]string{
 
 // Credentials asks WeChat whether it accepts the AppID and its secret. It
 // spends no login code and replaces no token.
-func Credentials(ctx context.Context, source TokenSource, app provider.Account) Finding {
-	_, err := source.StableToken(ctx, app, false)
-	return credentials(app, err)
+func Credentials(ctx context.Context, source TokenSource, account provider.Account) Finding {
+	_, err := source.StableToken(ctx, account, false)
+	return credentials(account, err)
 }
 
 // credentials says what the outcome of a call means for AppID and secret.
-func credentials(app provider.Account, err error) Finding {
-	f := Finding{Check: CheckCredentials, Subject: app.ID, Status: Fail}
+func credentials(account provider.Account, err error) Finding {
+	f := Finding{Check: CheckCredentials, Subject: account.ID, Status: Fail}
 	api, isAPI := errors.AsType[*wechat.APIError](err)
 	switch {
 	case err == nil:
@@ -73,8 +73,8 @@ func credentials(app provider.Account, err error) Finding {
 	case isAPI && api.Code == 40164:
 		f.Message, f.Action = whitelist(api.IPs)
 	case isAPI:
-		remedy, known := remedies[api.Code]
-		if !known {
+		remedy, found := remedies[api.Code]
+		if !found {
 			remedy = [2]string{"WeChat refuses, for a reason that is not known here", "look the errcode up in WeChat's documentation, or give the rid to its support"}
 		}
 		f.Message, f.Action = wording.Textf(remedy[0]), wording.Textf(remedy[1])

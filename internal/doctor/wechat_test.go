@@ -21,7 +21,7 @@ const (
 	theSecret = "5ecret+5ecret/5ecret=5ecret0000"
 )
 
-var app = provider.Account{ID: appID, Secret: secret.New(theSecret)}
+var account = provider.Account{ID: appID, Secret: secret.New(theSecret)}
 
 func newClient(t *testing.T, timeout time.Duration, proxy string, bases ...string) *wechat.Client {
 	t.Helper()
@@ -65,11 +65,11 @@ func want(t *testing.T, name string, f Finding, status Status, texts ...string) 
 func TestCredentialsThatWeChatRefuses(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	client := newClient(t, 5*time.Second, "", serve(t, fake))
-	want(t, "good", Credentials(t.Context(), client, app), OK, "accepts")
+	want(t, "good", Credentials(t.Context(), client, account), OK, "accepts")
 	if form := fake.TokenForms()[0]; form.ForceRefresh == nil || *form.ForceRefresh {
 		t.Error("the token of others was replaced")
 	}
-	want(t, "another app", Credentials(t.Context(), client, provider.Account{ID: "wxfedcba0987654321", Secret: app.Secret}), Fail, "AppID", "40013")
+	want(t, "another app", Credentials(t.Context(), client, provider.Account{ID: "wxfedcba0987654321", Secret: account.Secret}), Fail, "AppID", "40013")
 	want(t, "another secret", Credentials(t.Context(), client, provider.Account{ID: appID, Secret: secret.New("wrong")}), Fail, "AppSecret is wrong", "40125")
 	for code, texts := range map[int][]string{
 		-1: {"busy"}, 40001: {"AppSecret"}, 40013: {"AppID"}, 40125: {"AppSecret", "reset"}, 40164: {"whitelist"}, 40243: {"frozen", "unfreeze"},
@@ -78,7 +78,7 @@ func TestCredentialsThatWeChatRefuses(t *testing.T) {
 		12345: {"not known here", "rid"},
 	} {
 		fake.Next(wechattest.Errcode(code))
-		want(t, fmt.Sprint(code), Credentials(t.Context(), client, app), Fail, append(texts, fmt.Sprintf("errcode %d", code), "6700abcd-12345678-9abcdef0")...)
+		want(t, fmt.Sprint(code), Credentials(t.Context(), client, account), Fail, append(texts, fmt.Sprintf("errcode %d", code), "6700abcd-12345678-9abcdef0")...)
 	}
 	if fake.Calls() != 0 {
 		t.Error("a login code was spent")
@@ -88,7 +88,7 @@ func TestCredentialsThatWeChatRefuses(t *testing.T) {
 func TestWhitelistFindingNamesTheAddress(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	fake.Next(wechattest.Answer{Body: `{"errcode":40164,"errmsg":"invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist, rid: 6700abcd-12345678-9abcdef0"}`})
-	f := Credentials(t.Context(), newClient(t, 5*time.Second, "", serve(t, fake)), app)
+	f := Credentials(t.Context(), newClient(t, 5*time.Second, "", serve(t, fake)), account)
 	want(t, "40164", f, Fail, "WeChat sees it as 203.0.113.7", "enter 203.0.113.7 at", "IP白名单")
 }
 
@@ -96,15 +96,15 @@ func TestCredentialsWithoutAnAnswer(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	url := serve(t, fake)
 	client := newClient(t, 5*time.Second, "", url)
-	want(t, "nobody there", Credentials(t.Context(), newClient(t, 5*time.Second, "", "http://127.0.0.1:1"), app), Fail, "cannot be reached")
+	want(t, "nobody there", Credentials(t.Context(), newClient(t, 5*time.Second, "", "http://127.0.0.1:1"), account), Fail, "cannot be reached")
 	fake.Next(wechattest.Answer{Body: "<html>log in to the airport's network</html>"})
-	want(t, "a web page", Credentials(t.Context(), client, app), Fail, "not WeChat's API")
+	want(t, "a web page", Credentials(t.Context(), client, account), Fail, "not WeChat's API")
 	fake.Next(wechattest.Answer{Handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }})
-	want(t, "cut", Credentials(t.Context(), client, app), Fail, "broke")
+	want(t, "cut", Credentials(t.Context(), client, account), Fail, "broke")
 	release := fake.Hold()
 	defer release()
-	want(t, "silence", Credentials(t.Context(), newClient(t, 50*time.Millisecond, "", url), app), Fail, "api_timeout")
+	want(t, "silence", Credentials(t.Context(), newClient(t, 50*time.Millisecond, "", url), account), Fail, "api_timeout")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	want(t, "interrupted", Credentials(ctx, client, app), Skip)
+	want(t, "interrupted", Credentials(ctx, client, account), Skip)
 }

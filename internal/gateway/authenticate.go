@@ -162,8 +162,8 @@ func (g *Gateway) counted(ctx context.Context, claims *knownToken, err error) er
 	if err != nil && !errors.Is(err, ErrStoreUnavailable) {
 		return err
 	}
-	if left := clientLeft(ctx); left != nil {
-		return left
+	if leftErr := clientLeft(ctx); leftErr != nil {
+		return leftErr
 	}
 	g.Observer.StoreFailed(claims.User.AppID)
 	return err

@@ -87,7 +87,7 @@ func (b *breaker) reset() *BreakerChange {
 // open suspends calls for the pause; one after another is no change. The caller
 // holds mu.
 func (b *breaker) open(pause time.Duration, cause error) *BreakerChange {
-	again, now := b.pause > 0, time.Now()
+	wasOpen, now := b.pause > 0, time.Now()
 	b.pause, b.until, b.cause = pause, now.Add(pause), cause
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:      pause,
@@ -97,7 +97,7 @@ func (b *breaker) open(pause time.Duration, cause error) *BreakerChange {
 	if report, err := b.circuit.Allow(); err == nil {
 		report(provider.ErrUnavailable)
 	}
-	if again {
+	if wasOpen {
 		return nil
 	}
 	b.since = now

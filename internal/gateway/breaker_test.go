@@ -30,8 +30,8 @@ func TestBreakerPausesCallsOfOneApp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.wechat.answer = func(app provider.Account, _ string) (provider.User, error) {
-					if app.ID == appB {
+				w.wechat.answer = func(account provider.Account, _ string) (provider.User, error) {
+					if account.ID == appB {
 						return provider.User{OpenID: openID}, nil
 					}
 					return provider.User{}, tc.fault

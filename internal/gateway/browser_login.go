@@ -39,7 +39,7 @@ func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, er
 	if !isToken(req.Code, 1, maxCodeLength) {
 		return Grant{}, fmt.Errorf("%w: code must be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)
 	}
-	if _, known := g.Accounts[req.AppID]; !known {
+	if _, found := g.Accounts[req.AppID]; !found {
 		return Grant{}, ErrStateUsed // of a configuration that is over
 	}
 	if g.LoginLimit.Events > 0 {
@@ -123,9 +123,9 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 		g.Observer.CodeRepeated(req.AppID)
 		return Grant{}, ErrCodeUsed
 	}
-	var who provider.User
+	var user provider.User
 	err = g.ask(ctx, req.AppID, func() (err error) {
-		who, err = g.Provider.Exchange(ctx, g.Accounts[req.AppID], provider.Proof{Code: req.Code, Scope: req.Scope})
+		user, err = g.Provider.Exchange(ctx, g.Accounts[req.AppID], provider.Proof{Code: req.Code, Scope: req.Scope})
 		return err
 	})
 	if wasNotSent(err) {
@@ -140,7 +140,7 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 		return Grant{}, err
 	}
 	return g.startSession(ctx, entrance{
-		user:     identity.User{AppID: req.AppID, OpenID: who.OpenID, UnionID: who.UnionID},
-		lifetime: req.Lifetime, kind: inCookie, silent: who.Silent, loginKind: session.Kind(g.Accounts[req.AppID].Kind), client: req.Client, scope: req.Scope,
+		user:     identity.User{AppID: req.AppID, OpenID: user.OpenID, UnionID: user.UnionID},
+		lifetime: req.Lifetime, kind: inCookie, silent: user.Silent, loginKind: session.Kind(g.Accounts[req.AppID].Kind), client: req.Client, scope: req.Scope,
 	})
 }

@@ -32,39 +32,39 @@ func newFlights() *flights { return &flights{byKey: make(map[session.CodeKey]*fl
 // does not: others may wait for it, its code is spent either way, and its caller
 // records it. A panic in it is an error for all of them.
 func (g *Gateway) once(ctx context.Context, key session.CodeKey, login func(context.Context) (Grant, error)) (grant Grant, repeated bool, err error) {
-	mine, other := g.State.logins.enter(key)
-	if other != nil {
+	own, running := g.State.logins.enter(key)
+	if running != nil {
 		g.Observer.CodeRepeated(key.AppID)
 		select {
 		case <-ctx.Done():
 			return Grant{}, true, ctx.Err()
-		case <-other.answered:
-			return other.grant, true, other.err
+		case <-running.answered:
+			return running.grant, true, running.err
 		}
 	}
-	defer g.State.logins.leave(key, mine)
-	mine.grant, mine.err = guarded(context.WithoutCancel(ctx), login)
-	return mine.grant, false, mine.err
+	defer g.State.logins.leave(key, own)
+	own.grant, own.err = guarded(context.WithoutCancel(ctx), login)
+	return own.grant, false, own.err
 }
 
 // enter returns a new flight of the caller's, or the one under way.
-func (f *flights) enter(key session.CodeKey) (mine, other *flight) {
+func (f *flights) enter(key session.CodeKey) (own, running *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if other = f.byKey[key]; other != nil {
-		return nil, other
+	if running = f.byKey[key]; running != nil {
+		return nil, running
 	}
-	mine = &flight{answered: make(chan struct{}), err: errNoAnswer}
-	f.byKey[key] = mine
-	return mine, nil
+	own = &flight{answered: make(chan struct{}), err: errNoAnswer}
+	f.byKey[key] = own
+	return own, nil
 }
 
 // leave lets those who wait read the answer.
-func (f *flights) leave(key session.CodeKey, mine *flight) {
+func (f *flights) leave(key session.CodeKey, own *flight) {
 	f.mu.Lock()
 	delete(f.byKey, key)
 	f.mu.Unlock()
-	close(mine.answered)
+	close(own.answered)
 }
 
 // errNoAnswer is what a login that never returned leaves to those who wait.

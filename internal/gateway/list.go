@@ -85,8 +85,8 @@ func (g *Gateway) find(ctx context.Context, appID, userHash string) (found, erro
 			return found{}, err
 		}
 		unreadable += page.Unreadable
-		for i, one := range page.Users {
-			if one.UserHash != userHash {
+		for i, listed := range page.Users {
+			if listed.UserHash != userHash {
 				continue
 			}
 			next := page.Next
@@ -95,7 +95,7 @@ func (g *Gateway) find(ctx context.Context, appID, userHash string) (found, erro
 					return found{}, err
 				}
 			}
-			return found{record: one.Record, next: next}, nil
+			return found{record: listed.Record, next: next}, nil
 		}
 		if from = page.Next; from == "" {
 			return found{unreadable: unreadable}, errNoSuchUser
@@ -129,8 +129,8 @@ func (g *Gateway) page(ctx context.Context, appID, after string, limit int) (Lis
 	}
 	ring := g.Keys()
 	page := ListPage{Users: make([]Listed, len(users.Users)), Next: users.Next, Unreadable: users.Unreadable}
-	for i, one := range users.Users {
-		page.Users[i] = Listed{ring.UserHash(appID, one.OpenID), one.Record}
+	for i, listed := range users.Users {
+		page.Users[i] = Listed{ring.UserHash(appID, listed.OpenID), listed.Record}
 	}
 	return page, nil
 }

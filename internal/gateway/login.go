@@ -35,18 +35,18 @@ const (
 // Errors are [ErrInvalidRequest], [ErrCodeUsed], [ErrUserDenied], [ErrRateLimited],
 // [ErrPaused], [ErrStoreUnavailable] and those of [provider.Provider].
 func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant, error) {
-	app, err := g.check(&req, apps)
+	account, err := g.check(&req, apps)
 	if err != nil {
 		return Grant{}, err
 	}
 	if g.LoginLimit.Events > 0 {
 		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
-			g.Observer.LoginLimited(app.ID)
+			g.Observer.LoginLimited(account.ID)
 			return Grant{}, retryAfter(ErrRateLimited, wait)
 		}
 	}
-	key := codeKey(app.ID, req.Code)
-	grant, _, err := g.once(ctx, key, func(ctx context.Context) (Grant, error) { return g.exchangeOnce(ctx, app, key, req) })
+	key := codeKey(account.ID, req.Code)
+	grant, _, err := g.once(ctx, key, func(ctx context.Context) (Grant, error) { return g.exchangeOnce(ctx, account, key, req) })
 	return grant, err
 }
 
@@ -96,16 +96,16 @@ func codeKey(appID, code string) session.CodeKey {
 
 // exchangeOnce runs once at a time for a code on this node; the store sees to
 // the other nodes and to the time after.
-func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key session.CodeKey, req LoginRequest) (Grant, error) {
+func (g *Gateway) exchangeOnce(ctx context.Context, account provider.Account, key session.CodeKey, req LoginRequest) (Grant, error) {
 	claim, reply, err := g.claim(ctx, key)
 	if err != nil {
-		return Grant{}, g.storeError(ctx, app.ID, err)
+		return Grant{}, g.storeError(ctx, account.ID, err)
 	}
 	if claim != session.ClaimGranted {
-		g.Observer.CodeRepeated(app.ID)
+		g.Observer.CodeRepeated(account.ID)
 		return replay(reply, req.Nonce)
 	}
-	grant, err := g.exchange(ctx, app, req)
+	grant, err := g.exchange(ctx, account, req)
 	if wasNotSent(err) {
 		if releaseErr := g.Store.ReleaseCode(ctx, key); releaseErr != nil {
 			return Grant{}, fmt.Errorf("%w; releasing the code: %w", err, releaseErr)
@@ -122,18 +122,18 @@ func (g *Gateway) exchangeOnce(ctx context.Context, app provider.Account, key se
 }
 
 // exchange asks WeChat and begins the session.
-func (g *Gateway) exchange(ctx context.Context, app provider.Account, req LoginRequest) (Grant, error) {
+func (g *Gateway) exchange(ctx context.Context, account provider.Account, req LoginRequest) (Grant, error) {
 	var user provider.User
-	err := g.ask(ctx, app.ID, func() (err error) {
-		user, err = g.Provider.Exchange(ctx, app, provider.Proof{Code: req.Code})
+	err := g.ask(ctx, account.ID, func() (err error) {
+		user, err = g.Provider.Exchange(ctx, account, provider.Proof{Code: req.Code})
 		return err
 	})
 	if err != nil {
 		return Grant{}, err
 	}
 	return g.startSession(ctx, entrance{
-		user: identity.User{AppID: app.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime, silent: user.Silent,
-		loginKind: session.Kind(app.Kind), client: req.Client,
+		user: identity.User{AppID: account.ID, OpenID: user.OpenID, UnionID: user.UnionID}, sessionKey: user.SessionKey, lifetime: g.MaxLifetime, silent: user.Silent,
+		loginKind: session.Kind(account.Kind), client: req.Client,
 	})
 }
 

@@ -18,10 +18,10 @@ import (
 type Target struct{ AppID, OpenID, SessionID string }
 
 func (g *Gateway) checkTarget(t Target, needsUser bool) error {
-	switch _, known := g.Accounts[t.AppID]; {
+	switch _, found := g.Accounts[t.AppID]; {
 	case t.AppID == "":
 		return fmt.Errorf("%w: appid is needed", ErrInvalidRequest)
-	case !known:
+	case !found:
 		return fmt.Errorf("%w: appid is not one of the configuration", ErrInvalidRequest)
 	case t.OpenID == "" && (needsUser || t.SessionID != ""):
 		return fmt.Errorf("%w: openid is needed", ErrInvalidRequest)
@@ -170,7 +170,7 @@ func (g *Gateway) Explain(ctx context.Context, text string) Explanation {
 	if problem != token.NoProblem && problem != token.Expired {
 		return e
 	}
-	if _, known := g.Accounts[claims.User.AppID]; !known {
+	if _, found := g.Accounts[claims.User.AppID]; !found {
 		e.Verdict = VerdictUnknownApp
 		return e
 	}

@@ -75,7 +75,7 @@ func replay(reply *session.Reply, nonce string) (Grant, error) {
 	if kept.Refusal == notAllowed {
 		return Grant{}, &loginhook.Refusal{Message: kept.Message}
 	}
-	if refusal, known := refusals[kept.Refusal]; known {
+	if refusal, found := refusals[kept.Refusal]; found {
 		return Grant{}, refusal
 	}
 	return Grant{}, ErrCodeUsed

@@ -58,14 +58,14 @@ func (g *Gateway) ApproveScan(ctx context.Context, a Approval, number int) (Scan
 		return ScanView{User: user}, err
 	}
 	var verdict scanVerdictOf
-	right := number == s.Right
-	if right {
+	matches := number == s.Right
+	if matches {
 		verdict = scanVerdictOf{OpenID: user.OpenID, SessionID: user.SessionID}
 	}
 	if err := g.decide(ctx, &s, verdict); err != nil {
 		return ScanView{User: user}, err
 	}
-	if !right {
+	if !matches {
 		return ScanView{User: user}, ErrScanWrongNumber
 	}
 	return g.view(&s, user, a.Client), nil
@@ -103,11 +103,11 @@ func (g *Gateway) pendingScan(ctx context.Context, a Approval) (Scan, identity.U
 	if reply == nil || json.Unmarshal(reply.Body, &s) != nil || s.Scene != a.Scene || s.AppID != user.AppID || g.timeLeft(&s, time.Now()) == 0 {
 		return Scan{}, user, ErrScanEnded
 	}
-	mine, err := g.isApprover(ctx, &s, user.OpenID)
+	approver, err := g.isApprover(ctx, &s, user.OpenID)
 	switch {
 	case err != nil:
 		return Scan{}, user, err
-	case !mine: // two people before one desktop: one of them does not belong there
+	case !approver: // two people before one desktop: one of them does not belong there
 		if err := g.decide(ctx, &s, scanVerdictOf{}); err != nil {
 			return Scan{}, user, err
 		}

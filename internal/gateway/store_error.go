@@ -10,8 +10,8 @@ import (
 // storeError counts a failure of the store and keeps its cause for the log. If it
 // is the client who has left, nothing is wrong with the store.
 func (g *Gateway) storeError(ctx context.Context, appID string, err error) error {
-	if left := clientLeft(ctx); left != nil {
-		return left
+	if leftErr := clientLeft(ctx); leftErr != nil {
+		return leftErr
 	}
 	g.Observer.StoreFailed(appID)
 	return unavailable(err)

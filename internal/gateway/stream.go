@@ -19,7 +19,7 @@ type Stream struct {
 	session    *watchedSession // nil while young; set under the shard's lock
 
 	mu     sync.Mutex
-	over   bool
+	done   bool
 	reason error
 }
 
@@ -45,11 +45,11 @@ func (g *Gateway) Watch(s *Stream, pass *Pass, cutter Cutter) {
 // more and does not run.
 func (s *Stream) Done() (cut error) {
 	s.mu.Lock()
-	over := s.over
-	s.over = true
+	wasDone := s.done
+	s.done = true
 	cut = s.reason
 	s.mu.Unlock()
-	if !over && s.shard != nil {
+	if !wasDone && s.shard != nil {
 		s.shard.streams.remove(s)
 	}
 	return cut
@@ -66,7 +66,7 @@ func (s *Stream) WasCut() error {
 func (s *Stream) cut(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
+	if s.done {
 		return
 	}
 	if s.reason == nil {

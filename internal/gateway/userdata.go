@@ -72,8 +72,8 @@ func (g *Gateway) KeepSessionKey(ctx context.Context, appID, openID string, key 
 
 // checkKeyHolder accepts users of Mini Programs: others have no session_key.
 func (g *Gateway) checkKeyHolder(appID, openID string) error {
-	switch account, known := g.Accounts[appID]; {
-	case !known:
+	switch account, found := g.Accounts[appID]; {
+	case !found:
 		return fmt.Errorf("%w: appid is not one of the configuration", ErrInvalidRequest)
 	case account.Kind != provider.MiniProgram:
 		return fmt.Errorf("%w: only users of a Mini Program have a session_key, and this account is of kind %s", ErrInvalidRequest, account.Kind)

@@ -34,18 +34,18 @@ type verifiedShard struct {
 	sync.RWMutex
 	index  compact.Index
 	tokens compact.Slab[verifiedToken]
-	oldest uint32   // when the shard is full: the place that is taken again next
+	oldest uint32   // when the shard is full: the slot that is reused next
 	_      [64]byte // the next one is on another cache line
 }
 
 // tokenSum is what a token is recognised by.
 type tokenSum [16]byte
 
-// verifiedToken is a token's claims in place.
+// verifiedToken holds the claims of a token without pointers.
 type verifiedToken struct {
 	sum             tokenSum
 	issued, expires int64 // Unix seconds
-	app, key        uint16
+	account, key    uint16
 	// Where in texts each ends: openid, session id and unionid, one after the other.
 	openID, sessionID, unionID uint8
 	texts                      [shortTexts]byte
@@ -78,28 +78,28 @@ func (t *verifiedTokens) shard(hash uint64) *verifiedShard {
 	return &t.shards[hash>>20%verifiedShards]
 }
 
-// find returns the place of a token, 0 if there is none. The caller holds the lock.
+// find returns the slot of a token, 0 if there is none. The caller holds the lock.
 func (s *verifiedShard) find(sum *tokenSum) uint32 {
-	return s.index.Find(sum.hash(), func(place uint32) bool { return s.tokens.At(place).sum == *sum })
+	return s.index.Find(sum.hash(), func(slot uint32) bool { return s.tokens.At(slot).sum == *sum })
 }
 
-func (s *verifiedShard) hashAt(place uint32) uint64 { return s.tokens.At(place).sum.hash() }
+func (s *verifiedShard) hashAt(slot uint32) uint64 { return s.tokens.At(slot).sum.hash() }
 
 // get returns a token that was added.
-func (t *verifiedTokens) get(sum tokenSum) (c knownToken, known bool) {
+func (t *verifiedTokens) get(sum tokenSum) (c knownToken, ok bool) {
 	shard := t.shard(sum.hash())
 	shard.RLock()
 	defer shard.RUnlock()
-	place := shard.find(&sum)
-	if place == 0 {
+	slot := shard.find(&sum)
+	if slot == 0 {
 		return c, false
 	}
-	e := shard.tokens.At(place)
+	e := shard.tokens.At(slot)
 	// One string for all three.
 	all := string(e.texts[:e.unionID])
 	c.User.OpenID, c.User.SessionID, c.User.UnionID = all[:e.openID], all[e.openID:e.sessionID], all[e.sessionID:]
 	names := *t.names.all.Load()
-	c.User.AppID, c.KeyID = names[e.app], names[e.key]
+	c.User.AppID, c.KeyID = names[e.account], names[e.key]
 	c.IssuedAt, c.Expires = time.Unix(e.issued, 0), time.Unix(e.expires, 0)
 	c.Browser = e.browser
 	c.sum, c.hint = sum, e.session
@@ -111,19 +111,19 @@ func (t *verifiedTokens) remember(sum tokenSum, hint session.Hint) {
 	shard := t.shard(sum.hash())
 	shard.Lock()
 	defer shard.Unlock()
-	if place := shard.find(&sum); place != 0 {
-		shard.tokens.At(place).session = hint
+	if slot := shard.find(&sum); slot != 0 {
+		shard.tokens.At(slot).session = hint
 	}
 }
 
 // add remembers a token's claims, unless they are unusually long.
 func (t *verifiedTokens) add(sum tokenSum, c token.Claims) {
 	e := verifiedToken{sum: sum, issued: c.IssuedAt.Unix(), expires: c.Expires.Unix(), browser: c.Browser}
-	var known bool
-	if e.app, known = t.names.number(c.User.AppID); !known {
+	var ok bool
+	if e.account, ok = t.names.number(c.User.AppID); !ok {
 		return
 	}
-	if e.key, known = t.names.number(c.KeyID); !known {
+	if e.key, ok = t.names.number(c.KeyID); !ok {
 		return
 	}
 	if len(c.User.OpenID)+len(c.User.SessionID)+len(c.User.UnionID) > shortTexts {
@@ -139,14 +139,14 @@ func (t *verifiedTokens) add(sum tokenSum, c token.Claims) {
 	shard.Lock()
 	defer shard.Unlock()
 	if shard.find(&sum) == 0 {
-		place := shard.room()
-		*shard.tokens.At(place) = e
-		shard.index.Add(sum.hash(), place, shard.hashAt)
+		slot := shard.room()
+		*shard.tokens.At(slot) = e
+		shard.index.Add(sum.hash(), slot, shard.hashAt)
 	}
 }
 
-// room returns a place for one more token: that of the oldest if the shard is
-// full. Places are taken in order, so their numbers say which is the oldest.
+// room returns a slot for one more token: that of the oldest if the shard is
+// full. Slots are taken in order, so their numbers say which is the oldest.
 func (s *verifiedShard) room() uint32 {
 	const full = maxVerified / verifiedShards
 	if s.index.Len() < full {
@@ -189,7 +189,7 @@ func (n *interned) number(name string) (uint16, bool) {
 	if len(all) > math.MaxUint16 {
 		return 0, false
 	}
-	more := append(slices.Clip(all), name)
-	n.all.Store(&more)
+	grown := append(slices.Clip(all), name)
+	n.all.Store(&grown)
 	return uint16(len(all)), true //nolint:gosec // see above
 }

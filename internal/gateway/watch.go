@@ -21,13 +21,13 @@ const sweepInterval = time.Second
 type watch struct {
 	streams *streams
 
-	mu      sync.Mutex
-	stop    chan struct{} // nil: not started
-	closed  bool
-	started sync.Once
-	judges  []*Gateway
-	asked   []userRef // to be looked at without waiting for the sweep
-	wake    chan struct{}
+	mu        sync.Mutex
+	stop      chan struct{} // nil: not started
+	closed    bool
+	started   sync.Once
+	judges    []*Gateway
+	requested []userRef // to be looked at without waiting for the sweep
+	wake      chan struct{}
 }
 
 // start begins the sweeps, once.
@@ -125,12 +125,12 @@ func (s *State) recheck(appID, openID string) {
 		}
 	}
 	w.mu.Lock()
-	if slices.Contains(w.asked, user) {
+	if slices.Contains(w.requested, user) {
 		// Somebody has asked already.
-	} else if len(w.asked) < maxAsked {
-		w.asked = append(w.asked, user)
+	} else if len(w.requested) < maxAsked {
+		w.requested = append(w.requested, user)
 	} else {
-		w.asked[0] = userRef{}
+		w.requested[0] = userRef{}
 	}
 	w.mu.Unlock()
 	select {
@@ -205,7 +205,7 @@ func (w *watch) sweepTokens(last seen) (next seen) {
 func (w *watch) sessions(stop <-chan struct{}) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
-	var last asked
+	var last sweepState
 	var buffer []*watchedSession
 	for {
 		select {
@@ -214,15 +214,15 @@ func (w *watch) sessions(stop <-chan struct{}) {
 		case <-ticker.C:
 			buffer = w.sessionsDue(buffer[:0], &last)
 		case <-w.wake:
-			buffer = w.sessionsOf(buffer[:0], w.takeAsked())
+			buffer = w.sessionsOf(buffer[:0], w.takeRequested())
 		}
 		w.sweepSessions(buffer, &last)
 		clear(buffer) // nothing is kept alive by it
 	}
 }
 
-// asked is what the store said when all sessions were looked at last.
-type asked struct {
+// sweepState is what the store said when all sessions were last checked.
+type sweepState struct {
 	judge *Gateway
 	ended uint64
 	knows bool // the store has told
@@ -230,8 +230,8 @@ type asked struct {
 
 // sessionsDue returns the sessions to look at: all, or the new ones if none of the others can
 // have ended.
-func (w *watch) sessionsDue(sessions []*watchedSession, last *asked) []*watchedSession {
-	now := asked{judge: w.judge()}
+func (w *watch) sessionsDue(sessions []*watchedSession, last *sweepState) []*watchedSession {
+	now := sweepState{judge: w.judge()}
 	if now.judge != nil {
 		now.ended, now.knows = now.judge.Store.Ended()
 	}
@@ -273,17 +273,17 @@ func (w *watch) sessionsOf(sessions []*watchedSession, users []userRef) []*watch
 	return sessions
 }
 
-func (w *watch) takeAsked() []userRef {
+func (w *watch) takeRequested() []userRef {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	users := w.asked
-	w.asked = nil
+	users := w.requested
+	w.requested = nil
 	return users
 }
 
 // sweepSessions looks at sessions. If the store cannot tell about one of them, the next
 // sweep looks at all again.
-func (w *watch) sweepSessions(sessions []*watchedSession, last *asked) {
+func (w *watch) sweepSessions(sessions []*watchedSession, last *sweepState) {
 	judge := w.judge()
 	if judge == nil || len(sessions) == 0 {
 		return
@@ -302,7 +302,7 @@ func (w *watch) sweepSessions(sessions []*watchedSession, last *asked) {
 	}
 	wait.Wait()
 	if failed.Load() {
-		*last = asked{}
+		*last = sweepState{}
 	}
 }
 
@@ -339,7 +339,7 @@ func (w *watch) check(judge *Gateway, sessions []*watchedSession) (failed error)
 // sessionProblem is why the streams of a session cannot go on. The error means that
 // the store cannot tell.
 func (g *Gateway) sessionProblem(watched *watchedSession, now time.Time) (reason, err error) {
-	if _, known := g.Accounts[watched.ref.AppID]; !known {
+	if _, found := g.Accounts[watched.ref.AppID]; !found {
 		return ErrLoginRequired, nil
 	}
 	live, err := g.Store.Get(context.Background(), session.Query{Ref: watched.ref, Now: now, Issued: watched.issued, Hint: watched.hint})

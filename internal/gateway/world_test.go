@@ -31,13 +31,13 @@ var (
 // fakeWeChat is a Provider whose answers a test decides.
 type fakeWeChat struct {
 	calls  atomic.Int32
-	answer func(app provider.Account, code string) (provider.User, error)
+	answer func(account provider.Account, code string) (provider.User, error)
 }
 
-func (f *fakeWeChat) Exchange(_ context.Context, app provider.Account, p provider.Proof) (provider.User, error) {
+func (f *fakeWeChat) Exchange(_ context.Context, account provider.Account, p provider.Proof) (provider.User, error) {
 	f.calls.Add(1)
 	if f.answer != nil {
-		return f.answer(app, p.Code)
+		return f.answer(account, p.Code)
 	}
 	return provider.User{OpenID: openID, SessionKey: secret.New("MDEyMzQ1Njc4OWFiY2RlZg==")}, nil
 }

@@ -25,16 +25,16 @@ func (m MiniProgram) Exchange(ctx context.Context, a provider.Account, p provide
 
 // Code2Session exchanges a login code ("小程序登录凭证校验 code2Session"). The
 // error is that of [provider.Provider]; an errcode is an [APIError].
-func (c *Client) Code2Session(ctx context.Context, app provider.Account, code string) (provider.User, error) {
+func (c *Client) Code2Session(ctx context.Context, account provider.Account, code string) (provider.User, error) {
 	body, err := c.Ask(ctx, transport.Call{
 		Method: http.MethodGet, Path: "/sns/jscode2session",
 		Query: url.Values{
-			"appid":      {app.ID},
-			"secret":     {app.Secret.Reveal()},
+			"appid":      {account.ID},
+			"secret":     {account.Secret.Reveal()},
 			"js_code":    {code},
 			"grant_type": {"authorization_code"},
 		},
-		Hidden: []string{app.Secret.Reveal(), code},
+		Hidden: []string{account.Secret.Reveal(), code},
 	})
 	if err != nil {
 		return provider.User{}, err

@@ -25,7 +25,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visited.Store(true) }))
 	defer target.Close()
 	client := serve(t, http.RedirectHandler(target.URL, http.StatusFound))
-	_, err := client.Code2Session(t.Context(), app, theCode)
+	_, err := client.Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "redirect", err, provider.ErrBadAnswer)
 	if visited.Load() {
 		t.Error("the redirect was followed")
@@ -53,7 +53,7 @@ func TestSlowAnswersEndInTime(t *testing.T) {
 	} {
 		server := httptest.NewServer(handler)
 		client := newClient(t, 100*time.Millisecond, server.URL)
-		_, err := client.Code2Session(t.Context(), app, theCode)
+		_, err := client.Code2Session(t.Context(), account, theCode)
 		if name == "1xx for ever" && errors.Is(err, provider.ErrBadAnswer) {
 			err = provider.ErrTimeout // net/http may count them first
 		}
@@ -111,10 +111,10 @@ func TestRequestIsSentOnceWhenAKeptConnectionDies(t *testing.T) {
 		}
 	}()
 	client := newClient(t, 5*time.Second, "http://"+ln.Addr().String(), "http://"+ln.Addr().String())
-	if _, err := client.Code2Session(t.Context(), app, "first"); err != nil {
+	if _, err := client.Code2Session(t.Context(), account, "first"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.Code2Session(t.Context(), app, "second")
+	_, err = client.Code2Session(t.Context(), account, "second")
 	wantOutcome(t, "hung up", err, provider.ErrUnavailable)
 	if errors.Is(err, provider.ErrNotSent) {
 		t.Error("counts as not sent")
@@ -140,10 +140,10 @@ func TestNextBaseIsTriedOnlyWhenNothingWasSent(t *testing.T) {
 	}
 	closed := "http://" + ln.Addr().String()
 	ln.Close()
-	if _, err := newClient(t, 5*time.Second, closed, good.URL).Code2Session(t.Context(), app, theCode); err != nil {
+	if _, err := newClient(t, 5*time.Second, closed, good.URL).Code2Session(t.Context(), account, theCode); err != nil {
 		t.Errorf("no failover: %v", err)
 	}
-	_, err = newClient(t, 5*time.Second, closed, closed).Code2Session(t.Context(), app, theCode)
+	_, err = newClient(t, 5*time.Second, closed, closed).Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "nobody there", err, provider.ErrUnavailable)
 	if !errors.Is(err, provider.ErrNotSent) {
 		t.Errorf("the code counts as used: %v", err)
@@ -151,13 +151,13 @@ func TestNextBaseIsTriedOnlyWhenNothingWasSent(t *testing.T) {
 	hangsUp := httptest.NewServer(hijack(""))
 	defer hangsUp.Close()
 	calls := fake.Calls()
-	_, err = newClient(t, 5*time.Second, hangsUp.URL, good.URL).Code2Session(t.Context(), app, theCode)
+	_, err = newClient(t, 5*time.Second, hangsUp.URL, good.URL).Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "hung up", err, provider.ErrUnavailable)
 	if fake.Calls() != calls {
 		t.Error("the code was sent to a second base")
 	}
 	notTLS := "https" + strings.TrimPrefix(hangsUp.URL, "http")
-	_, err = newClient(t, 5*time.Second, notTLS).Code2Session(t.Context(), app, theCode)
+	_, err = newClient(t, 5*time.Second, notTLS).Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "no TLS", err, provider.ErrUnavailable)
 	if !errors.Is(err, provider.ErrNotSent) {
 		t.Error("a failed TLS handshake counts as sent")
@@ -169,7 +169,7 @@ func TestUnknownCertificateIsRefused(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	server := httptest.NewTLSServer(fake)
 	defer server.Close()
-	_, err := newClient(t, 5*time.Second, server.URL).Code2Session(t.Context(), app, theCode)
+	_, err := newClient(t, 5*time.Second, server.URL).Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "unknown certificate", err, provider.ErrUnavailable)
 	if fake.Calls() != 0 {
 		t.Error("the request was sent")
@@ -184,7 +184,7 @@ func TestEnvironmentProxyIsIgnored(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("HTTPS_PROXY", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
-	_, err := newClient(t, time.Second, "https://wechat.invalid").Code2Session(t.Context(), app, theCode)
+	_, err := newClient(t, time.Second, "https://wechat.invalid").Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "a name that does not exist", err, provider.ErrUnavailable)
 	if asked.Load() {
 		t.Error("the environment's proxy was asked")
@@ -201,7 +201,7 @@ func TestConfiguredProxyIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := client.Code2Session(t.Context(), app, theCode); err != nil || fake.Calls() != 1 {
+	if _, err := client.Code2Session(t.Context(), account, theCode); err != nil || fake.Calls() != 1 {
 		t.Errorf("%d calls through the proxy, %v", fake.Calls(), err)
 	}
 }
@@ -209,7 +209,7 @@ func TestConfiguredProxyIsUsed(t *testing.T) {
 func TestCancelledContextIsReturned(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	client := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }))
-	if _, err := client.Code2Session(ctx, app, theCode); !errors.Is(err, context.Canceled) {
+	if _, err := client.Code2Session(ctx, account, theCode); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -234,7 +234,7 @@ func TestConnectionsAreReused(t *testing.T) {
 			code := fmt.Sprintf("code-%d-%d", round, n)
 			fake.AddCode(code, wechattest.User{OpenID: openID})
 			group.Go(func() {
-				if _, err := client.Code2Session(t.Context(), app, code); err != nil {
+				if _, err := client.Code2Session(t.Context(), account, code); err != nil {
 					t.Error(err)
 				}
 			})

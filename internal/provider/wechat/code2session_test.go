@@ -29,7 +29,7 @@ const (
 	theSecret = "5ecret+5ecret/5ecret=5ecret0000"
 )
 
-var app = provider.Account{ID: appID, Secret: secret.New(theSecret)}
+var account = provider.Account{ID: appID, Secret: secret.New(theSecret)}
 
 var outcomesOfCalls = []error{
 	provider.ErrCodeRejected, provider.ErrCodeUsed, provider.ErrUserBlocked, provider.ErrRateLimited, provider.ErrQuota,
@@ -73,7 +73,7 @@ func TestUserOfACode(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	fake.AddCode(theCode, wechattest.User{OpenID: openID, UnionID: unionID})
 	client := serve(t, fake)
-	user, err := client.Code2Session(t.Context(), app, theCode)
+	user, err := client.Code2Session(t.Context(), account, theCode)
 	if err != nil || user.OpenID != openID || user.UnionID != unionID || user.SessionKey.Reveal() != wechattest.SessionKey {
 		t.Errorf("user %+v, %v", user, err)
 	}
@@ -81,7 +81,7 @@ func TestUserOfACode(t *testing.T) {
 	if got := fake.Queries()[0]; got.Encode() != want.Encode() {
 		t.Errorf("query %v, want %v", got, want)
 	}
-	_, err = client.Code2Session(t.Context(), app, theCode)
+	_, err = client.Code2Session(t.Context(), account, theCode)
 	wantOutcome(t, "the same code again", err, provider.ErrCodeUsed)
 }
 
@@ -97,7 +97,7 @@ func TestEveryErrcodeHasItsOutcome(t *testing.T) {
 		1: provider.ErrBadAnswer, 99999: provider.ErrBadAnswer,
 	} {
 		fake.Next(wechattest.Errcode(code))
-		_, err := client.Code2Session(t.Context(), app, theCode)
+		_, err := client.Code2Session(t.Context(), account, theCode)
 		wantOutcome(t, fmt.Sprint(code), err, want)
 		api, ok := errors.AsType[*APIError](err)
 		if !ok || api.Code != code || api.RID != "6700abcd-12345678-9abcdef0" {
@@ -120,7 +120,7 @@ func TestWhitelistErrorNamesEveryAddress(t *testing.T) {
 		"invalid ip 10.0.0.1" + strings.Repeat(" 10.0.0.2 10.0.0.3 dead:a", 99): {"10.0.0.1", "10.0.0.2", "10.0.0.3"},
 	} {
 		fake.Next(wechattest.Answer{Body: fmt.Sprintf(`{"errcode":40164,"errmsg":"%s, rid: 6700abcd-12345678-9abcdef0"}`, errmsg)})
-		_, err := client.Code2Session(t.Context(), app, theCode)
+		_, err := client.Code2Session(t.Context(), account, theCode)
 		api, ok := errors.AsType[*APIError](err)
 		if !ok || !slices.Equal(api.IPs, want) {
 			t.Errorf("%s: %+v", errmsg, api)
@@ -161,7 +161,7 @@ func TestAnswersThatRelaysDress(t *testing.T) {
 		"all of them":            mark + `{"errcode":"0","unionid":null,"rid":null,` + good + "}",
 	} {
 		fake.Next(wechattest.Answer{Body: body})
-		if user, err := client.Code2Session(t.Context(), app, theCode); err != nil || user.OpenID != openID || user.UnionID != "" {
+		if user, err := client.Code2Session(t.Context(), account, theCode); err != nil || user.OpenID != openID || user.UnionID != "" {
 			t.Errorf("%s: %+v, %v", name, user, err)
 		}
 	}
@@ -181,7 +181,7 @@ func TestAnswersThatRelaysDress(t *testing.T) {
 		"null and a value":           {`{"unionid":null,"unionid":"` + unionID + `",` + good + "}", provider.ErrBadAnswer},
 	} {
 		fake.Next(wechattest.Answer{Body: test.body})
-		_, err := client.Code2Session(t.Context(), app, theCode)
+		_, err := client.Code2Session(t.Context(), account, theCode)
 		wantOutcome(t, name, err, test.want)
 	}
 }
@@ -230,7 +230,7 @@ func TestHostileAnswers(t *testing.T) {
 		"not HTTP": {Handler: hijack("SSH-2.0-OpenSSH_9.6\r\n\r\n")},
 	} {
 		fake.Next(answer)
-		_, err := client.Code2Session(t.Context(), app, theCode)
+		_, err := client.Code2Session(t.Context(), account, theCode)
 		wantOutcome(t, name, err, provider.ErrBadAnswer)
 	}
 	for name, body := range map[string]string{
@@ -239,7 +239,7 @@ func TestHostileAnswers(t *testing.T) {
 		"more members":  `{"expires_in":7200,"nested":{"a":[1]},` + good + "}",
 	} {
 		fake.Next(wechattest.Answer{Body: body})
-		if user, err := client.Code2Session(t.Context(), app, theCode); err != nil || user.OpenID != openID || user.UnionID != "" {
+		if user, err := client.Code2Session(t.Context(), account, theCode); err != nil || user.OpenID != openID || user.UnionID != "" {
 			t.Errorf("%s: %+v, %v", name, user, err)
 		}
 	}
@@ -280,7 +280,7 @@ func BenchmarkCode2Session(b *testing.B) {
 	client := serve(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := client.Code2Session(b.Context(), app, theCode); err != nil {
+		if _, err := client.Code2Session(b.Context(), account, theCode); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -106,12 +106,12 @@ func TestAuthorizeURLs(t *testing.T) {
 func TestUserTokensAreDropped(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	fake.AddCode(theCode, wechattest.User{OpenID: openID, Scope: ScopeUserInfo})
-	user, err := Mobile{serve(t, fake)}.Exchange(t.Context(), app, provider.Proof{Code: theCode})
+	user, err := Mobile{serve(t, fake)}.Exchange(t.Context(), account, provider.Proof{Code: theCode})
 	if err != nil || user != (provider.User{OpenID: openID}) {
 		t.Errorf("%+v, %v", user, err)
 	}
 	fake.AddCode("of-a-snapshot", wechattest.User{OpenID: openID, Snapshot: true})
-	if _, err := (Mobile{serve(t, fake)}).Exchange(t.Context(), app, provider.Proof{Code: "of-a-snapshot"}); !errors.Is(err, provider.ErrSnapshotUser) || strings.Contains(err.Error(), wechattest.UserToken) {
+	if _, err := (Mobile{serve(t, fake)}).Exchange(t.Context(), account, provider.Proof{Code: "of-a-snapshot"}); !errors.Is(err, provider.ErrSnapshotUser) || strings.Contains(err.Error(), wechattest.UserToken) {
 		t.Errorf("%v", err)
 	}
 }

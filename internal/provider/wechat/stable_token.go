@@ -31,11 +31,11 @@ const (
 // minutes before its end. With force, WeChat replaces it and the old one ends at
 // once, at most 20 times a day; that is for a token that leaked. The errors are
 // those of Code2Session.
-func (c *Client) StableToken(ctx context.Context, app provider.Account, force bool) (AccessToken, error) {
+func (c *Client) StableToken(ctx context.Context, account provider.Account, force bool) (AccessToken, error) {
 	form, err := json.Marshal(map[string]any{
 		"grant_type":    "client_credential",
-		"appid":         app.ID,
-		"secret":        app.Secret.Reveal(),
+		"appid":         account.ID,
+		"secret":        account.Secret.Reveal(),
 		"force_refresh": force,
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Client) StableToken(ctx context.Context, app provider.Account, force bo
 	}
 	body, err := c.Ask(ctx, transport.Call{
 		Method: http.MethodPost, Path: "/cgi-bin/stable_token", Body: form,
-		Hidden: []string{app.Secret.Reveal()},
+		Hidden: []string{account.Secret.Reveal()},
 	})
 	if err != nil {
 		return AccessToken{}, err

@@ -20,7 +20,7 @@ func TestStableTokenOfAnApp(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	client := serve(t, fake)
 	for i, force := range []bool{false, false, true} {
-		token, err := client.StableToken(t.Context(), app, force)
+		token, err := client.StableToken(t.Context(), account, force)
 		want := wechattest.AccessToken(appID, i/2)
 		if err != nil || token.Value.Reveal() != want || token.ExpiresIn != 2*time.Hour {
 			t.Errorf("call %d: %q for %s, %v; want %q", i, token.Value.Reveal(), token.ExpiresIn, err, want)
@@ -46,7 +46,7 @@ func TestStableTokenRequestIsNotChunked(t *testing.T) {
 		fake.ServeHTTP(w, r)
 	}))
 	for range 3 {
-		if _, err := client.StableToken(t.Context(), app, false); err != nil {
+		if _, err := client.StableToken(t.Context(), account, false); err != nil {
 			t.Error(err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestStableTokenErrcodes(t *testing.T) {
 		89503: provider.ErrMisconfigured, 99999: provider.ErrBadAnswer,
 	} {
 		fake.Next(wechattest.Errcode(code))
-		_, err := client.StableToken(t.Context(), app, false)
+		_, err := client.StableToken(t.Context(), account, false)
 		wantOutcome(t, fmt.Sprint(code), err, want)
 		if api, ok := errors.AsType[*APIError](err); !ok || api.Code != code || api.RID == "" {
 			t.Errorf("%d: APIError %+v", code, api)
@@ -91,14 +91,14 @@ func TestStableTokenAnswersThatCannotBeUsed(t *testing.T) {
 		strings.Repeat(" ", 64<<10+1),
 	} {
 		fake.Next(wechattest.Answer{Body: body})
-		token, err := client.StableToken(t.Context(), app, false)
+		token, err := client.StableToken(t.Context(), account, false)
 		wantOutcome(t, shown(body), err, provider.ErrBadAnswer)
 		if !token.Value.IsZero() || token.ExpiresIn != 0 {
 			t.Errorf("%s: a token with an error", shown(body))
 		}
 	}
 	fake.Next(wechattest.Answer{Status: http.StatusPreconditionFailed})
-	_, err := client.StableToken(t.Context(), app, false)
+	_, err := client.StableToken(t.Context(), account, false)
 	wantOutcome(t, "412", err, provider.ErrBadAnswer)
 }
 
@@ -106,7 +106,7 @@ func TestStableTokenAnswersThatCannotBeUsed(t *testing.T) {
 func TestStableTokenThatARelayDresses(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	fake.Next(wechattest.Answer{Body: "\xef\xbb\xbf" + `{"errcode":"0","errmsg":null,"access_token":"abc","expires_in":"7200"}`})
-	token, err := serve(t, fake).StableToken(t.Context(), app, false)
+	token, err := serve(t, fake).StableToken(t.Context(), account, false)
 	if err != nil || token.Value.Reveal() != "abc" || token.ExpiresIn != 2*time.Hour {
 		t.Errorf("%+v, %v", token, err)
 	}
@@ -124,10 +124,10 @@ func TestStableTokenFailsOverOnConnectErrorsOnly(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	second := httptest.NewServer(fake)
 	t.Cleanup(second.Close)
-	if _, err := newClient(t, 5*time.Second, nobody, second.URL).StableToken(t.Context(), app, false); err != nil {
+	if _, err := newClient(t, 5*time.Second, nobody, second.URL).StableToken(t.Context(), account, false); err != nil {
 		t.Errorf("the first base is not there: %v", err)
 	}
-	_, err = newClient(t, 5*time.Second, nobody).StableToken(t.Context(), app, false)
+	_, err = newClient(t, 5*time.Second, nobody).StableToken(t.Context(), account, false)
 	wantOutcome(t, "nobody there", err, provider.ErrUnavailable)
 	if !errors.Is(err, provider.ErrNotSent) {
 		t.Errorf("nobody there: %v does not count as not sent", err)
@@ -139,12 +139,12 @@ func TestStableTokenFailsOverOnConnectErrorsOnly(t *testing.T) {
 	}))
 	t.Cleanup(hangsUp.Close)
 	calls := len(fake.TokenForms())
-	_, err = newClient(t, 5*time.Second, hangsUp.URL, second.URL).StableToken(t.Context(), app, true)
+	_, err = newClient(t, 5*time.Second, hangsUp.URL, second.URL).StableToken(t.Context(), account, true)
 	wantOutcome(t, "hung up", err, provider.ErrUnavailable)
 	if asked.Load() != 1 || len(fake.TokenForms()) != calls {
 		t.Errorf("asked %d times, and the next base %d times, after the request had left", asked.Load(), len(fake.TokenForms())-calls)
 	}
 	fake.Hold()
-	_, err = newClient(t, time.Second, second.URL).StableToken(t.Context(), app, false)
+	_, err = newClient(t, time.Second, second.URL).StableToken(t.Context(), account, false)
 	wantOutcome(t, "no answer", err, provider.ErrTimeout)
 }

@@ -30,13 +30,13 @@ func (s *Server) TokenForms() []TokenForm {
 }
 
 func (s *Server) stableToken(form TokenForm, problem *Answer) Answer {
-	secret, known := s.secrets[form.AppID]
+	secret, found := s.secrets[form.AppID]
 	switch {
 	case problem != nil:
 		return *problem
 	case form.GrantType != "client_credential":
 		return Errcode(40002)
-	case !known:
+	case !found:
 		return Errcode(40013)
 	case secret != form.Secret:
 		return Errcode(40125)

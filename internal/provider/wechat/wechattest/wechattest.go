@@ -197,13 +197,13 @@ func (s *Server) exchange(query url.Values) Answer {
 // spend returns the user of a code, and the answer if there is none.
 func (s *Server) spend(query url.Values, param string) (User, *Answer) {
 	code := query.Get(param)
-	secret, known := s.secrets[query.Get("appid")]
+	secret, found := s.secrets[query.Get("appid")]
 	user, good := s.codes[code]
 	errcode := 0
 	switch {
 	case query.Get("grant_type") != "authorization_code":
 		errcode = 40002
-	case !known:
+	case !found:
 		errcode = 40013
 	case secret != query.Get("secret"):
 		errcode = 40125
