@@ -37,7 +37,7 @@ func (r *Ring) Drop(ctx context.Context, id string) error {
 		return nil
 	}
 	now := time.Now()
-	f, look, err := r.change(ctx, now, func(f file, now time.Time) (file, bool, error) {
+	f, read, err := r.change(ctx, now, func(f file, now time.Time) (file, bool, error) {
 		without, changed, err := f.drop(id, now)
 		if errors.Is(err, ErrUnknownKey) { // dropped there already, and still in use here
 			err = nil
@@ -47,7 +47,7 @@ func (r *Ring) Drop(ctx context.Context, id string) error {
 	if err != nil {
 		return r.named(err)
 	}
-	return r.take(f, now, look) // not Refresh: what is done here needs no storage any more
+	return r.take(f, now, read) // not Refresh: what is done here needs no storage any more
 }
 
 // Exclude makes the tokens of these keys not count any more, wherever the keys stand,
@@ -68,13 +68,13 @@ func (r *Ring) Exclude(ids []string) error {
 func (r *Ring) use(keys []key.Key, made map[string]time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known, r.made = keys, made
+	r.keys, r.made = keys, made
 	return r.build()
 }
 
 // build makes the ring of the moment. The caller holds mu.
 func (r *Ring) build() error {
-	keys := slices.DeleteFunc(slices.Clone(r.known), func(k key.Key) bool { return slices.Contains(r.excluded, k.ID()) })
+	keys := slices.DeleteFunc(slices.Clone(r.keys), func(k key.Key) bool { return slices.Contains(r.excluded, k.ID()) })
 	var lonely error
 	if len(keys) == 0 {
 		secret := make([]byte, key.Length)

@@ -65,10 +65,10 @@ type Ring struct {
 	prepared *file // until Begin, if there was none in storage
 
 	mu       sync.Mutex
-	looks    uint64    // at the storage that have begun, and changes there that were made
-	taken    uint64    // the look or change whose file is in use
+	reads    uint64    // of the storage that have begun, and changes that were made
+	inUse    uint64    // the read or change whose file is in use
 	fileID   string    // of the key of data at rest in that file
-	known    []key.Key // the signer first, dropped ones included
+	keys     []key.Key // the signer first, dropped ones included
 	made     map[string]time.Time
 	excluded []string
 	// userHashKey outlives the signing keys.
@@ -94,7 +94,7 @@ func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error
 // that is only looked at never begins.
 func Prepare(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
 	r := newRing(storage, settings)
-	look := r.nextLook()
+	read := r.nextRead()
 	f, err := r.load(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = newFile(time.Now()), nil
@@ -103,7 +103,7 @@ func Prepare(ctx context.Context, storage Storage, settings Settings) (*Ring, er
 	if err != nil {
 		return nil, r.named(err)
 	}
-	if err := r.take(f, time.Now(), look); err != nil {
+	if err := r.take(f, time.Now(), read); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -168,28 +168,28 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if r.storage == nil {
 		return nil
 	}
-	now, look := time.Now(), r.nextLook()
+	now, read := time.Now(), r.nextRead()
 	f, err := r.load(ctx)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && r.needsChange(f, now) {
-		f, look, err = r.change(ctx, now, r.rotateNow)
+		f, read, err = r.change(ctx, now, r.rotateNow)
 	}
 	if err != nil {
 		return r.named(err)
 	}
-	return r.take(f, now, look)
+	return r.take(f, now, read)
 }
 
-// nextLook numbers a look at the storage before it begins, or a change when it is
+// nextRead numbers a read of the storage before it begins, or a change when it is
 // made: what has a higher number is not older.
-func (r *Ring) nextLook() uint64 {
+func (r *Ring) nextRead() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looks++
-	return r.looks
+	r.reads++
+	return r.reads
 }
 
-// take uses the keys of a file, unless those of a later look or change are in use.
-func (r *Ring) take(f file, now time.Time, look uint64) error {
+// take uses the keys of a file, unless those of a later read or change are in use.
+func (r *Ring) take(f file, now time.Time, read uint64) error {
 	keys, err := f.ring(now)
 	if err != nil {
 		return r.named(err)
@@ -203,10 +203,10 @@ func (r *Ring) take(f file, now time.Time, look uint64) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if look < r.taken {
+	if read < r.inUse {
 		return nil
 	}
-	r.taken, r.fileID, r.known, r.made = look, storeKey.ID(), keys, f.made()
+	r.inUse, r.fileID, r.keys, r.made = read, storeKey.ID(), keys, f.made()
 	return r.build()
 }
 
@@ -246,10 +246,10 @@ func (r *Ring) load(ctx context.Context) (file, error) {
 	return decode(data)
 }
 
-// change makes or edits the keys under the storage's lock, after another look:
+// change makes or edits the keys under the storage's lock, after another read:
 // another node may have done it meanwhile. It returns the number of the change, or of
-// its look if there was nothing to change.
-func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.Time) (file, bool, error)) (f file, look uint64, err error) {
+// its read if there was nothing to change.
+func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.Time) (file, bool, error)) (f file, read uint64, err error) {
 	if err := r.storage.Lock(ctx, r.lockName()); err != nil {
 		return file{}, 0, fmt.Errorf("locking: %w", err)
 	}
@@ -258,7 +258,7 @@ func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.T
 			err = fmt.Errorf("unlocking: %w", unlockErr)
 		}
 	}()
-	look = r.nextLook()
+	read = r.nextRead()
 	f, err = r.load(ctx)
 	changed := false
 	switch {
@@ -272,10 +272,10 @@ func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.T
 		}
 	}
 	if !changed {
-		return f, look, nil
+		return f, read, nil
 	}
 	if err := r.storage.Store(ctx, r.settings.StorageKey, f.encode()); err != nil {
 		return file{}, 0, fmt.Errorf("writing: %w", err)
 	}
-	return f, r.nextLook(), nil
+	return f, r.nextRead(), nil
 }

@@ -77,7 +77,7 @@ type Hook struct {
 	secret  secret.String
 	timeout time.Duration
 	client  *http.Client
-	places  chan struct{}
+	slots   chan struct{}
 	breaker *gobreaker.CircuitBreaker[Verdict]
 }
 
@@ -132,7 +132,7 @@ func New(o Options) (*Hook, error) {
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		places: make(chan struct{}, maxInFlight),
+		slots: make(chan struct{}, maxInFlight),
 		breaker: gobreaker.NewCircuitBreaker[Verdict](gobreaker.Settings{
 			Timeout:      pause,
 			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresToOpen },
@@ -175,8 +175,8 @@ func (h *Hook) Ask(ctx context.Context, login Login) (Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
 	case <-ctx.Done():
 		return Verdict{}, fmt.Errorf("%w: %d logins wait for it", ErrPaused, maxInFlight)
 	}

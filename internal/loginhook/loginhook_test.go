@@ -243,12 +243,12 @@ func TestLoginsWaitForAPlace(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})
 		for range maxInFlight {
-			hook.places <- struct{}{} // as many calls are under way
+			hook.slots <- struct{}{} // as many calls are under way
 		}
 		if _, err := hook.Ask(t.Context(), login); !errors.Is(err, ErrPaused) || calls.Load() != 0 {
 			t.Errorf("got %v after %d calls", err, calls.Load())
 		}
-		time.AfterFunc(DefaultTimeout/2, func() { <-hook.places })
+		time.AfterFunc(DefaultTimeout/2, func() { <-hook.slots })
 		if _, err := hook.Ask(t.Context(), login); err != nil || calls.Load() != 1 {
 			t.Errorf("got %v after %d calls", err, calls.Load())
 		}

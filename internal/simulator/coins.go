@@ -18,7 +18,7 @@ type purchase struct {
 
 // add notes an order; false if there is one of that number, or no room.
 func (c *coins) add(number string, amount int) bool {
-	if _, known := c.orders[number]; known || len(c.orders) >= maxOrders {
+	if _, found := c.orders[number]; found || len(c.orders) >= maxOrders {
 		return false
 	}
 	if c.orders == nil {

@@ -14,7 +14,7 @@ var toolsCode = regexp.MustCompile(`^[0-9A-Za-z]{32}$`)
 func (s *Server) SetDeveloperTools(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.user(name); name != "" && !known {
+	if _, found := s.user(name); name != "" && !found {
 		return ErrUser
 	}
 	s.tools = name

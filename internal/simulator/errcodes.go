@@ -18,8 +18,8 @@ var errmsgs = map[int]string{
 }
 
 func errmsg(errcode int) string {
-	text, known := errmsgs[errcode]
-	if !known {
+	text, found := errmsgs[errcode]
+	if !found {
 		text = "simulated error"
 	}
 	return fmt.Sprintf("%s, rid: %08x-%s-%s", text, time.Now().Unix(), randomHex(4), randomHex(4))

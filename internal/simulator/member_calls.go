@@ -14,7 +14,7 @@ const maxSignedBody = 1 << 20
 func (s *Site) signed(answer func(*member, []byte) (map[string]any, int)) func(*http.Request) (map[string]any, int) {
 	return func(r *http.Request) (map[string]any, int) {
 		q := r.URL.Query()
-		appID, live := s.Server.tokens.app(q.Get("access_token"))
+		appID, live := s.Server.tokens.appOf(q.Get("access_token"))
 		if !live {
 			return nil, 40001
 		}
@@ -45,9 +45,9 @@ func (s *Site) resetSessionKey(m *member, _ []byte) (map[string]any, int) {
 
 var errNobody = errors.New("nobody of that name has logged in to that app")
 
-// whom returns the member that a control route names. Without an appid it is the
+// findMember returns the member that a control route names. Without an appid it is the
 // only app of the site.
-func (s *Site) whom(appID, name string) (*member, error) {
+func (s *Site) findMember(appID, name string) (*member, error) {
 	if appID == "" && len(s.Apps) == 1 {
 		for appID = range s.Apps {
 		}

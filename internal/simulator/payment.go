@@ -33,7 +33,7 @@ func (s *Site) pay(r *http.Request) (any, error) {
 	if err := decode(r, &form); err != nil {
 		return nil, err
 	}
-	m, err := s.whom(form.AppID, form.User)
+	m, err := s.findMember(form.AppID, form.User)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ type paymentForm struct {
 func (s *Site) paid(answer func(*member, paymentForm) (map[string]any, int)) func(*http.Request) (map[string]any, int) {
 	return func(r *http.Request) (map[string]any, int) {
 		q := r.URL.Query()
-		appID, live := s.Server.tokens.app(q.Get("access_token"))
+		appID, live := s.Server.tokens.appOf(q.Get("access_token"))
 		if !live {
 			return nil, 40001
 		}
@@ -132,13 +132,13 @@ func payCoins(m *member, form paymentForm) (map[string]any, int) {
 }
 
 func queryOrder(m *member, form paymentForm) (map[string]any, int) {
-	found, known := m.coins.orders[form.OrderID]
-	if !known {
+	order, found := m.coins.orders[form.OrderID]
+	if !found {
 		return nil, 268490002
 	}
 	fields := ok()
 	fields["order"] = map[string]any{
-		"order_id": form.OrderID, "create_time": found.created.Unix(), "order_fee": found.amount, "status": 4, // delivered
+		"order_id": form.OrderID, "create_time": order.created.Unix(), "order_fee": order.amount, "status": 4, // delivered
 	}
 	return fields, 0
 }

@@ -11,7 +11,7 @@ import (
 // newPhoneCode is a tap on <button open-type="getPhoneNumber">.
 func (s *Site) newPhoneCode(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	m, err := s.whom(q.Get("appid"), q.Get("user"))
+	m, err := s.findMember(q.Get("appid"), q.Get("user"))
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func (s *Site) newPhoneCode(r *http.Request) (any, error) {
 
 // phoneNumber answers getuserphonenumber.
 func (s *Site) phoneNumber(r *http.Request) (map[string]any, int) {
-	appID, live := s.Server.tokens.app(r.URL.Query().Get("access_token"))
+	appID, live := s.Server.tokens.appOf(r.URL.Query().Get("access_token"))
 	if !live {
 		return nil, 40001
 	}

@@ -32,9 +32,9 @@ func (s *Server) consent(c *connection, name, quirk string) ([]string, error) {
 		return nil, fmt.Errorf("no such quirk; they are %s", strings.Join(Quirks, ", "))
 	}
 	s.mu.Lock()
-	user, known := s.user(name)
+	user, found := s.user(name)
 	s.mu.Unlock()
-	if !known {
+	if !found {
 		return nil, ErrUser
 	}
 	g := grant{scope: c.scope}

@@ -77,7 +77,7 @@ func (s *Server) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users = []User{{"alice", true}, {"bob", false}}
-	if _, known := s.user(s.tools); !known {
+	if _, found := s.user(s.tools); !found {
 		s.tools = ""
 	}
 	s.script = Script{}
@@ -129,9 +129,9 @@ func (s *Server) Login(appID, name string) (string, error) {
 		return "", ErrApp
 	}
 	s.mu.Lock()
-	user, known := s.user(name)
+	user, found := s.user(name)
 	s.mu.Unlock()
-	if !known {
+	if !found {
 		return "", ErrUser
 	}
 	text := randomHex(16)

@@ -74,8 +74,8 @@ func (t *tokens) replace(family, appID string) (string, time.Duration) {
 	return made.text, tokenLifetime
 }
 
-// app returns whose token text is; false if it is none, or has ended.
-func (t *tokens) app(text string) (appID string, live bool) {
+// appOf returns the AppID of a token; false if it is no token, or has ended.
+func (t *tokens) appOf(text string) (appID string, live bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found, ok := t.live.Get(text)

@@ -69,7 +69,7 @@ func removeStorage(m *member, body []byte) (map[string]any, int) {
 // showStorage is wx.getUserCloudStorage of a user.
 func (s *Site) showStorage(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	m, err := s.whom(q.Get("appid"), q.Get("user"))
+	m, err := s.findMember(q.Get("appid"), q.Get("user"))
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *Site) newEncryptedData(r *http.Request) (any, error) {
 	if err := decode(r, &form); err != nil {
 		return nil, err
 	}
-	m, err := s.whom(form.AppID, form.User)
+	m, err := s.findMember(form.AppID, form.User)
 	if err != nil {
 		return nil, err
 	}

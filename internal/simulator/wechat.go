@@ -76,7 +76,7 @@ func tokenAnswer(text string, left time.Duration) map[string]any {
 
 // send stands for every call that needs an access_token.
 func (s *Site) send(r *http.Request) (map[string]any, int) {
-	if _, live := s.Server.tokens.app(r.URL.Query().Get("access_token")); !live {
+	if _, live := s.Server.tokens.appOf(r.URL.Query().Get("access_token")); !live {
 		return nil, 40001
 	}
 	return map[string]any{"errcode": 0, "errmsg": "ok"}, 0

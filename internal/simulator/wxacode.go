@@ -35,7 +35,7 @@ func (s *Site) code(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) drawCode(r *http.Request) ([]byte, int) {
-	appID, live := s.Server.tokens.app(r.URL.Query().Get("access_token"))
+	appID, live := s.Server.tokens.appOf(r.URL.Query().Get("access_token"))
 	if !live {
 		return nil, 40001
 	}

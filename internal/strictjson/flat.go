@@ -22,11 +22,11 @@ func Flat(text string, members []Member) ([]Member, bool) {
 	if !utf8.ValidString(text) {
 		return nil, false
 	}
-	rest, ok := after(text, '{')
+	rest, ok := cutChar(text, '{')
 	if !ok {
 		return nil, false
 	}
-	if end, empty := after(rest, '}'); empty {
+	if end, empty := cutChar(rest, '}'); empty {
 		return members, skipSpace(end) == ""
 	}
 	for len(members) < cap(members) {
@@ -39,7 +39,7 @@ func Flat(text string, members []Member) ([]Member, bool) {
 				return nil, false
 			}
 		}
-		if rest, ok = after(rest, ':'); !ok {
+		if rest, ok = cutChar(rest, ':'); !ok {
 			return nil, false
 		}
 		rest = skipSpace(rest)
@@ -52,18 +52,18 @@ func Flat(text string, members []Member) ([]Member, bool) {
 			return nil, false
 		}
 		members = append(members, m)
-		if end, closed := after(rest, '}'); closed {
+		if end, closed := cutChar(rest, '}'); closed {
 			return members, skipSpace(end) == ""
 		}
-		if rest, ok = after(rest, ','); !ok {
+		if rest, ok = cutChar(rest, ','); !ok {
 			return nil, false
 		}
 	}
 	return nil, false
 }
 
-// after returns what follows the character c, which may have space before it.
-func after(text string, c byte) (string, bool) {
+// cutChar returns what follows the character c, which may have space before it.
+func cutChar(text string, c byte) (string, bool) {
 	text = skipSpace(text)
 	if text == "" || text[0] != c {
 		return "", false

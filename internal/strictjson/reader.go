@@ -62,11 +62,11 @@ func (r *reader) object(depth int, member func(name string, value []byte)) error
 		r.skipSpace()
 		r.at++ // the colon
 		r.skipSpace()
-		begin := r.at
+		start := r.at
 		if err := r.value(depth); err != nil {
 			return err
 		}
-		member(name, r.data[begin:r.at:r.at])
+		member(name, r.data[start:r.at:r.at])
 	}
 	r.at++
 	return nil
@@ -92,9 +92,9 @@ func (r *reader) array(depth int) error {
 
 // name returns the string that begins here, its escapes decoded.
 func (r *reader) name() (string, error) {
-	begin := r.at
+	start := r.at
 	r.skipString()
-	quoted := r.data[begin:r.at]
+	quoted := r.data[start:r.at]
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1]), nil
 	}

@@ -57,7 +57,7 @@ func (c *boxCache) find(of boxOf) *seal.Box {
 	}
 	box := c.old[of]
 	if box != nil {
-		c.keep(of, box)
+		c.insert(of, box)
 	}
 	return box
 }
@@ -65,12 +65,12 @@ func (c *boxCache) find(of boxOf) *seal.Box {
 func (c *boxCache) add(of boxOf, box *seal.Box) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keep(of, box)
+	c.insert(of, box)
 }
 
-// keep puts a box into the young generation, with which a new one begins when it is
-// full.
-func (c *boxCache) keep(of boxOf, box *seal.Box) {
+// insert puts a box into the young generation, and starts a new one when it is full.
+// The caller holds mu.
+func (c *boxCache) insert(of boxOf, box *seal.Box) {
 	if len(c.young) >= maxBoxes {
 		c.old, c.young = c.young, nil
 	}

@@ -81,8 +81,8 @@ func Open(ring *key.Set, purpose Purpose, place Place, text string) ([]byte, err
 	if err != nil {
 		return nil, ErrOpen
 	}
-	key, known := ring.Find(hex.EncodeToString(sealed[:keyIDBytes]))
-	if !known {
+	key, found := ring.Find(hex.EncodeToString(sealed[:keyIDBytes]))
+	if !found {
 		return nil, ErrOpen
 	}
 	box, err := boxFor(key, purpose, place)

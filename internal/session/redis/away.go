@@ -47,9 +47,9 @@ func (s *Store) lastSeen(query *session.Query) (live, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.decoded != nil && m.decoded.Version == newest.version {
-		for _, one := range m.decoded.Sessions {
-			if one.ID == query.SessionID {
-				return !one.over(generation, now), true
+		for _, entry := range m.decoded.Sessions {
+			if entry.ID == query.SessionID {
+				return !entry.expired(generation, now), true
 			}
 		}
 		// The version of a record is when it was written, in microseconds. What is

@@ -32,13 +32,13 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	stateName, replyName := s.codeNames(key)
 	// The claim has the caller's name, so that one whose answer was lost with its
 	// connection can be made again.
-	mine := pending + ":" + rand.Text()
+	claimName := pending + ":" + rand.Text()
 	var state string
 	err = s.retryOnce(ctx, func() error {
-		claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(mine).Nx().
+		claimed, err := text(client.Do(ctx, client.B().Set().Key(stateName).Value(claimName).Nx().
 			PxMilliseconds(session.CodeLifetime.Milliseconds()).Build()))
 		if err != nil || claimed != "" { // "OK", or nothing if the key was there
-			state = mine
+			state = claimName
 			return err
 		}
 		state, err = text(client.Do(ctx, client.B().Get().Key(stateName).Build()))
@@ -47,7 +47,7 @@ func (s *Store) ClaimCode(ctx context.Context, key session.CodeKey) (session.Cla
 	if err != nil {
 		return 0, nil, unavailable(err)
 	}
-	if state == mine {
+	if state == claimName {
 		return session.ClaimGranted, nil, nil
 	}
 	if state != settled { // or released in this moment: whoever asks again gets it

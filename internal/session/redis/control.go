@@ -161,11 +161,11 @@ func (s *Store) EndApp(ctx context.Context, appID string) (ended int, err error)
 		}
 		field := s.appField(appID)
 		least := max(s.known.generation(field)+1, time.Now().UnixMicro())
-		begun, err := raiseGeneration.Exec(ctx, client, []string{s.controlName()}, []string{field, strconv.FormatInt(least, 10)}).AsInt64()
+		generation, err := raiseGeneration.Exec(ctx, client, []string{s.controlName()}, []string{field, strconv.FormatInt(least, 10)}).AsInt64()
 		if err != nil {
 			return err
 		}
-		s.known.endedApp(field, begun)
+		s.known.endedApp(field, generation)
 		s.forgetControl()
 		ended = count.Sessions
 		sessions, users := s.indexNames(appID)

@@ -86,8 +86,8 @@ func isOutage(err error) bool {
 		kind, _, _ := strings.Cut(reply.Error(), " ")
 		return slices.Contains(repliesOfNobody, kind)
 	}
-	for _, ours := range []error{errForeign, errClosed, errContention, errTooLong, rueidis.ErrClosing, rueidis.ErrNoCache, rueidis.ErrDoCacheAborted, context.Canceled} {
-		if errors.Is(err, ours) {
+	for _, own := range []error{errForeign, errClosed, errContention, errTooLong, rueidis.ErrClosing, rueidis.ErrNoCache, rueidis.ErrDoCacheAborted, context.Canceled} {
+		if errors.Is(err, own) {
 			return false
 		}
 	}

@@ -55,11 +55,11 @@ func (s *Store) recount(ctx context.Context, client rueidis.Client, appID, key s
 	}
 	live := make(map[string]bool, len(after.Sessions))
 	var last int64
-	for _, one := range after.Sessions {
-		live[one.ID] = true
-		last = max(last, one.Ends)
+	for _, entry := range after.Sessions {
+		live[entry.ID] = true
+		last = max(last, entry.Ends)
 		commands = append(commands, client.B().Zadd().Key(sessions).ScoreMember().
-			ScoreMember(float64(one.Ends), s.hash("s", one.ID)).Build())
+			ScoreMember(float64(entry.Ends), s.hash("s", entry.ID)).Build())
 	}
 	for _, id := range before {
 		if !live[id] {

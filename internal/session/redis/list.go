@@ -68,7 +68,7 @@ func (s *Store) list(
 		case r.OpenID == "":
 			page.Unreadable++
 		default:
-			page.Users = append(page.Users, session.UserRecord{OpenID: r.OpenID, Record: r.known()})
+			page.Users = append(page.Users, session.UserRecord{OpenID: r.OpenID, Record: r.operatorView()})
 		}
 	}
 	if len(members) == limit {

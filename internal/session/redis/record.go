@@ -21,8 +21,8 @@ type record struct {
 	Previous string `json:"p,omitempty"`
 	Replaced int64  `json:"r,omitempty"`
 	// UserID is the application's name for the user.
-	UserID   string    `json:"n,omitempty"`
-	Sessions []oneLive `json:"s"` // oldest first
+	UserID   string        `json:"n,omitempty"`
+	Sessions []liveSession `json:"s"` // oldest first
 	// DeniedUntil, in Unix seconds: no session begins before.
 	DeniedUntil int64 `json:"d,omitempty"`
 	// Kept, in Unix seconds: so long nodes may remember a denial that this record
@@ -32,7 +32,7 @@ type record struct {
 	forgotten bool
 }
 
-type oneLive struct {
+type liveSession struct {
 	ID   string `json:"i"`
 	Ends int64  `json:"e"` // Unix seconds
 	// Began, in Unix seconds; 0 in records of older nodes.
@@ -45,21 +45,21 @@ type oneLive struct {
 
 // live returns the session if it has not ended by now.
 func (r *record) live(id string, generation int64, now time.Time) (session.Session, bool) {
-	for _, one := range r.Sessions {
-		if one.ID == id {
-			return session.Session{UnionID: r.UnionID, UserID: r.UserID, Ends: time.Unix(one.Ends, 0)}, !one.over(generation, now)
+	for _, live := range r.Sessions {
+		if live.ID == id {
+			return session.Session{UnionID: r.UnionID, UserID: r.UserID, Ends: time.Unix(live.Ends, 0)}, !live.expired(generation, now)
 		}
 	}
 	return session.Session{}, false
 }
 
-func (l *oneLive) over(generation int64, now time.Time) bool {
+func (l *liveSession) expired(generation int64, now time.Time) bool {
 	return !now.Before(time.Unix(l.Ends, 0)) || l.Generation < generation
 }
 
 // prune drops what has ended.
 func (r *record) prune(generation int64, now time.Time) {
-	r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.over(generation, now) })
+	r.Sessions = slices.DeleteFunc(r.Sessions, func(live liveSession) bool { return live.expired(generation, now) })
 	if !r.denied(now) {
 		r.DeniedUntil = 0
 	}
@@ -81,8 +81,8 @@ const linger = time.Minute
 // lifetime is how long the record is needed.
 func (r *record) lifetime(now time.Time) time.Duration {
 	last := max(r.DeniedUntil, r.Kept, now.Unix())
-	for _, one := range r.Sessions {
-		last = max(last, one.Ends)
+	for _, live := range r.Sessions {
+		last = max(last, live.Ends)
 	}
 	return time.Unix(last, 0).Add(linger).Sub(now)
 }
@@ -94,22 +94,22 @@ func (r *record) clone() *record {
 	return &c
 }
 
-// known is what operators see of the record.
-func (r *record) known() (out session.Record) {
+// operatorView is what operators see of the record.
+func (r *record) operatorView() (out session.Record) {
 	if r.DeniedUntil != 0 {
 		out.DeniedUntil = time.Unix(r.DeniedUntil, 0)
 	}
-	for _, one := range r.Sessions {
+	for _, live := range r.Sessions {
 		out.UnionID, out.UserID = r.UnionID, r.UserID
-		out.Sessions = append(out.Sessions, session.Live{ID: one.ID, Began: time.Unix(one.Began, 0), Ends: time.Unix(one.Ends, 0), Kind: one.Kind})
+		out.Sessions = append(out.Sessions, session.Live{ID: live.ID, Began: time.Unix(live.Began, 0), Ends: time.Unix(live.Ends, 0), Kind: live.Kind})
 	}
 	return out
 }
 
 func (r *record) ids() []string {
 	ids := make([]string, len(r.Sessions))
-	for i, one := range r.Sessions {
-		ids[i] = one.ID
+	for i, live := range r.Sessions {
+		ids[i] = live.ID
 	}
 	return ids
 }

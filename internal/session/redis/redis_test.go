@@ -374,9 +374,9 @@ func TestDamagedRecordHidesNobodyElse(t *testing.T) {
 	key := store.name("u", ref.AppID, ref.OpenID)
 	elsewhere := options(server.Addr)
 	elsewhere.ValueKey = bytes.Repeat([]byte{3}, 32)
-	foreign := connect(t, elsewhere).encode(key, &record{OpenID: ref.OpenID, Sessions: []oneLive{{ID: ref.SessionID, Ends: time.Now().Add(time.Hour).Unix()}}})
-	nameless := store.encode(key, &record{Sessions: []oneLive{{ID: ref.SessionID, Ends: time.Now().Add(time.Hour).Unix()}}})
-	over := store.encode(key, &record{OpenID: ref.OpenID, Sessions: []oneLive{{ID: ref.SessionID, Ends: 1}}})
+	foreign := connect(t, elsewhere).encode(key, &record{OpenID: ref.OpenID, Sessions: []liveSession{{ID: ref.SessionID, Ends: time.Now().Add(time.Hour).Unix()}}})
+	nameless := store.encode(key, &record{Sessions: []liveSession{{ID: ref.SessionID, Ends: time.Now().Add(time.Hour).Unix()}}})
+	over := store.encode(key, &record{OpenID: ref.OpenID, Sessions: []liveSession{{ID: ref.SessionID, Ends: 1}}})
 	for what, tc := range map[string]struct {
 		write      []string
 		unreadable int

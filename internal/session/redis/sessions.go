@@ -134,9 +134,9 @@ func (s *Store) replace(u *user, ref session.Ref, raw string, r *record) bool {
 // returns how many there are.
 func (s *Store) endedBetween(ref session.Ref, before, after *record) (ended int) {
 	left := after.ids()
-	for _, one := range before.Sessions {
-		if !slices.Contains(left, one.ID) {
-			s.known.end(session.Ref{AppID: ref.AppID, OpenID: ref.OpenID, SessionID: one.ID})
+	for _, live := range before.Sessions {
+		if !slices.Contains(left, live.ID) {
+			s.known.end(session.Ref{AppID: ref.AppID, OpenID: ref.OpenID, SessionID: live.ID})
 			ended++
 		}
 	}
@@ -165,7 +165,7 @@ func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (b
 			r.UserID = login.UserID
 		}
 		r.setSessionKey(login.SessionKey, now)
-		r.Sessions = append(r.Sessions, oneLive{login.SessionID, login.Ends.Unix(), now.Unix(), generation, login.Kind})
+		r.Sessions = append(r.Sessions, liveSession{login.SessionID, login.Ends.Unix(), now.Unix(), generation, login.Kind})
 		if beyond := len(r.Sessions) - max(maxPerUser, 1); beyond > 0 {
 			r.Sessions = slices.Delete(r.Sessions, 0, beyond)
 		}
@@ -181,7 +181,7 @@ func (s *Store) Put(ctx context.Context, login session.Login, maxPerUser int) (b
 func (s *Store) Delete(ctx context.Context, ref session.Ref) error {
 	_, err := s.change(ctx, ref.AppID, ref.OpenID, func(r *record, _ int64) bool {
 		before := len(r.Sessions)
-		r.Sessions = slices.DeleteFunc(r.Sessions, func(one oneLive) bool { return one.ID == ref.SessionID })
+		r.Sessions = slices.DeleteFunc(r.Sessions, func(live liveSession) bool { return live.ID == ref.SessionID })
 		return len(r.Sessions) != before
 	})
 	if err == nil {
@@ -227,7 +227,7 @@ func (s *Store) Deny(ctx context.Context, appID, openID string, until time.Time)
 func (s *Store) User(ctx context.Context, appID, openID string) (session.Record, error) {
 	var out session.Record
 	_, err := s.change(ctx, appID, openID, func(r *record, _ int64) bool {
-		out = r.known() // it has only what counts now
+		out = r.operatorView() // it has only what counts now
 		return false
 	})
 	return out, err

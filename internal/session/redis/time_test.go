@@ -46,7 +46,7 @@ func TestTimedRules(t *testing.T) {
 
 	now := time.Unix(2_000_000_000, 0)
 	r := &record{
-		Sessions:    []oneLive{{ID: "short", Ends: now.Add(30 * time.Second).Unix()}, {ID: "long", Ends: now.Add(time.Hour).Unix()}},
+		Sessions:    []liveSession{{ID: "short", Ends: now.Add(30 * time.Second).Unix()}, {ID: "long", Ends: now.Add(time.Hour).Unix()}},
 		DeniedUntil: now.Add(time.Minute).Unix(),
 	}
 	for _, at := range []struct {

@@ -58,13 +58,13 @@ func (l *lazyTimeout) wait() context.Context {
 func (l *lazyTimeout) end() {
 	l.once.Do(func() {
 		l.cancel = func() {}
-		l.waited.Store(&over)
+		l.waited.Store(&endedContext)
 	})
 	l.cancel()
 }
 
-// over is a context that has ended.
-var over = func() context.Context {
+// endedContext is a context that has ended.
+var endedContext = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx

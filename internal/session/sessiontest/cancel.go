@@ -58,7 +58,7 @@ func changesFinish(t *testing.T, store session.Backend) {
 	key := codeKey("leaving")
 	for _, change := range []struct {
 		name   string
-		begin  func(ctx context.Context) error
+		start  func(ctx context.Context) error
 		before func()
 		done   func() bool
 	}{
@@ -105,7 +105,7 @@ func changesFinish(t *testing.T, store session.Backend) {
 		}},
 	} {
 		change.before()
-		err := change.begin(newLeaving(t))
+		err := change.start(newLeaving(t))
 		if err != nil && !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("%s: %v", change.name, err)
 		}

@@ -22,7 +22,7 @@ func listAll(t *testing.T, store session.Backend, app string, limit int, twice b
 			t.Fatalf("List after %q: %d users, %d unreadable, limit %d, %v", after, len(page.Users), page.Unreadable, limit, err)
 		}
 		for _, one := range page.Users {
-			if _, known := all[one.OpenID]; known && !twice {
+			if _, found := all[one.OpenID]; found && !twice {
 				t.Errorf("%s is listed twice", one.OpenID)
 			}
 			ids := make([]string, len(one.Sessions))

@@ -51,13 +51,13 @@ type modelSession struct {
 
 type model struct {
 	Model
-	t      *testing.T
-	store  session.Backend
-	random *rand.Rand
-	users  map[[2]string]*modelUser
-	ended  []session.Ref // some of those that must never come back
-	begun  int
-	last   string // what was done last
+	t       *testing.T
+	store   session.Backend
+	random  *rand.Rand
+	users   map[[2]string]*modelUser
+	ended   []session.Ref // some of those that must never come back
+	started int
+	last    string // what was done last
 }
 
 // Run compares the store with the model. The store is empty at first.
@@ -93,7 +93,7 @@ func (m *model) steps() (steps []func()) {
 	add(5, m.deleteUser)
 	add(5, m.deny)
 	add(5, m.allow)
-	add(4, m.look)
+	add(4, m.checkAnyUser)
 	add(1, m.endApp)
 	add(1, m.list)
 	if m.Pass != nil {
@@ -158,13 +158,13 @@ func (m *model) drop(sessions []modelSession) {
 
 func (m *model) put() {
 	app, openID, u := m.anyUser()
-	m.begun++
+	m.started++
 	lifetime := time.Hour
 	if m.Pass != nil {
 		lifetime = time.Duration(1+m.random.IntN(3)*m.random.IntN(3000)) * time.Second
 	}
 	l := session.Login{
-		Ref:  session.Ref{AppID: app, OpenID: openID, SessionID: fmt.Sprintf("session-%013d", m.begun)},
+		Ref:  session.Ref{AppID: app, OpenID: openID, SessionID: fmt.Sprintf("session-%013d", m.started)},
 		Ends: time.Now().Truncate(time.Second).Add(lifetime), KeepUnionID: m.random.IntN(4) == 0,
 	}
 	if m.random.IntN(3) > 0 {
@@ -194,11 +194,11 @@ func (m *model) put() {
 	} else {
 		u.unionID = before
 	}
-	u.sessions = append(u.sessions, modelSession{l.Ref, l.Ends, m.begun})
+	u.sessions = append(u.sessions, modelSession{l.Ref, l.Ends, m.started})
 	if lives := live(u.sessions); len(lives) > limit {
 		m.drop(lives[:len(lives)-limit])
 	}
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 }
 
 // get asks for sessions that live and for those that ended, also under wrong names.
@@ -250,12 +250,12 @@ func (m *model) delete() {
 			m.fail("%v", err)
 		}
 		if ref == wrong {
-			m.lookAt(app, openID)
+			m.checkUser(app, openID)
 		}
 	}
 	m.end(u.sessions[i : i+1])
 	u.sessions = slices.Delete(u.sessions, i, i+1)
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 }
 
 func (m *model) deleteUser() {
@@ -266,7 +266,7 @@ func (m *model) deleteUser() {
 		m.fail("%d ended, %v; want %d", ended, err, want)
 	}
 	u.sessions = nil
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 }
 
 func (m *model) pass() {
@@ -277,7 +277,7 @@ func (m *model) pass() {
 	m.last = "pass " + d.String()
 	m.Pass(d)
 	app, openID, _ := m.anyUser()
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 }
 
 // settle lets time pass until whatever is over has been swept away.
@@ -287,8 +287,8 @@ func (m *model) settle() {
 		recent := false
 		for _, u := range m.users {
 			for _, s := range u.sessions {
-				over := time.Since(s.ends)
-				recent = recent || over >= 0 && over < m.Swept
+				sinceEnd := time.Since(s.ends)
+				recent = recent || sinceEnd >= 0 && sinceEnd < m.Swept
 			}
 		}
 		if !recent {

@@ -21,7 +21,7 @@ func (m *model) deny() {
 		m.fail("%d ended, %v; want %d", ended, err, want)
 	}
 	u.sessions, u.deniedUntil = nil, until
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 }
 
 func (m *model) allow() {
@@ -31,18 +31,18 @@ func (m *model) allow() {
 		m.fail("%d ended, %v", ended, err)
 	}
 	u.deniedUntil = time.Time{}
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 }
 
-func (m *model) look() {
+func (m *model) checkAnyUser() {
 	m.last = "look"
 	app, openID, _ := m.anyUser()
-	m.lookAt(app, openID)
+	m.checkUser(app, openID)
 	m.count(app)
 }
 
 // lookAt compares all that there is to know about a user.
-func (m *model) lookAt(app, openID string) {
+func (m *model) checkUser(app, openID string) {
 	m.t.Helper()
 	u := m.users[[2]string{app, openID}]
 	got, err := m.store.User(m.t.Context(), app, openID)
@@ -118,7 +118,7 @@ func (m *model) list() {
 func (m *model) all() {
 	m.t.Helper()
 	for key := range m.users {
-		m.lookAt(key[0], key[1])
+		m.checkUser(key[0], key[1])
 		m.count(key[0])
 	}
 	for _, ref := range m.ended {

@@ -27,9 +27,9 @@ func userLists(t *testing.T, store session.Backend) {
 		t.Fatalf("%+v, %v; want two sessions", got, err)
 	}
 	for i, id := range []string{sid(0), sid(2)} {
-		one := got.Sessions[i]
-		if one.ID != id || one.Ends.Sub(one.Began) < 30*time.Minute || one.Began.Before(began.Add(-time.Minute)) {
-			t.Errorf("session %d: %+v, want %s", i, one, id)
+		live := got.Sessions[i]
+		if live.ID != id || live.Ends.Sub(live.Began) < 30*time.Minute || live.Began.Before(began.Add(-time.Minute)) {
+			t.Errorf("session %d: %+v, want %s", i, live, id)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-func (p *Proxy) keep(conn net.Conn, open bool) {
+func (p *Proxy) track(conn net.Conn, open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if open {
@@ -76,14 +76,14 @@ func (p *Proxy) keep(conn net.Conn, open bool) {
 }
 
 func (p *Proxy) serve(client net.Conn) {
-	p.keep(client, true)
-	defer p.keep(client, false)
+	p.track(client, true)
+	defer p.track(client, false)
 	server, err := net.Dial("tcp", p.to)
 	if err != nil {
 		return
 	}
-	p.keep(server, true)
-	defer p.keep(server, false)
+	p.track(server, true)
+	defer p.track(server, false)
 	go func() {
 		_, _ = io.Copy(server, client)
 		server.Close()
