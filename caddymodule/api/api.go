@@ -89,10 +89,10 @@ type AppIDs []string
 
 // UnmarshalJSON accepts a single AppID, too.
 func (a *AppIDs) UnmarshalJSON(data []byte) error {
-	var one string
-	if json.Unmarshal(data, &one) == nil {
-		if *a = nil; one != "" {
-			*a = AppIDs{one}
+	var single string
+	if json.Unmarshal(data, &single) == nil {
+		if *a = nil; single != "" {
+			*a = AppIDs{single}
 		}
 		return nil
 	}
@@ -162,7 +162,7 @@ func (a *API) resolveApps() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := a.app.Account(id); !known {
+		if _, found := a.app.Account(id); !found {
 			return nil, fmt.Errorf("wechat_api: app %q is not in the global option wechat, which has: %s", id, strings.Join(a.app.AppIDs(), " "))
 		}
 		if slices.Contains(ids, id) {

@@ -46,15 +46,15 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "user":
 			err = s.unmarshalUser(d)
 		case "developer_tools":
-			if err = once(d, &s.DeveloperTools); err == nil {
+			if err = parseOnce(d, &s.DeveloperTools); err == nil {
 				err = simulator.CheckName(s.DeveloperTools)
 			}
 		case "gateway":
-			if err = once(d, &s.Gateway); err == nil {
+			if err = parseOnce(d, &s.Gateway); err == nil {
 				_, err = simulator.ParseGateway(s.Gateway)
 			}
 		case "prefix":
-			if err = once(d, &s.Prefix); err == nil {
+			if err = parseOnce(d, &s.Prefix); err == nil {
 				err = checkPrefix(s.Prefix)
 			}
 		default:
@@ -67,8 +67,8 @@ func (s *Simulator) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// once reads the only argument of an option that may be given once.
-func once(d *caddyfile.Dispenser, into *string) error {
+// parseOnce reads the only argument of an option that may be given once.
+func parseOnce(d *caddyfile.Dispenser, into *string) error {
 	option := d.Val()
 	if *into != "" {
 		return d.Errf("%s is given twice", option)

@@ -30,10 +30,10 @@ type owner string
 
 func newOwner() owner { return owner(rand.Text()) }
 
-// own makes the store the owner of the storage. It returns the snapshot of the owner
+// takeOwnership makes the store the owner of the storage. It returns the snapshot of the owner
 // before, nil if there is none, which is not in storage any more; the error matches
 // errOutOfDate if it does not count. After any error nothing may be taken back.
-func (o owner) own(ctx context.Context, storage certmagic.Storage) (sealed []byte, err error) {
+func (o owner) takeOwnership(ctx context.Context, storage certmagic.Storage) (sealed []byte, err error) {
 	if err := storage.Lock(ctx, ownerLock); err != nil {
 		return nil, fmt.Errorf("locking storage: %w", err)
 	}

@@ -61,7 +61,7 @@ func (m *MemoryStore) saveSnapshot() {
 func (m *MemoryStore) restoreSnapshot() {
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
-	sealed, err := m.store.own(ctx, m.env.Storage)
+	sealed, err := m.store.takeOwnership(ctx, m.env.Storage)
 	switch {
 	case errors.Is(err, errOutOfDate):
 		m.env.Logger.Info("kept sessions do not count; their users log in again", zap.Error(err))

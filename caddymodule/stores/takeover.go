@@ -39,7 +39,7 @@ func takeOver(ctx context.Context, storage certmagic.Storage) (t takeover, err e
 	})
 	t.owned = t.before.Store != nil && t.before.stillOwns(ctx, storage) == nil
 	memoryTurn.Add(1)
-	_, err = t.by.own(ctx, storage)
+	_, err = t.by.takeOwnership(ctx, storage)
 	return t, err
 }
 
@@ -58,7 +58,7 @@ func (t *takeover) undo(ctx context.Context, storage certmagic.Storage) error {
 	}
 	err := t.by.stillOwns(ctx, storage)
 	if err == nil {
-		_, err = t.before.own(ctx, storage)
+		_, err = t.before.takeOwnership(ctx, storage)
 	}
 	if errors.Is(err, errOutOfDate) { // another process has begun
 		return nil

@@ -42,8 +42,8 @@ func check(ctx caddy.Context) error {
 
 // checkSharedCookies returns what is wrong with the cookies of sites on one host.
 func (s *Survey) checkSharedCookies(app *wechatapp.App) error {
-	for one, other := range s.onOneHost {
-		if err := one.Handler.CheckBeside(other.Handler, app); err != nil {
+	for site, other := range s.onOneHost {
+		if err := site.Handler.CheckBeside(other.Handler, app); err != nil {
 			return err
 		}
 	}

@@ -11,21 +11,21 @@ import (
 // login at the one is nothing for the app of the other.
 func findBases(ctx caddy.Context) error {
 	s := Of(ctx)
-	for one, other := range s.onOneHost {
-		one.Handler.KeepCookiesFrom(other.Handler)
-		other.Handler.KeepCookiesFrom(one.Handler)
+	for site, other := range s.onOneHost {
+		site.Handler.KeepCookiesFrom(other.Handler)
+		other.Handler.KeepCookiesFrom(site.Handler)
 	}
-	for _, one := range s.Sites {
-		one.Handler.Place(one.base())
+	for _, site := range s.Sites {
+		site.Handler.Place(site.base())
 	}
 	return nil
 }
 
 // onOneHost yields each two different sites that can answer for one host.
-func (s *Survey) onOneHost(yield func(one, other *Site) bool) {
-	for i, one := range s.Sites {
+func (s *Survey) onOneHost(yield func(site, other *Site) bool) {
+	for i, site := range s.Sites {
 		for _, other := range s.Sites[:i] {
-			if one.Handler != other.Handler && shareHost(one, other) && !yield(one, other) {
+			if site.Handler != other.Handler && shareHost(site, other) && !yield(site, other) {
 				return
 			}
 		}

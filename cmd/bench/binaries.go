@@ -34,7 +34,7 @@ func (b *bench) compareBinaries(list string) error {
 				return err
 			}
 			v := &variant{name: p.name, proxy: p, base: base + way.name, front: way.front, calls: gets("/", tokens, 0)}
-			all = append(all, asked(v, ask{token: tokens[0]}, openID))
+			all = append(all, withCheck(v, ask{token: tokens[0]}, openID))
 		}
 		return nil
 	}

@@ -77,7 +77,7 @@ func (b *bench) recordTLS(file string) error {
 		return err
 	}
 	defer p.stop()
-	v := asked(&variant{name: p.name, proxy: p, front: https}, ask{token: tokens[0]}, b.openID(tokens[0]))
+	v := withCheck(&variant{name: p.name, proxy: p, front: https}, ask{token: tokens[0]}, b.openID(tokens[0]))
 	if err := b.awaitSessions(v); err != nil {
 		return err
 	}

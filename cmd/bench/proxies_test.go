@@ -60,7 +60,7 @@ func TestNginxKeepsItsConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := asked(&variant{name: "nginx", proxy: p}, ask{token: text}, user.OpenID)
+	v := withCheck(&variant{name: "nginx", proxy: p}, ask{token: text}, user.OpenID)
 	if err := b.verify(v); err != nil {
 		t.Fatal(err)
 	}

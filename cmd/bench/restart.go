@@ -48,7 +48,7 @@ func (b *bench) restart() error {
 		}
 		for i := range checks {
 			token := tokens[i*(len(tokens)-1)/(len(checks)-1)]
-			checks[i] = asked(&variant{name: "gateway", proxy: p}, ask{token: token}, b.openID(token))
+			checks[i] = withCheck(&variant{name: "gateway", proxy: p}, ask{token: token}, b.openID(token))
 		}
 		return b.awaitSessions(checks...)
 	}

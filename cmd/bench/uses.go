@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// asked completes a variant with the request that shows what the upstream sees.
-func asked(v *variant, check ask, sees string) *variant {
+// withCheck completes a variant with the request that shows what the upstream sees.
+func withCheck(v *variant, check ask, sees string) *variant {
 	check.path = "/check"
 	v.check, v.sees = call{check.raw(), http.StatusOK}, "openid="+sees+" extra="
 	return v
@@ -38,8 +38,8 @@ func (b *bench) fronts() ([]*variant, error) {
 		base := "stock, " + how.name
 		check := ask{token: tokens[0]}
 		all = append(all,
-			asked(&variant{name: base, proxy: stock, base: base, front: how.front, calls: gets("/", tokens, 0)}, check, forgedOpenID),
-			asked(&variant{name: "gateway, " + how.name, proxy: gateway, base: base, bound: 1.03, front: how.front, calls: gets("/", tokens, 0)}, check, b.openID(tokens[0])))
+			withCheck(&variant{name: base, proxy: stock, base: base, front: how.front, calls: gets("/", tokens, 0)}, check, forgedOpenID),
+			withCheck(&variant{name: "gateway, " + how.name, proxy: gateway, base: base, bound: 1.03, front: how.front, calls: gets("/", tokens, 0)}, check, b.openID(tokens[0])))
 	}
 	return all, b.awaitSessions(all...)
 }
@@ -65,8 +65,8 @@ func (b *bench) cookies() ([]*variant, error) {
 	calls := each(tokens, func(_ int, token string) ask { return ask{cookie: "wechat_session=" + token} })
 	check := ask{cookie: "wechat_session=" + tokens[0]}
 	all := []*variant{
-		asked(&variant{name: base, proxy: stock, base: base, calls: calls}, check, forgedOpenID),
-		asked(&variant{name: "gateway, cookie", proxy: gateway, base: base, bound: 1.05, calls: calls}, check, b.openID(tokens[0])),
+		withCheck(&variant{name: base, proxy: stock, base: base, calls: calls}, check, forgedOpenID),
+		withCheck(&variant{name: "gateway, cookie", proxy: gateway, base: base, bound: 1.05, calls: calls}, check, b.openID(tokens[0])),
 	}
 	return all, b.awaitSessions(all...)
 }
@@ -110,8 +110,8 @@ func (b *bench) manySites() ([]*variant, error) {
 	calls := each(tokens, func(i int, token string) ask { return ask{host: hosts[i%manyHosts], token: token} })
 	check := ask{host: hosts[0], token: tokens[0]}
 	all := []*variant{
-		asked(&variant{name: base, proxy: stock, base: base, calls: calls}, check, forgedOpenID),
-		asked(&variant{name: gateway.name, proxy: gateway, base: base, calls: calls}, check, b.openID(tokens[0])),
+		withCheck(&variant{name: base, proxy: stock, base: base, calls: calls}, check, forgedOpenID),
+		withCheck(&variant{name: gateway.name, proxy: gateway, base: base, calls: calls}, check, b.openID(tokens[0])),
 	}
 	return all, b.awaitSessions(all...)
 }
@@ -128,7 +128,7 @@ func (b *bench) twoNodes(server *process) (*variant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asked(&variant{
+	return withCheck(&variant{
 		name: first.name, proxy: first, nodes: []*process{second}, base: "stock", calls: gets("/", tokens, 0),
 	}, ask{token: tokens[0]}, openID), nil
 }

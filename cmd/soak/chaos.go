@@ -97,18 +97,18 @@ func (w *world) chaos(ends time.Time, persons []*person, random *rand.Rand) erro
 		case w.redis == nil:
 		case dice < 75:
 			w.ledger.count("hangs of the store")
-			over := w.store.begin()
+			end := w.store.begin()
 			w.pause(true)
 			w.store.last(time.Duration(200+random.IntN(3000)) * time.Millisecond)
 			w.pause(false)
-			over()
+			end()
 		default:
 			w.ledger.count("deaths of the store")
-			over := w.store.begin()
+			end := w.store.begin()
 			w.redis.end(os.Kill)
 			w.store.last(time.Duration(random.IntN(4000)) * time.Millisecond)
 			err = w.startRedis()
-			over()
+			end()
 		}
 		if err != nil {
 			return err
@@ -118,8 +118,8 @@ func (w *world) chaos(ends time.Time, persons []*person, random *rand.Rand) erro
 }
 
 func (w *world) restart(n *node, signal os.Signal) error {
-	over := n.down.begin()
-	defer over()
+	end := n.down.begin()
+	defer end()
 	n.end(signal)
 	return w.startNode(n)
 }
@@ -146,8 +146,8 @@ func (w *world) kill(n *node, persons []*person) error {
 // reload loads the node's configuration again.
 func (w *world) reload(n *node) error {
 	w.ledger.count("reloads")
-	over := n.down.begin()
-	defer over()
+	end := n.down.begin()
+	defer end()
 	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, "http://"+n.admin+"/load", strings.NewReader(w.caddyfile(n)))
 	if err != nil {
 		return err

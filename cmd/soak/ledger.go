@@ -76,8 +76,8 @@ func (l *ledger) fail(format string, args ...any) {
 	l.wrong = append(l.wrong, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// asked is a request with a token, and its answer.
-type asked struct {
+// exchange is a request with a token, and its answer.
+type exchange struct {
 	node           *node
 	life           int // of the node, before the request
 	sent, answered time.Time
@@ -99,7 +99,7 @@ func (w *world) settle(l *login, now time.Time) {
 }
 
 // judge compares the answer to a request with what the ledger has.
-func (w *world) judge(p *person, l *login, a asked) {
+func (w *world) judge(p *person, l *login, a exchange) {
 	w.settle(l, a.sent)
 	fault := w.store.touch(a.sent, a.answered, recovery)
 	ended := !l.ended.IsZero()
@@ -132,7 +132,7 @@ func (w *world) judge(p *person, l *login, a asked) {
 }
 
 // mustKnow reports whether the node must know of the end of a login by now.
-func (w *world) mustKnow(l *login, a asked, fault bool) bool {
+func (w *world) mustKnow(l *login, a exchange, fault bool) bool {
 	if life, knows := l.knows[a.node.index]; knows && life == a.life && a.sent.After(l.ended) {
 		return true
 	}

@@ -140,7 +140,7 @@ func (p *person) add(l *login) {
 }
 
 func (w *world) check(p *person, l *login, n *node) {
-	a := asked{node: n, life: n.lives(), sent: time.Now()}
+	a := exchange{node: n, life: n.lives(), sent: time.Now()}
 	a.status, a.body = w.ask(http.MethodGet, n.addr, "/", l.token, "")
 	a.answered = time.Now()
 	w.judge(p, l, a)
