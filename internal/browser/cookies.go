@@ -19,6 +19,10 @@ const (
 	maxCookieName = 64
 
 	stateSuffix = "_state_"
+
+	// maxCleared is how many state cookies one answer removes: a browser has few, but
+	// a request can name thousands, and proxies in front take 4 or 8 KiB of header.
+	maxCleared = 16
 )
 
 // suffixes are those of all cookies but the session's and those of states.
@@ -253,16 +257,22 @@ func Set(name, value string, lifetime time.Duration, secure bool) *http.Cookie {
 }
 
 // Clear returns the cookies that remove all of the gateway's that a request over
-// https, or over http, can be rid of. Those of the other scheme are not this
-// origin's business, and browsers refuse to touch them.
+// https, or over http, can be rid of, of states at most maxCleared. Those of the other
+// scheme are not this origin's business, and browsers refuse to touch them.
 func (c Cookies) Clear(h http.Header, secure bool) (cleared []*http.Cookie) {
 	seen := make(map[string]bool)
+	states := 0
 	for _, pair := range c.All(h) {
 		isHost := strings.HasPrefix(pair.Name, hostPrefix)
 		if isHost && !secure || seen[pair.Name] {
 			continue
 		}
 		seen[pair.Name] = true
+		if strings.Contains(pair.Name, c.bare+stateSuffix) {
+			if states++; states > maxCleared {
+				continue
+			}
+		}
 		cleared = append(cleared, Set(pair.Name, "", 0, secure))
 	}
 	return cleared

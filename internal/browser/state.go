@@ -167,14 +167,16 @@ func (s StoredState) UsedUp() bool { return !s.Used.IsZero() }
 // twice does not open: nobody knows which of them is the browser's own.
 func (c Cookies) States(ring *key.Set, origin Origin, h http.Header) (states []StoredState) {
 	prefix := c.prefixed(origin.Secure(), stateSuffix)
+	places := make(map[string]int) // a header has room for many thousands
 	for _, pair := range c.All(h) {
 		if !strings.HasPrefix(pair.Name, prefix) {
 			continue
 		}
-		if i := slices.IndexFunc(states, func(h StoredState) bool { return h.Name == pair.Name }); i >= 0 {
+		if i, twice := places[pair.Name]; twice {
 			states[i] = StoredState{Name: pair.Name}
 			continue
 		}
+		places[pair.Name] = len(states)
 		states = append(states, c.openState(ring, origin, pair))
 	}
 	return states
@@ -194,7 +196,8 @@ func (c Cookies) openState(ring *key.Set, origin Origin, pair Pair) StoredState 
 }
 
 // Surplus returns the names of the cookies that must go to make room for one more
-// state: used ones go first, then the oldest, then what does not open.
+// state: used ones go first, then the oldest, then what does not open. A browser with
+// very many is rid of them in more than one answer, see maxCleared.
 func Surplus(states []StoredState) (names []string) {
 	order := slices.Clone(states)
 	rank := func(h StoredState) int {
@@ -212,7 +215,7 @@ func Surplus(states []StoredState) (names []string) {
 		}
 		return a.Made.Compare(b.Made)
 	})
-	for i := 0; i < len(order)-(MaxStates-1); i++ {
+	for i := range min(len(order)-(MaxStates-1), maxCleared) {
 		names = append(names, order[i].Name)
 	}
 	return names

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -226,4 +227,28 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("%q is %+v", text, s)
 		}
 	})
+}
+
+// A request can name as many states as its header has room for. To compare each with
+// all of the others took 2 s for a megabyte of them; these would take a minute.
+func TestP12StatesAreWorkInProportion(t *testing.T) {
+	const many = 100_000
+	c := newCookies(t)
+	var line strings.Builder
+	for i := range many {
+		fmt.Fprintf(&line, "__Host-wechat_session_state_%08x=1; ", i)
+	}
+	line.WriteString("__Host-wechat_session_state_00000000=1")
+	h := http.Header{"Cookie": {line.String()}}
+	held := c.States(newRing(t), secure, h)
+	if len(held) != many || held[0].Opens {
+		t.Errorf("%d states", len(held))
+	}
+	if n := len(Surplus(held)); n != maxCleared {
+		t.Errorf("an answer removes %d states", n)
+	}
+	h["Cookie"] = append(h["Cookie"], "__Host-wechat_session=x; __Host-wechat_session_out=x")
+	if n := len(c.Clear(h, true)); n != maxCleared+2 {
+		t.Errorf("a logout removes %d cookies", n)
+	}
 }
