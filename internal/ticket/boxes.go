@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/caddy-wechat/gateway/internal/key"
@@ -69,8 +70,10 @@ func (c *boxCache) add(of boxOf, box *seal.Box) {
 }
 
 // insert puts a box into the young generation, and starts a new one when it is full.
+// A host may be a part of a request's whole first line, which must not stay with it.
 // The caller holds mu.
 func (c *boxCache) insert(of boxOf, box *seal.Box) {
+	of.host = strings.Clone(of.host)
 	if len(c.young) >= maxBoxes {
 		c.old, c.young = c.young, nil
 	}

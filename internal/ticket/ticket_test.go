@@ -3,6 +3,8 @@ package ticket
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -168,6 +170,31 @@ func TestBoxesAreBounded(t *testing.T) {
 	}
 	if data, err := Open(ring, State, Place{Host: "first.example"}, first); err != nil || string(data) != "data" {
 		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// In a request for http://host/path the host is a part of the whole line.
+func TestBoxesKeepHostsAlone(t *testing.T) {
+	const hosts, longest = 64, 1 << 20
+	ring := newRing(t, newKey(t, 1))
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	for range 2 { // derived, and then found among the old ones
+		for n := range hosts {
+			line := fmt.Sprintf("%03d.example/%s", n, strings.Repeat("a", longest))
+			if _, err := Seal(ring, State, Place{Host: line[:len("000.example")]}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		boxes.old, boxes.young = boxes.young, nil
+	}
+	if kept := int64(inUse()) - int64(before); kept > hosts*longest/4 {
+		t.Errorf("%d KiB are kept for %d hosts", kept>>10, hosts)
 	}
 }
 
