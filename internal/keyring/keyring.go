@@ -163,7 +163,8 @@ func (r *Ring) Current() *key.Set { return r.current.Load() }
 func (r *Ring) StoreKey(purpose string) []byte { return r.storeKey.Derive(purpose) }
 
 // Refresh takes over what other nodes changed and rotates if it is time. After
-// an error the keys of before stay.
+// an error the keys of before stay. The error matches ErrGone if they are not in
+// storage any more.
 func (r *Ring) Refresh(ctx context.Context) error {
 	if r.storage == nil {
 		return nil
@@ -262,6 +263,8 @@ func (r *Ring) change(ctx context.Context, now time.Time, edit func(file, time.T
 	f, err = r.load(ctx)
 	changed := false
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && r.prepared == nil && r.current.Load() != nil:
+		return file{}, 0, ErrGone
 	case errors.Is(err, fs.ErrNotExist):
 		f, changed = r.newFile(now), true
 	case err != nil:

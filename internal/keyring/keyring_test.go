@@ -251,6 +251,55 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 	}
 }
 
+// A disk that is not mounted any more looks like a storage that never had keys.
+func TestKeysThatAreGoneAreNotReplaced(t *testing.T) {
+	prepared := func(t *testing.T, storage Storage) *Ring {
+		ring, err := Prepare(t.Context(), storage, settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ring
+	}
+	for name, begin := range map[string]func(*testing.T, *memStorage) *Ring{
+		"opened": func(t *testing.T, storage *memStorage) *Ring { return mustOpen(t, storage) },
+		"begun": func(t *testing.T, storage *memStorage) *Ring {
+			ring := prepared(t, storage)
+			if err := ring.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return ring
+		},
+		"found": func(t *testing.T, storage *memStorage) *Ring {
+			mustOpen(t, storage)
+			return prepared(t, storage)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storage := newStorage()
+			ring := begin(t, storage)
+			id := ring.Current().Signer().ID()
+			mounted := storage.values
+			storage.values, storage.writes = make(map[string][]byte), 0
+			for what, look := range map[string]func() error{
+				"refresh": func() error { return ring.Refresh(t.Context()) },
+				"drop":    func() error { return ring.Drop(t.Context(), id) },
+				"begin":   func() error { return ring.Begin(t.Context()) },
+			} {
+				if err := look(); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), StorageKey) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if storage.writes > 0 || ring.Current().Signer().ID() != id {
+				t.Errorf("the keys are replaced (%d writes)", storage.writes)
+			}
+			storage.values = mounted
+			if err := ring.Refresh(t.Context()); err != nil || ring.Current().Signer().ID() != id {
+				t.Errorf("when they are back: %v", err)
+			}
+		})
+	}
+}
+
 func TestFixedKeysKeepTheirStoreKeyWhenOneIsPutInFront(t *testing.T) {
 	make32 := func(seed byte) key.Key {
 		raw := make([]byte, 32)
