@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
+	"github.com/caddy-wechat/gateway/internal/session/redis/redistest"
 )
 
 // What WeChat sends browsers back to, with a code in the address, must not be a host
@@ -26,6 +27,30 @@ func TestB2HostsOfTheClientAreNotBelieved(t *testing.T) {
 		}
 		if back := location.Query().Get("redirect_uri"); back != "http://"+g.addr+"/wechat/callback" {
 			t.Errorf("%s: redirect_uri %s", name, back)
+		}
+	}
+}
+
+// The page that says to try again has a link, which must not be another host's (B2).
+func TestB2PageOfAnOutageLeadsNowhereElse(t *testing.T) {
+	server := redistest.Start(t)
+	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
+	g := newGateway(t, withBrowsers("", ""), withGlobal(redisGlobal(server, "timeout 1s")))
+	s := g.surfer(userAgentWeChat)
+	s.logIn("/", pageUser)
+	server.Kill()
+	eventually(t, "an answer about the store", func() bool {
+		resp, _ := s.load("/")
+		return resp.StatusCode == http.StatusServiceUnavailable
+	})
+	long := "/shop?q=" + strings.Repeat("q", 600)
+	for path, link := range map[string]string{
+		"/shop?id=7": "/shop?id=7", long: long, "/a%2Fb?c=d": "/a%2Fb?c=d",
+		"//evil.example/": "/", "//evil.example/x?y=z": "/", "/%2e//evil.example/": "/", "/.//evil.example/": "/",
+	} {
+		resp, body := s.load(path)
+		if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, `<a class="button" href="`+link+`">`) {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
 	}
 }

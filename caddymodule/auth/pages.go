@@ -34,7 +34,9 @@ func (h *Handler) pageOf(c *classified, refusal answer.Refusal) page.Page {
 		p.Message = refusal.Message
 	}
 	if (p.Kind == page.Busy || p.Kind == page.Failed) && !h.below(c) {
-		p.Continue = h.sentURI(c)
+		if p.Continue = h.sentURI(c); !c.canonical() { // "//host/" leads there
+			p.Continue = h.target(c, p.Continue)
+		}
 	}
 	return p
 }
