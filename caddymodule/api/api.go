@@ -115,7 +115,7 @@ func (API) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.wechat_api", New: func() caddy.Module { return new(API) }}
 }
 
-// Provision checks who could call and prepares the way to WeChat.
+// Provision checks who could call and prepares the calls of WeChat.
 func (a *API) Provision(ctx caddy.Context) (err error) {
 	a.logger = wechatapp.Sampled(ctx.Logger())
 	if a.app, err = wechatapp.Of(ctx); err != nil {

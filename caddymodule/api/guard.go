@@ -60,14 +60,14 @@ func (a *API) checkCaller(r *http.Request) error {
 	}
 	guard := crosssite.Guard{KnowsHost: func(host string) bool {
 		if _, err := netip.ParseAddr(host); err == nil || host == apiHost {
-			return true // no name that somebody else could resolve to this machine
+			return true // not a name that an attacker could resolve to this machine
 		}
 		return a.ownHosts().Match(r)
 	}}
 	return guard.Check(r)
 }
 
-// mayCall looks at the connection's own address; a header proves nothing here.
+// mayCall checks the connection's own address; a header proves nothing here.
 func (a *API) mayCall(remote string) bool {
 	if len(a.allow) == 0 {
 		return true

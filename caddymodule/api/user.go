@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
 
-// What only the holder of a user's session_key can do, for apps: the key itself
+// Calls that need a user's session_key, made for apps: the key itself
 // stays here.
 const (
 	decryptPath   = "/gateway/decrypt"

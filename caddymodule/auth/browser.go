@@ -69,7 +69,7 @@ func (b *Browser) setDefaults() {
 	option.SetDefault(&b.Lifetime, caddy.Duration(defaultBrowserLifetime))
 }
 
-// check looks at the settings that need nothing but themselves.
+// check validates the settings that depend on nothing else.
 func (b *Browser) check() error {
 	if b.Challenge != challengeNavigate && b.Challenge != challengeOff {
 		return fmt.Errorf("browser: challenge: %q must be navigate or off", b.Challenge)

@@ -91,8 +91,8 @@ func (h *Handler) choose(r *http.Request, text, inCookie string) (credential, er
 	return explicit, nil
 }
 
-// authenticate names the user of the token that counts; the absence of one is the
-// same error as a token that is not ours.
+// authenticate returns the user of the token that counts; a missing token is the
+// same error as a token that another issuer signed.
 func (h *Handler) authenticate(r *http.Request, c credential) (gateway.Pass, error) {
 	switch surely := h.Assertion != nil; { // an app believes an assertion after an outage, too
 	case c.text == "":
@@ -153,13 +153,13 @@ func (h *Handler) isNoCredential(r *http.Request, cred credential, err error) bo
 	return saysNobody(err)
 }
 
-// saysNobody reports whether an error says that a token is nobody's, and not that
-// nobody can tell.
+// saysNobody reports whether an error says that a token has no user, and not that
+// the gateway cannot tell.
 func saysNobody(err error) bool {
 	return errors.Is(err, gateway.ErrLoginRequired) || errors.Is(err, gateway.ErrSessionExpired) || errors.Is(err, gateway.ErrSessionEnded)
 }
 
-// origin is where the browser believes to be.
+// origin is the origin in the browser's address bar.
 func (h *Handler) origin(r *http.Request) (browser.Origin, error) {
 	origin, ok := browser.OriginOf(r, request.FromTrustedProxy(r))
 	if !ok {

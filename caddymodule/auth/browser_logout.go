@@ -105,7 +105,7 @@ func (h *Handler) clearCookies(w http.ResponseWriter, r *http.Request) {
 
 const markBytes = 8
 
-// newMark is what nobody else knows of a logged-out browser: a link that has it is
+// newMark is a secret of a logged-out browser: a link that has it is
 // the gateway's own.
 func newMark() string {
 	var mark [markBytes]byte

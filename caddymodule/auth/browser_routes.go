@@ -135,7 +135,7 @@ func (h *Handler) callbackURL(origin browser.Origin, c *classified, req authoriz
 	return origin.String() + h.link(c, "/callback", query)
 }
 
-// answerElsewhere answers a browser that cannot be sent to WeChat.
+// answerElsewhere answers a browser that cannot be redirected to WeChat.
 func (h *Handler) answerElsewhere(w http.ResponseWriter, r *http.Request, c *classified, method browser.Method, req authorizeRequest) {
 	refusal := answer.For(answer.ErrWrongPlace)
 	switch method {
@@ -190,7 +190,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, c *classified
 	return h.finish(w, r, c, origin, state, code, req)
 }
 
-// restarts reads how often a login began again; what is not a number is too often.
+// restarts reads how often a login began again; anything but a number counts as too often.
 func restarts(values []string) int {
 	if len(values) == 0 {
 		return 0
@@ -262,7 +262,7 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, 
 	return nil
 }
 
-// startsAgain reports whether a new code helps: this one, or its state, is over.
+// startsAgain reports whether a new code helps: this one, or its state, is used up.
 func startsAgain(err error) bool {
 	for _, sentinel := range []error{gateway.ErrStateUsed, gateway.ErrCodeUsed, gateway.ErrInvalidRequest, provider.ErrCodeUsed, provider.ErrCodeRejected} {
 		if errors.Is(err, sentinel) {
@@ -272,8 +272,8 @@ func startsAgain(err error) bool {
 	return false
 }
 
-// startAgain is for a callback whose state is not this browser's, or is over.
-// Somebody who is logged in goes on; others start the login again, but not for ever.
+// startAgain answers a callback whose state is not this browser's, or has ended.
+// A user who is logged in goes on; others start the login again, but not for ever.
 func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classified, req authorizeRequest) error {
 	if _, live := h.liveUser(r); live {
 		redirect(w, http.StatusSeeOther, req.to)
@@ -295,7 +295,7 @@ func (h *Handler) startAgain(w http.ResponseWriter, r *http.Request, c *classifi
 	return h.sendToWeChat(w, r, c, req)
 }
 
-// scans reports whether a kind of browser can show a code to somebody's phone.
+// scans reports whether a kind of browser can show a code for a phone to scan.
 func scans(client browser.Client) bool {
 	return client == browser.Desktop || client == browser.Outside
 }

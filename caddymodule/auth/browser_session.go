@@ -19,7 +19,7 @@ func (h *Handler) liveUser(r *http.Request) (identity.User, bool) {
 }
 
 // endOld ends the session that the browser had before, unless the login gave it the
-// same one again. Of two cookies nobody knows which is the browser's own.
+// same one again. With two cookies it is unknown which is the browser's own.
 func (h *Handler) endOld(r *http.Request, grant gateway.Grant) {
 	old, err := h.cookie(r)
 	if err != nil || old == "" || old == grant.Token {
@@ -27,7 +27,7 @@ func (h *Handler) endOld(r *http.Request, grant gateway.Grant) {
 	}
 	user, err := h.gateway.LogoutCookie(r.Context(), old, h.apps)
 	if err != nil {
-		return // not one of ours, or nobody can tell; it is not in the cookie any more
+		return // not a token of this gateway, or the store cannot tell; it is not in the cookie any more
 	}
 	h.record.SessionReplaced(user.AppID, h.userHash(user))
 }

@@ -15,7 +15,7 @@ import (
 // CheckBeside refuses another site on the same host if browsers would take the one's
 // cookie for the other's: with other apps or another prefix, the one would end or replace
 // the login of the other. It reads settings, as Caddy may not have provisioned the
-// handlers yet; what is wrong with a handler by itself is for its Provision to say.
+// handlers yet; faults of a single handler are reported by its Provision.
 func (h *Handler) CheckBeside(other *Handler, app *wechatapp.App) error {
 	a, ok := h.claim(app)
 	b, ok2 := other.claim(app)

@@ -1,6 +1,6 @@
 package auth
 
-// decision is what becomes of a request before the app: answered, nobody or a
+// decision is what the gateway does with a request before the app: answered, nobody or a
 // *passage.
 type decision interface{ decided() }
 

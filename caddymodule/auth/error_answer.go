@@ -14,7 +14,7 @@ import (
 // handle_errors, and those write past every handler that the request came through.
 type errorAnswer struct {
 	responseWriter
-	sent http.Header // once the header is sent: what is added to it reaches nobody
+	sent http.Header // once the header is sent: later additions are lost
 }
 
 // markError marks whatever answers in place of the handlers behind. The mark goes
@@ -26,7 +26,7 @@ func (w *responseWriter) markError() {
 	}
 }
 
-// longIdle is an idle timeout that is none.
+// longIdle is an idle timeout that never fires.
 const longIdle = caddy.Duration(365 * 24 * time.Hour)
 
 // keepWriters makes the server wrap what it writes answers to, where it was told not

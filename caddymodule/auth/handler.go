@@ -95,9 +95,9 @@ type Handler struct {
 	prefix     string // folded
 	routes     map[string]route
 	trips      *trip    // of requests that do not log in; nil without one_trip
-	vary       []string // what an answer to somebody depends on
+	vary       []string // what an answer to a user depends on
 	varyCookie []string // the same, and Cookie
-	varyNobody []string // what an answer depends on that would be another one to somebody
+	varyNobody []string // what an answer to nobody depends on, where a user would get another
 	logger     *zap.Logger
 
 	browsers browsers

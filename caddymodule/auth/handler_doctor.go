@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
-// What those who examine a configuration ask a provisioned handler for.
+// Methods for the doctor, which examines a provisioned handler.
 
 // App returns the app of the handler's configuration.
 func (h *Handler) App() *wechatapp.App { return h.app }

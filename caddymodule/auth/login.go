@@ -93,7 +93,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request, _ *classified)
 }
 
 // readLogin reads and checks the form of a login. Identifiers that a client
-// claims (openid, unionid, session_key) are not looked at.
+// claims (openid, unionid, session_key) are ignored.
 func readLogin(w http.ResponseWriter, r *http.Request) (gateway.LoginRequest, error) {
 	var req gateway.LoginRequest
 	if !strictjson.Declared(r.Header) {

@@ -90,7 +90,7 @@ func (h *Handler) decideCode(w http.ResponseWriter, r *http.Request, c *classifi
 		return answered{}
 	}
 	h.record.LoggedIn(grant, time.Since(start))
-	// A login that is repeated by its nonce may be of a session that is over.
+	// A login repeated by its nonce may belong to a session that has ended.
 	pass, err := h.authenticate(r, credential{text: grant.Token})
 	if err != nil {
 		refusal := answer.For(err)

@@ -59,7 +59,7 @@ func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, status int, c
 	}
 }
 
-// redirect sends a browser on. Whatever is in the address that it leaves stays here.
+// redirect sends a browser on. The address that it leaves is not told to the next page.
 func redirect(w http.ResponseWriter, status int, location string) {
 	header := w.Header()
 	header.Set("Location", location)

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
 
-// passage is somebody's request on its way to the app and back: all that is kept
-// of it, in one piece.
+// passage is a user's request on its way to the app and back: all its state,
+// in one allocation.
 type passage struct {
 	responseWriter
 	handler *Handler
@@ -22,7 +22,7 @@ type passage struct {
 	cancel   context.CancelFunc
 	reads    bool        // the request has a body
 	upgraded bool        // to a WebSocket
-	late     bool        // the handlers behind have answered when it was over
+	late     bool        // the handlers behind answered after the session had ended
 	started  atomic.Bool // the client sees an answer
 	ended    atomic.Bool // the session did
 }
@@ -53,7 +53,7 @@ func (p *passage) placeholder(key string) (any, bool) {
 	return nil, false
 }
 
-// placeholderOfNobody is empty for each of them.
+// placeholderOfNobody is [passage.placeholder] without a user: every value is empty.
 func placeholderOfNobody(key string) (any, bool) {
 	switch key {
 	case "http.auth.user.id", "http.auth.user.openid", "http.auth.user.unionid", "http.auth.user.appid", "http.auth.user.session_id", "http.auth.user.user_id":
@@ -63,7 +63,7 @@ func placeholderOfNobody(key string) (any, bool) {
 }
 
 // setPlaceholders makes the user known to the rest of the Caddyfile. The function
-// runs only if somebody asks.
+// runs only if a placeholder is used.
 func setPlaceholders(r *http.Request, placeholder caddy.ReplacerFunc) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(placeholder)

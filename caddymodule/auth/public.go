@@ -124,7 +124,7 @@ func anchoredAt(re *syntax.Regexp, anchor syntax.Op, index int) bool {
 const matchersCover = "its matchers cover"
 
 // tryPublic judges matchers by what they do: on the home page, on pages that
-// nobody has thought of, and on the gateway's routes. A block that asks for more
+// no author expects, and on the gateway's routes. A block that asks for more
 // than a path, such as a header or an address, is its author's decision as long as
 // plain requests are not in it.
 func tryPublic(subject string, sets caddyhttp.MatcherSets, prefix string) error {

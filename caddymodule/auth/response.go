@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// responseWriter is on the way of every answer that passes the gateway. It removes
+// responseWriter wraps the writer of every answer that passes the gateway. It removes
 // what only the gateway may say, from early hints, answers, upgrades and trailers
 // alike. And it tells caches in front that an answer is one user's: it adds Vary
 // with the header the token came in, and Cache-Control private where nobody said

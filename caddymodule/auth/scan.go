@@ -69,7 +69,7 @@ func (h *Handler) setScanCookie(w http.ResponseWriter, origin browser.Origin, sc
 	return nil
 }
 
-// scanOf opens the browser's own scan. Of two cookies nobody knows which is its own.
+// scanOf opens the browser's own scan. With two cookies it is unknown which is its own.
 func (h *Handler) scanOf(r *http.Request, origin browser.Origin) (gateway.Scan, bool) {
 	name := h.browsers.cookies.Scan(origin.Secure())
 	value, count := "", 0

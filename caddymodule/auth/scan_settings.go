@@ -32,7 +32,7 @@ const (
 
 var pagePath = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
 
-// check looks at the settings that need nothing but themselves.
+// check validates the settings that depend on nothing else.
 func (s *Scan) check() error {
 	switch {
 	case s == nil:

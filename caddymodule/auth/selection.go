@@ -133,7 +133,7 @@ func (c *classified) asSent() *http.Request {
 	return &asSent
 }
 
-// matchAny takes a matcher that fails for one that says no.
+// matchAny treats a matcher that fails as one that does not match.
 func matchAny(sets caddyhttp.MatcherSets, r *http.Request) bool {
 	matched, err := sets.AnyMatchWithError(r)
 	return err == nil && matched

@@ -62,7 +62,7 @@ func (h *Handler) passUser(p *passage, r *http.Request, next caddyhttp.Handler) 
 	return p.serve(r, next)
 }
 
-// decide decides about a request. Whatever goes wrong in here, a panic included, is
+// decide decides about a request. Any failure in here, a panic included, is
 // an answer of the gateway and never lets a request through.
 func (h *Handler) decide(w http.ResponseWriter, r *http.Request, hop hop, sent *sentCode) (d decision) {
 	defer func() {
@@ -72,7 +72,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, hop hop, sent *
 			d = answered{}
 		}
 	}()
-	// Neither has a use for an app, and both are dangerous: a CONNECT body can
+	// No app needs either, and both are dangerous: a CONNECT body can
 	// be taken for another request (Traefik CVE-2026-71324), TRACE echoes the
 	// injected headers.
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !hop.websocket {
@@ -106,7 +106,7 @@ func (h *Handler) decideCredentials(w http.ResponseWriter, r *http.Request, c *c
 	if err == nil {
 		pass, err = h.authenticate(r, cred)
 	}
-	if err == nil && h.ambient(cred) { // what does not count identifies nothing
+	if err == nil && h.ambient(cred) { // a token that does not count identifies nobody
 		err = h.site.check(r, hop.websocket)
 	}
 	var until time.Time

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// errCut is what writing an answer fails with once its session is over.
+// errCut is the error of writing an answer after its session has ended.
 var errCut = errors.New("the session of this answer is over")
 
 // serve passes the request on and watches the answer: what is still open when the
@@ -65,7 +65,7 @@ func (p *passage) Cut() {
 }
 
 // innermost is the writer of the server's own. The ones around it keep books on
-// deadlines, and are not made to be called while somebody writes.
+// deadlines, and are not safe to call during a write.
 func innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -111,7 +111,7 @@ func (p *passage) Write(b []byte) (int, error) {
 	return p.responseWriter.Write(b)
 }
 
-// maxUnwatched is how much of a download goes out between two looks.
+// maxUnwatched is how much of a download goes out between two checks.
 const maxUnwatched = 4 << 20
 
 // ReadFrom keeps sendfile and splice working, a piece at a time.

@@ -100,7 +100,7 @@ func runDoctor(ctx context.Context, out io.Writer, o doctorOptions) (int, error)
 	return exitFine, nil
 }
 
-// readable tells a file that is not there from one that is wrong.
+// readable tells a missing file from a wrong one.
 func readable(o doctorOptions) error {
 	name := o.config
 	switch {
@@ -197,7 +197,7 @@ func wechatSettings(config []byte) (settings *wechatapp.App, unreadable *wording
 	return read, nil
 }
 
-// checkSecrets looks at every secret.
+// checkSecrets examines every secret.
 func (e *examination) checkSecrets(context.Context) (findings []doctor.Finding) {
 	e.accounts, findings = checkSecrets(e.settings)
 	return findings

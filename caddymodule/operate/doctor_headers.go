@@ -121,7 +121,7 @@ func (v *visit) logIn(ctx context.Context) error {
 }
 
 func (v *visit) logOut(ctx context.Context) error {
-	// Also when the time for the test is over.
+	// Also after the time for the test has passed.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
 	_, err := v.by.App().Store().Sessions().DeleteUser(ctx, v.user.AppID, v.user.OpenID)

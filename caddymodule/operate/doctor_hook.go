@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
-// checkHook asks the login hook what it must refuse: a request that nobody signed,
-// about nobody. Without a hook there is nothing to say.
+// checkHook sends the login hook a request that it must refuse: one that is unsigned
+// and names no user. Without a hook there are no findings.
 func (e *examination) checkHook(ctx context.Context) []doctor.Finding {
 	if e.settings.OnLogin == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/wechatapp"
 )
 
-// inspection is a configuration that is loaded to be looked at: nothing of it
+// inspection is a configuration that is loaded to be examined: nothing of it
 // starts, no listener, log file or admin endpoint is opened, and no key is
 // written to storage. It remembers where loading stopped.
 type inspection struct {

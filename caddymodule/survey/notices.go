@@ -17,7 +17,7 @@ import (
 func (s *Survey) findTwoInAChain(h *Site, t *layout.Traveller) {
 	for _, passed := range t.By {
 		first, ok := passed.Gate.Module.(*auth.Handler)
-		// Turns between the two that nobody can judge may exclude each other.
+		// Turns between the two that cannot be judged may exclude each other.
 		if !ok || passed.Undecided != t.Undecided {
 			continue
 		}
@@ -75,7 +75,7 @@ func (s *Survey) findUncovered() {
 	}
 }
 
-// AsksOnly reports whether the proxy asks somebody whether a request may pass, as
+// AsksOnly reports whether the proxy only asks a server whether a request may pass, as
 // forward_auth does, and is no app.
 func (p *Proxy) AsksOnly() bool {
 	return p.proxy.Rewrite != nil && p.proxy.Rewrite.Method == http.MethodGet &&

@@ -28,7 +28,7 @@ func sampleHosts(s *layout.Server) []string {
 	return hosts
 }
 
-// samplePaths are the home page, a page that nobody speaks of, one for each
+// samplePaths are the home page, a page that no setting names, one for each
 // pattern, and the login and the patterns of each wechat_auth; all of them also
 // below what rewrites strip.
 func samplePaths(s *layout.Server) []string {

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
 
-// tokenOwners returns the owners of the access_tokens of all apps.
+// tokenOwners returns the owners of the access_tokens of all accounts.
 func (a *App) tokenOwners() map[string]*credential.Owner {
 	if a.owners == nil {
 		a.owners = make(map[string]*credential.Owner, len(a.accounts))

@@ -37,7 +37,7 @@ func (m *Account) KindOrDefault() provider.Kind { return cmp.Or(m.Kind, provider
 // unionIDOfFollowers is the one value of unionid.
 const unionIDOfFollowers = "followers"
 
-// check looks at what goes together.
+// check validates combinations of settings.
 func (m *Account) check() error {
 	if err := checkKind(m.Kind); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/gateway"
 )
 
-// gauges are asked for when somebody looks.
+// gauges are computed when Prometheus scrapes.
 type gauges struct {
 	app                               *App
 	account, sessions, users, breaker *prometheus.Desc

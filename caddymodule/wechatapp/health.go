@@ -19,7 +19,7 @@ type health struct {
 	checked time.Time
 	state   Health
 	keysErr error
-	asking  chan struct{} // closed when the store has answered; nil while nobody asks
+	asking  chan struct{} // closed when the store has answered; nil while no request is under way
 }
 
 // Health is what keeps the gateway from serving; nil where all is well.
@@ -66,7 +66,7 @@ func (h *health) serving(ctx context.Context) Health {
 	}
 }
 
-// ask asks the store. There is one that asks at a time.
+// ask asks the store. Only one goroutine asks at a time.
 func (h *health) ask(ctx context.Context, answered chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
@@ -77,7 +77,7 @@ func (h *health) ask(ctx context.Context, answered chan struct{}) {
 	close(answered)
 }
 
-// keysRefreshed records whether the signing keys could be looked at.
+// keysRefreshed records whether the signing keys could be read.
 func (h *health) keysRefreshed(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

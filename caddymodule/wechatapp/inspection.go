@@ -5,7 +5,7 @@ import (
 )
 
 // Inspection is put into the context that a configuration is loaded with to have the
-// app loaded only to be looked at: it starts nothing and takes nothing out of storage.
+// app loaded only to be examined: it starts nothing and takes nothing out of storage.
 // It remembers how far loading came.
 type Inspection struct {
 	// App is as far as it came; nil if there is none.

@@ -94,11 +94,11 @@ func newMetrics(registry prometheus.Registerer, appIDs []string) (*metrics, erro
 }
 
 // manyApps is from how many apps on only what alerts need begins at 0, and gauges
-// leave out apps that nobody uses and breakers that are closed: series for each
+// leave out unused apps and closed breakers: series for each
 // outcome of thousands of apps are most of what is scraped, and never change.
 const manyApps = 100
 
-// initialize makes counters begin at 0: an increase from nothing to 1 is none to
+// initialize makes counters begin at 0: an increase from nothing to 1 is invisible to
 // Prometheus, and an alert on it misses the first event.
 func (m *metrics) initialize(appIDs []string) {
 	m.requests.WithLabelValues(outcomeRefused + answer.InternalError.Code)

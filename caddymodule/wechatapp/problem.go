@@ -9,7 +9,7 @@ import (
 )
 
 // A Problem is the newest failure of WeChat for an app, for people who look
-// after one. That calls are suspended is none: its cause is.
+// after one. Suspended calls are no problem of their own: their cause is.
 type Problem struct {
 	At      time.Time `json:"at"`
 	Error   string    `json:"error"`

@@ -23,7 +23,7 @@ func init() {
 //	respond @ready ok
 //	respond /healthz "not ready" 503
 //
-// The state is looked at once a second at most.
+// The state is checked once a second at most.
 type MatchReady struct {
 	app *App
 }

@@ -51,8 +51,8 @@ func newRecord(ctx caddy.Context, appIDs []string, kinds map[string]string) (*Re
 	return r, nil
 }
 
-// about is the field of a log line that names an account, and the one beside it that
-// says of which kind it is. What is none of the configured accounts has no kind.
+// about is the field of a log line that names an account, and the field that
+// names its kind. An account that is not configured has no kind.
 func (r *Record) about(appID string) zap.Field {
 	return zap.Inline(zapcore.ObjectMarshalerFunc(func(to zapcore.ObjectEncoder) error {
 		to.AddString("app", appID)
@@ -185,7 +185,7 @@ type history struct {
 	configErrors map[int]*rate.Sometimes // by errcode
 }
 
-// Last returns when somebody logged in with an app last, and what failed last.
+// Last returns the time of the last login with an account, and its last problem.
 func (r *Record) Last(appID string) (login *time.Time, problem *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

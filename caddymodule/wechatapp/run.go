@@ -40,7 +40,7 @@ func (a *App) Start() error {
 func (a *App) startStore() {
 	_ = a.prepared() // Start returns the error
 	if inspectionOf(a.ctx) != nil {
-		return // nothing is taken out of storage just to be looked at
+		return // an inspection takes nothing out of storage
 	}
 	a.saveNewKeys()
 	a.saveUserHashKey()

@@ -43,7 +43,7 @@ func (a *App) setDefaults() {
 	option.SetDefault(&a.LoginLimit.Window, caddy.Duration(defaultWindow))
 }
 
-// check looks at the settings that need nothing but themselves.
+// check validates the settings that depend on nothing else.
 func (a *App) check() error {
 	if len(a.Apps) == 0 {
 		return errors.New("no app configured: add `wechat { app <appid> <secret> }` to the global options")
@@ -88,7 +88,7 @@ func (s *SessionSettings) check() error {
 	return err
 }
 
-// check also looks at what is off: it may be switched on by a slip.
+// check also validates what is off: it may be switched on by mistake.
 func (l *LoginLimit) check() error {
 	if err := cmp.Or(option.AttemptsBounds.Check("login_limit", l.Attempts), option.WindowBounds.Check("login_limit: window", time.Duration(l.Window))); err != nil {
 		return fmt.Errorf("%w; `off` switches the limit off", err)

@@ -8,7 +8,7 @@ type Client int
 
 // The kinds of browsers.
 const (
-	// Desktop is any browser that is none of the others.
+	// Desktop is any other browser.
 	Desktop Client = iota
 	// WebView is a Mini Program's: its user is logged in there already, and must
 	// not become another account's user behind his back.

@@ -31,7 +31,7 @@ func PageLoad(r *http.Request) bool {
 	return acceptsHTML(h["Accept"])
 }
 
-// prefetch reports whether nobody may ever look at the answer.
+// prefetch reports whether the answer may never be shown.
 func prefetch(h http.Header) bool {
 	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
 		for _, value := range h[name] {

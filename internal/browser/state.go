@@ -42,7 +42,7 @@ type State struct {
 	Scope string
 	// To is where the browser goes afterwards.
 	To string
-	// Made and Used are when the login began, and when it was over; whole seconds.
+	// Made and Used are when the login began and ended, in whole seconds.
 	// Used is zero before.
 	Made, Used time.Time
 }
@@ -56,7 +56,7 @@ func NewState(appID, scope, to string, now time.Time) State {
 	return State{ID: hex.EncodeToString(id[:]), AppID: appID, Scope: scope, To: to, Made: now.Truncate(time.Second)}
 }
 
-// UsedAt returns the state of a login that is over now.
+// UsedAt returns the state of a login that ended at a time.
 func (s State) UsedAt(now time.Time) State {
 	if s.Used.IsZero() {
 		s.Used = now.Truncate(time.Second)
@@ -160,11 +160,11 @@ func (s StoredState) Current(now time.Time) bool {
 	return now.Sub(s.Used) < UsedLifetime && !s.Used.After(now.Add(clockLeeway))
 }
 
-// UsedUp reports whether the state's login is over.
+// UsedUp reports whether the state's login has ended.
 func (s StoredState) UsedUp() bool { return !s.Used.IsZero() }
 
 // States returns the state cookies of a request, each name once. One that comes
-// twice does not open: nobody knows which of them is the browser's own.
+// twice does not open: it is unknown which of them is the browser's own.
 func (c Cookies) States(ring *key.Set, origin Origin, h http.Header) (states []StoredState) {
 	prefix := c.prefixed(origin.Secure(), stateSuffix)
 	places := make(map[string]int) // a header has room for many thousands

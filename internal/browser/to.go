@@ -12,7 +12,7 @@ const (
 	Home = "/"
 	// MaxTo is the length of the longest place to go.
 	MaxTo = 512
-	// decodeRounds is how often somebody on the way may decode a path.
+	// decodeRounds is how often proxies on the way may decode a path.
 	decodeRounds = 2
 )
 

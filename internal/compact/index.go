@@ -1,8 +1,8 @@
 package compact
 
-// Index finds slots by the hash of what is there, with one access to memory that
-// is usually cold. It is a table with open addressing (linear probing); what is at
-// a slot must be compared, as different things can have one hash. The zero
+// Index finds slots by the hash of their values, with one access to memory that
+// is usually cold. It is a table with open addressing (linear probing); the values
+// must be compared, as different values can have one hash. The zero
 // value is an empty index. It has no lock of its own.
 type Index struct {
 	// buckets hold the upper half of the hash and the slot, 0 for none. Their
@@ -21,7 +21,7 @@ func (x *Index) mask() uint64 { return uint64(len(x.buckets)) - 1 }
 // slotIn is the lower half of a bucket.
 func slotIn(bucket uint64) uint32 { return uint32(bucket) } //nolint:gosec // that half is meant
 
-// Find returns the slot with the hash that is says yes to, 0 if there is none.
+// Find returns the slot with the hash for which is returns true, 0 if there is none.
 func (x *Index) Find(hash uint64, is func(slot uint32) bool) uint32 {
 	if x.count == 0 {
 		return 0
@@ -65,7 +65,7 @@ func (x *Index) grow(hashOf func(slot uint32) uint64) {
 	}
 }
 
-// Remove removes a slot; what is there must not have changed yet.
+// Remove removes a slot; its value must not have changed yet.
 func (x *Index) Remove(hash uint64, slot uint32, hashOf func(slot uint32) uint64) {
 	if x.count == 0 {
 		return

@@ -1,5 +1,5 @@
 // Package compact keeps many small values in memory without pointers. The garbage
-// collector looks into everything that holds a pointer; with a million sessions in
+// collector scans everything that holds a pointer; with a million sessions in
 // maps of pointers that costs every request more than the gateway does
 // (docs/performance.md). Here it finds one object in a thousand values, and
 // nothing in it to look at. A lookup touches as little memory as it can.
@@ -24,7 +24,7 @@ type Slab[T any] struct {
 }
 
 // Class is a share of the slots of a [Slab]: those with one remainder, so that a
-// slot says itself whose it is. The zero value has given out none.
+// slot number tells its class. The zero value has given out none.
 type Class struct {
 	free []uint32 // slots given back
 	next uint32
@@ -94,8 +94,8 @@ func (s *Slab[T]) Len() (n int) {
 	return n
 }
 
-// Give gives a slot back. Nobody may look at it any more. A slot that is free
-// stays as it is: given back twice, it would be taken by two, who then share it.
+// Give gives a slot back. Its value must not be read any more. A slot that is free
+// stays as it is: given back twice, it would be taken twice.
 func (s *Slab[T]) Give(slot uint32) { s.GiveTo(&s.all, slot) }
 
 // GiveTo is Give for a slot of a class.

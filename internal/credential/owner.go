@@ -28,7 +28,7 @@ type Vault interface {
 	// LoadShared returns a value, nil if there is none.
 	LoadShared(ctx context.Context, name string) ([]byte, error)
 	SaveShared(ctx context.Context, name string, value []byte, lifetime time.Duration) error
-	// ForgetShared forgets a value that refused says yes to.
+	// ForgetShared forgets the value if refused returns true for it.
 	ForgetShared(ctx context.Context, name string, refused func(value []byte) bool) error
 	// TakeTurn reports whether the caller is the one to fetch; others wait for
 	// what it saves, for turn at most.
@@ -57,7 +57,7 @@ func (t Token) encode() []byte {
 	return data
 }
 
-// decodeToken returns no token for what is none.
+// decodeToken returns the zero token for damaged data.
 func decodeToken(data []byte) Token {
 	var shared sharedToken
 	if json.Unmarshal(data, &shared) != nil || shared.Value == "" {
@@ -88,13 +88,13 @@ const (
 )
 
 // Tokens is what must survive a change of configuration: the tokens of all
-// apps, and when to ask again after a failure.
+// accounts, and when to ask again after a failure.
 type Tokens struct {
 	mu       sync.Mutex
 	accounts map[string]*slot
 }
 
-// slot is the state of one app.
+// slot is the state of one account.
 type slot struct {
 	flight singleflight.Group
 
@@ -139,7 +139,7 @@ func (t *Tokens) slot(appID string) *slot {
 	return t.accounts[appID]
 }
 
-// Fetched returns when the app's token was fetched from WeChat, by whichever
+// Fetched returns when the account's token was fetched from WeChat, by whichever
 // node; false if there is none.
 func (t *Tokens) Fetched(appID string) (time.Time, bool) {
 	s := t.slot(appID)
@@ -148,7 +148,7 @@ func (t *Tokens) Fetched(appID string) (time.Time, bool) {
 	return s.token.Fetched, !s.token.Value.IsZero() && time.Now().Before(s.token.Ends)
 }
 
-// Owner owns the access_token of one app.
+// Owner owns the access_token of one account.
 type Owner struct {
 	account provider.Account
 	fetcher Fetcher
@@ -156,21 +156,21 @@ type Owner struct {
 	slot    *slot
 }
 
-// NewOwner returns the owner of an app's token. vault may be nil.
+// NewOwner returns the owner of an account's token. vault may be nil.
 func NewOwner(tokens *Tokens, account provider.Account, fetcher Fetcher, vault Vault) *Owner {
 	return &Owner{account: account, fetcher: fetcher, vault: vault, slot: tokens.slot(account.ID)}
 }
 
-// AppID is the app whose token it is.
+// AppID names the account of the token.
 func (o *Owner) AppID() string { return o.account.ID }
 
 // name is the token's name in the vault.
 func (o *Owner) name() string { return "access_token " + o.account.ID }
 
-// Token returns the app's access_token. However many ask, one asks WeChat; a
+// Token returns the account's access_token. Concurrent calls share one fetch; a
 // token is renewed before its end, while the old one is still in use. Errors are
 // those of [wechat.Client.StableToken]; after one, it is returned at once for a
-// while. A caller whose own time is over gets [provider.ErrTimeout].
+// while. After the deadline of ctx it is [provider.ErrTimeout].
 func (o *Owner) Token(ctx context.Context) (secret.String, error) {
 	now := time.Now()
 	o.slot.mu.Lock()

@@ -9,11 +9,11 @@ import (
 	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
-// madeUpCode is a code that WeChat never gave to anybody.
+// madeUpCode is a code that WeChat never issued.
 const madeUpCode = "caddy-wechat-doctor"
 
 // OAuth2 asks WeChat about an account whose users come by OAuth 2.0: it exchanges a code
-// that nobody has, which is the same call for all of them. WeChat looks at AppID, secret
+// that WeChat never issued, which is the same call for all kinds. WeChat looks at AppID, secret
 // and kind first, so that its "invalid code" is good news. Nothing is spent.
 func OAuth2(ctx context.Context, client *wechat.Client, account provider.Account) Finding {
 	_, err := wechat.Mobile{Client: client}.Exchange(ctx, account, provider.Proof{Code: madeUpCode})

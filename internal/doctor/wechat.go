@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
-// TokenSource asks WeChat for an app's access_token.
+// TokenSource asks WeChat for an account's access_token.
 type TokenSource interface {
 	StableToken(ctx context.Context, account provider.Account, force bool) (wechat.AccessToken, error)
 }

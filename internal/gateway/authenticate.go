@@ -22,7 +22,7 @@ const (
 	inCookie kind = true  // in a browser's cookie
 )
 
-// Authenticate returns whose token it is. The error is [ErrLoginRequired],
+// Authenticate returns the user of a token. The error is [ErrLoginRequired],
 // [ErrSessionExpired], [ErrSessionEnded] or [ErrStoreUnavailable]; after all but the
 // first the user is who the token was made for, good for nothing but a log.
 func (g *Gateway) Authenticate(ctx context.Context, text string, apps Apps) (identity.User, error) {
@@ -156,7 +156,7 @@ func verdict(storeErr error, claims token.Claims, now time.Time) error {
 	return unavailable(storeErr)
 }
 
-// counted counts a failure of the store. If it is the client who has left, nothing
+// counted counts a failure of the store. If the client has left, nothing
 // is wrong with the store.
 func (g *Gateway) counted(ctx context.Context, claims *knownToken, err error) error {
 	if err != nil && !errors.Is(err, ErrStoreUnavailable) {

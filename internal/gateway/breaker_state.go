@@ -19,7 +19,7 @@ type BreakerState struct {
 	State string
 	// Until is when the pause of an open one ends.
 	Until time.Time
-	// Cause is the last failure of one that is not closed, Failed when it was.
+	// Cause is the last failure while the breaker is not closed, Failed its time.
 	Cause  error
 	Failed time.Time
 }

@@ -40,7 +40,7 @@ func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, er
 		return Grant{}, fmt.Errorf("%w: code must be 1 to %d characters of A-Z a-z 0-9 _ -", ErrInvalidRequest, maxCodeLength)
 	}
 	if _, found := g.Accounts[req.AppID]; !found {
-		return Grant{}, ErrStateUsed // of a configuration that is over
+		return Grant{}, ErrStateUsed // of an earlier configuration
 	}
 	if g.LoginLimit.Events > 0 {
 		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
@@ -134,7 +134,7 @@ func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
 		}
 		return Grant{}, err
 	}
-	// The state gives the answer again; the code alone gives nobody anything.
+	// The state gives the answer again; the code alone gives nothing.
 	_ = g.Store.SettleCode(ctx, code, session.Reply{})
 	if err != nil {
 		return Grant{}, err

@@ -59,7 +59,7 @@ func (g *Gateway) startSession(ctx context.Context, e entrance) (Grant, error) {
 }
 
 // askUnionID asks for a UnionID that neither this login nor one before it told.
-// Whatever goes wrong, the login goes on without.
+// If this fails, the login goes on without it.
 func (g *Gateway) askUnionID(ctx context.Context, e *entrance) {
 	account := g.Accounts[e.user.AppID]
 	if e.user.UnionID != "" || !account.AskUnionID || g.UnionIDs == nil {

@@ -25,7 +25,7 @@ var (
 	// known or over.
 	ErrStateUsed = errors.New("the login of this state is over")
 	// ErrTicketRefused: a ticket that is used, late, of another site or of a session
-	// that is over, or opened in the wrong place. There is deliberately no further
+	// that has ended, or opened in the wrong place. There is deliberately no further
 	// reason.
 	ErrTicketRefused = errors.New("ticket refused")
 	// ErrScanEnded: a scan that was denied, late, decided, looked at by somebody else,

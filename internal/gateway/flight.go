@@ -28,7 +28,7 @@ type flight struct {
 func newFlights() *flights { return &flights{byKey: make(map[session.CodeKey]*flight)} }
 
 // once runs a login, unless one with its key is under way: then it waits for the
-// answer of that, and repeated is true. Who waits leaves with ctx. The login itself
+// answer of that, and repeated is true. A waiting caller leaves with ctx. The login itself
 // does not: others may wait for it, its code is spent either way, and its caller
 // records it. A panic in it is an error for all of them.
 func (g *Gateway) once(ctx context.Context, key session.CodeKey, login func(context.Context) (Grant, error)) (grant Grant, repeated bool, err error) {

@@ -18,7 +18,7 @@ const (
 	queueTime = time.Second
 )
 
-// gate is the way of one app's codes to WeChat: a bounded number at a time, and
+// gate limits one account's calls of WeChat: a bounded number at a time, and
 // none while the breaker is open.
 type gate struct {
 	turns   chan struct{}

@@ -38,7 +38,7 @@ type Config struct {
 	MaxPerUser int
 	// LoginLimit bounds logins per client address. Zero: no limit.
 	LoginLimit Limit
-	// Grace is how old a token may be to pass while the store is away
+	// Grace is how old a token may be to pass while the store is down
 	// (session.ErrAway). Zero: none pass.
 	Grace time.Duration
 
@@ -102,7 +102,7 @@ type Grant struct {
 	// UnionIDChanged says that WeChat gave the user another unionid than at the
 	// login before, or none any more.
 	UnionIDChanged bool
-	// Repeated says that the login was somebody else's, or before: the answer is
+	// Repeated says that another request made the login, or an earlier one: the answer is
 	// given once more.
 	Repeated bool `json:"-"`
 }

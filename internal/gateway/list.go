@@ -19,7 +19,7 @@ type ListPage struct {
 	Users []Listed
 	// Next is after whom the next page begins, empty at the end.
 	Next string
-	// Unreadable is how many records of this part of the list say of nobody who it is.
+	// Unreadable is how many records of this part of the list name no user.
 	Unreadable int
 }
 

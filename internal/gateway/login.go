@@ -15,7 +15,7 @@ import (
 // LoginRequest is what a client posts, and where it comes from.
 type LoginRequest struct {
 	Code  string
-	AppID string // optional when the site has one app
+	AppID string // optional when the site has one account
 	Nonce string // optional
 	// Client is the address that the login limit counts.
 	Client netip.Addr
@@ -28,7 +28,7 @@ const (
 )
 
 // Login exchanges a code for a session and returns its first token. One code
-// makes at most one session and one call of WeChat: whoever sends it while it
+// makes at most one session and one call of WeChat: a request that repeats it while it
 // is exchanged shares the answer; afterwards it is given again only with the
 // nonce it was asked for with, for [session.ReplyLifetime].
 //
@@ -50,7 +50,7 @@ func (g *Gateway) Login(ctx context.Context, req LoginRequest, apps Apps) (Grant
 	return grant, err
 }
 
-// check validates the request and finds its app.
+// check validates the request and finds its account.
 func (g *Gateway) check(req *LoginRequest, apps Apps) (provider.Account, error) {
 	switch {
 	case !isToken(req.Code, 1, maxCodeLength):
@@ -85,7 +85,7 @@ func isToken(s string, shortest, longest int) bool {
 	return true
 }
 
-// codeKey hashes the app with the code: one code text may occur in two apps.
+// codeKey hashes the AppID with the code: two accounts may have the same code.
 func codeKey(appID, code string) session.CodeKey {
 	h := sha256.New()
 	h.Write([]byte{byte(len(appID))}) //nolint:gosec // at most 64; so that no two pairs spell the same
@@ -137,7 +137,7 @@ func (g *Gateway) exchange(ctx context.Context, account provider.Account, req Lo
 	})
 }
 
-// ask calls WeChat through the gate of an app.
+// ask calls WeChat through the gate of an account.
 func (g *Gateway) ask(ctx context.Context, appID string, call func() error) error {
 	change, err := g.State.gate(appID).do(ctx, call)
 	if change != nil {

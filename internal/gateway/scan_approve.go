@@ -123,7 +123,7 @@ func (g *Gateway) pendingScan(ctx context.Context, a Approval) (Scan, identity.U
 	return s, user, nil
 }
 
-// isApprover reports whether a scan is a user's, who is the first to see it.
+// isApprover reports whether the user is the first to open the scan, and so its approver.
 func (g *Gateway) isApprover(ctx context.Context, s *Scan, openID string) (bool, error) {
 	key := s.key(scanSeen)
 	claim, reply, err := g.claim(ctx, key)
@@ -140,7 +140,7 @@ func (g *Gateway) isApprover(ctx context.Context, s *Scan, openID string) (bool,
 	return reply != nil && json.Unmarshal(reply.Body, &first) == nil && first == openID, nil
 }
 
-// decide ends a scan. The error is [ErrScanEnded] if somebody was faster.
+// decide ends a scan. The error is [ErrScanEnded] if it was decided before.
 func (g *Gateway) decide(ctx context.Context, s *Scan, v scanVerdictOf) error {
 	ctx = context.WithoutCancel(ctx)
 	key := s.key(scanVerdict)

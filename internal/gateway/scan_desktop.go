@@ -59,7 +59,7 @@ const (
 // ScanOver reports whether a scan is known to be over, so that its desktop needs
 // another one.
 func (g *Gateway) ScanOver(ctx context.Context, s Scan) bool {
-	if g.timeLeft(&s, time.Now()) < ScanLifetime/8 { // nobody is that fast
+	if g.timeLeft(&s, time.Now()) < ScanLifetime/8 { // no user is that fast
 		return true
 	}
 	claim, _, err := g.Store.PeekCode(ctx, s.key(scanVerdict))
@@ -106,7 +106,7 @@ func (g *Gateway) takeVerdict(ctx context.Context, s *Scan, reply *session.Reply
 	approver := session.Query{Ref: session.Ref{AppID: s.AppID, OpenID: v.OpenID, SessionID: v.SessionID}, Now: time.Now()}
 	live, err := g.Store.Get(ctx, approver)
 	switch {
-	case errors.Is(err, session.ErrNotFound): // who has logged out meanwhile lets nobody in
+	case errors.Is(err, session.ErrNotFound): // a user who has logged out meanwhile lets no desktop in
 		return ScanDenied, Grant{}, nil
 	case err != nil:
 		return "", Grant{}, g.storeError(ctx, s.AppID, err)

@@ -28,7 +28,7 @@ type SignRequest struct {
 }
 
 // Sign returns the targets with a signature each, in order, and how long they are
-// good. Whoever has one opens that address, and nothing else, in the name of the
+// good. Its holder opens that address, and nothing else, in the name of the
 // user, as long as the session lives. Errors are [ErrInvalidRequest] and those of
 // Authenticate; nothing is signed by grace.
 func (g *Gateway) Sign(ctx context.Context, req SignRequest, apps Apps) (urls []string, lifetime time.Duration, err error) {

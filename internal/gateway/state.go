@@ -66,7 +66,7 @@ func (s *State) longestLifetime(lifetime time.Duration) time.Duration {
 	return s.lifetime
 }
 
-// gate returns the way to WeChat of one app; apps never share one, so that
+// gate returns the gate of one account; accounts never share one, so that
 // trouble of one does not reach another.
 func (s *State) gate(appID string) *gate {
 	s.mu.Lock()

@@ -23,8 +23,8 @@ func unavailable(err error) error {
 	return retryAfter(fmt.Errorf("%w: %w", ErrStoreUnavailable, err), time.Second)
 }
 
-// clientLeft is the error of a context whose client has left. One whose time is over is none:
-// somebody waits for the answer, and is told that the store was too slow.
+// clientLeft is the error of a context whose client has left. A deadline is no such error:
+// the client still waits, and is told that the store was too slow.
 func clientLeft(ctx context.Context) error {
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
 		return err

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// Stream is an answer to somebody that may still be open when its session ends or
+// Stream is an answer to a user that may still be open when its session ends or
 // its token expires. Package gateway cuts it then, see [Gateway.Watch].
 type Stream struct {
 	pass   *Pass
@@ -29,7 +29,7 @@ type Stream struct {
 type Cutter interface{ Cut() }
 
 // Watch cuts the stream when the token of the pass expires, when its key does not
-// count any more, or when its session is over, on this node or another one. The leeway
+// count any more, or when its session has ended, on this node or another one. The leeway
 // of clocks is for new requests and not for what is open. A store that cannot tell
 // ends nothing. The caller calls Done when the answer is finished.
 //
@@ -94,7 +94,7 @@ type streams struct {
 	// mu guards the rest. It is taken after the lock of a shard.
 	mu    sync.Mutex
 	users map[userRef]*watchedUser
-	// What no sweep has looked at yet: the token of a stream, and sessions.
+	// What no sweep has checked yet: the token of a stream, and sessions.
 	unseen      bool
 	newSessions []*watchedSession
 
@@ -116,7 +116,7 @@ type userRef struct{ appID, openID string }
 // watchedUser is a user who has streams that a sweep has seen.
 type watchedUser struct{ sessions []*watchedSession }
 
-// watchedSession is one of his sessions: one look at the store is enough for all
+// watchedSession is one of his sessions: one call of the store is enough for all
 // streams of it.
 type watchedSession struct {
 	ref    session.Ref

@@ -60,7 +60,7 @@ func (g *Gateway) SignFor(ctx context.Context, appID, openID string, message []b
 	return userdata.Signature(keys.Newest, message), nil
 }
 
-// KeepSessionKey makes key the newest one of a user; one who has logged out meanwhile
+// KeepSessionKey makes key the newest one of a user; a user who has logged out meanwhile
 // needs none. The error is [ErrStoreUnavailable].
 func (g *Gateway) KeepSessionKey(ctx context.Context, appID, openID string, key secret.String) error {
 	err := g.Store.ReplaceSessionKey(context.WithoutCancel(ctx), appID, openID, key)

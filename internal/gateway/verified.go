@@ -14,10 +14,10 @@ import (
 )
 
 // verifiedTokens remembers tokens whose signature and claims were found good, by
-// hash. Their end, their key and their session are looked at again on every use.
+// hash. Their end, their key and their session are checked again on every use.
 //
-// It is on the way of every request and as large as there are users, so nothing in
-// it holds a pointer: the garbage collector need not look into it. When it is full
+// Every request reads it and it grows with the number of users, so nothing in
+// it holds a pointer: the garbage collector need not scan it. When it is full
 // the oldest entries give way. The figures are in docs/performance.md.
 type verifiedTokens struct {
 	shards [verifiedShards]verifiedShard

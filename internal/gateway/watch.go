@@ -12,10 +12,10 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// sweepInterval is how often open streams are looked at.
+// sweepInterval is how often open streams are checked.
 const sweepInterval = time.Second
 
-// watch looks at streams for the whole process. It is two goroutines however many
+// watch checks streams for the whole process. It is two goroutines however many
 // streams there are, begun with the first: one for what tokens tell and one for what
 // the store tells, which may take its time.
 type watch struct {
@@ -26,7 +26,7 @@ type watch struct {
 	closed    bool
 	started   sync.Once
 	judges    []*Gateway
-	requested []userRef // to be looked at without waiting for the sweep
+	requested []userRef // to be checked without waiting for the sweep
 	wake      chan struct{}
 }
 
@@ -45,7 +45,7 @@ func (w *watch) startLoops() {
 }
 
 // Close ends what [State] does in the background, and with it the streams that are still
-// open: nobody is there to watch them any more.
+// open: nothing watches them any more.
 func (s *State) Close() {
 	s.streams.watch.end()
 	s.streams.promote()
@@ -112,7 +112,7 @@ func (w *watch) judge() *Gateway {
 // maxAsked bounds the users that are asked about at once; for more, all are.
 const maxAsked = 1 << 10
 
-// recheck looks at the streams of a user at once, or without an openid at all of them.
+// recheck checks the streams of a user at once; without an openid, all streams.
 func (s *State) recheck(appID, openID string) {
 	w := &s.streams.watch
 	user := userRef{appID, openID}
@@ -126,7 +126,7 @@ func (s *State) recheck(appID, openID string) {
 	}
 	w.mu.Lock()
 	if slices.Contains(w.requested, user) {
-		// Somebody has asked already.
+		// A recheck is pending already.
 	} else if len(w.requested) < maxAsked {
 		w.requested = append(w.requested, user)
 	} else {
@@ -154,7 +154,7 @@ func (w *watch) tokens(stop <-chan struct{}) {
 	}
 }
 
-// seen is what the last look at all tokens has left to do.
+// seen is what the last sweep of all tokens has left to do.
 type seen struct {
 	earliest time.Time // when the next token expires; zero for none
 	ring     *key.Set
@@ -201,7 +201,7 @@ func (w *watch) sweepTokens(last seen) (next seen) {
 	return next
 }
 
-// sessions cuts streams whose session is over.
+// sessions cuts streams whose session has ended.
 func (w *watch) sessions(stop <-chan struct{}) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -228,7 +228,7 @@ type sweepState struct {
 	knows bool // the store has told
 }
 
-// sessionsDue returns the sessions to look at: all, or the new ones if none of the others can
+// sessionsDue returns the sessions to check: all, or the new ones if none of the others can
 // have ended.
 func (w *watch) sessionsDue(sessions []*watchedSession, last *sweepState) []*watchedSession {
 	now := sweepState{judge: w.judge()}
@@ -281,8 +281,8 @@ func (w *watch) takeRequested() []userRef {
 	return users
 }
 
-// sweepSessions looks at sessions. If the store cannot tell about one of them, the next
-// sweep looks at all again.
+// sweepSessions checks sessions. If the store cannot tell about one of them, the next
+// sweep checks all again.
 func (w *watch) sweepSessions(sessions []*watchedSession, last *sweepState) {
 	judge := w.judge()
 	if judge == nil || len(sessions) == 0 {
@@ -306,9 +306,9 @@ func (w *watch) sweepSessions(sessions []*watchedSession, last *sweepState) {
 	}
 }
 
-// check cuts the streams of sessions that are over. One about which the store cannot
+// check cuts the streams of sessions that have ended. One about which the store cannot
 // tell, as one whose record is damaged, keeps none of the others open; only a store that
-// is away, or too slow, is not asked any further. The error is the last of the store's.
+// is down, or too slow, is not asked any further. The error is the last of the store's.
 func (w *watch) check(judge *Gateway, sessions []*watchedSession) (failed error) {
 	now := time.Now()
 	for _, watched := range sessions {

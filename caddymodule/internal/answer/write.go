@@ -34,7 +34,7 @@ func SetHeaders(header http.Header, r Refusal) {
 	}
 }
 
-// WriteJSON writes an answer of the gateway itself; a nil body is none.
+// WriteJSON writes an answer of the gateway itself; a nil body writes nothing.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")

@@ -21,7 +21,7 @@ type Server struct {
 	errors []*Route
 	named  map[string]*Route
 
-	// What matchers and rewrites of this server speak of: requests for these are worth
+	// Paths that matchers and rewrites of this server name: requests for these are worth
 	// following. Stripped are the prefixes that rewrites take away.
 	Hosts, Paths, Stripped []string
 }
@@ -46,9 +46,9 @@ type Handler struct {
 	answers [][]*Route
 }
 
-// ServersOf reads the servers of a configuration, for questions about the ways that
+// ServersOf reads the servers of a configuration, for questions about the routes that
 // requests take; without an http app there are none. It can be called while the http
-// app is being provisioned: what is not loaded yet is read from its JSON.
+// app is being provisioned: parts not loaded yet are read from their JSON.
 func ServersOf(ctx caddy.Context) []*Server {
 	module, err := ctx.AppIfConfigured("http")
 	if err != nil {

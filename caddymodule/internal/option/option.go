@@ -27,7 +27,7 @@ func Unknown(d *caddyfile.Dispenser, block string, options ...string) error {
 	return d.Errf("%s: unrecognized option %q; the options are: %s", block, given, list)
 }
 
-// nearestOf returns the option that somebody who wrote given most likely meant;
+// nearestOf returns the option that given is most likely a misspelling of;
 // empty if none is near.
 func nearestOf(given string, options []string) string {
 	best, nearest := max(2, len(given)/3)+1, ""

@@ -83,7 +83,7 @@ func RememberHandler(where, digest string) {
 	positions.handlers[digest] = append(positions.handlers[digest], where)
 }
 
-// Here is the place of the current token, with the way of its imports.
+// Here is the position of the current token, with the chain of its imports.
 func Here(d *caddyfile.Dispenser) string {
 	return strings.TrimPrefix(d.Err("").Error(), ", at ")
 }

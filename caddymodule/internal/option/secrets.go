@@ -123,7 +123,7 @@ func checkAppSecret(plain string) error {
 // OddAppSecret reports whether WeChat has probably not made the AppSecret.
 func OddAppSecret(plain secret.String) bool { return !appSecretPattern.MatchString(plain.Reveal()) }
 
-// CheckAppID looks at the shape of an AppID. The error does not have the text, which
+// CheckAppID checks the shape of an AppID. The error does not have the text, which
 // may be a secret.
 func CheckAppID(text string) error {
 	switch {

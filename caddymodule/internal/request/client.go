@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/browser"
 )
 
-// InEarlyData reports whether somebody may have replayed the request from an
+// InEarlyData reports whether an attacker may have replayed the request from an
 // unfinished TLS handshake (RFC 8470).
 func InEarlyData(r *http.Request) bool {
 	return r.TLS != nil && !r.TLS.HandshakeComplete ||

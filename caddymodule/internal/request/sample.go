@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Sample is a request of an unknown client for matchers to look at. It is sent
+// Sample is a request of an unknown client, made for matchers. It is sent
 // nowhere.
 func Sample(method, host, path string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+host+path, nil)

@@ -38,7 +38,7 @@ func (s *Store) end(slot uint32) {
 }
 
 // endBeyondCap ends sessions of a user, the oldest first, until there are no more than
-// the cap. Those that are over, and only not swept away yet, do not count. The caller
+// the cap. Expired sessions that no sweep has removed yet do not count. The caller
 // holds mu.
 func (s *Store) endBeyondCap(u *user, limit int, now time.Time) {
 	if int(u.sessions) <= limit {

@@ -12,8 +12,8 @@ func (s *Store) hash(id *sessionID) uint64 { return maphash.Bytes(s.seed, id[:])
 func (s *Store) hashAt(slot uint32) uint64 { return s.hash(&s.sessions.At(slot).id) }
 
 // shardNumber uses other bits of the hash than the index in the shard. It is also
-// the remainder of the slots that sessions of the shard have, so that looking at
-// a slot takes the lock of one shard, whatever was there before.
+// the remainder of the slots of its sessions, so that reading a slot takes the
+// lock of one shard, whichever session it had before.
 func shardNumber(hash uint64) uint32 { return uint32(hash >> 20 % shards) }
 
 func (s *Store) shardOf(hash uint64) *shard { return &s.index[shardNumber(hash)] }
@@ -63,8 +63,8 @@ func (s *Store) publish(l liveSession) uint32 {
 	return slot
 }
 
-// unpublish makes lookups not find a session any more and returns what it was;
-// none is looking at it afterwards. The caller holds mu.
+// unpublish hides a session from lookups and returns it; no lookup reads it
+// afterwards. The caller holds mu.
 func (s *Store) unpublish(slot uint32) liveSession {
 	hash := s.hashAt(slot)
 	shard := s.shardOf(hash)

@@ -79,7 +79,7 @@ func kindOf(number uint8) session.Kind {
 }
 
 // text is a short string without a pointer. Everything that WeChat gives is shorter than
-// 31 bytes so far; what is longer is kept elsewhere, as it may become.
+// 31 bytes so far; longer texts are in Store.long.
 type text struct {
 	length uint8 // longText: see Store.long
 	bytes  [31]byte

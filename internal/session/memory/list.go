@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// listStep is how many slots are looked at before logins may pass.
+	// listStep is how many slots are read before logins may pass.
 	listStep = 1000
-	// maxListed is how many are looked at for one page: of an app with few users
-	// beside one with many, a page can be short.
+	// maxListed is how many are read for one page: the page of an account with few
+	// users, beside one with many, can be short.
 	maxListed = 100_000
 )
 
@@ -44,7 +44,7 @@ func (s *Store) List(ctx context.Context, appID, after string, limit int) (page 
 }
 
 // listSome adds users at slots after last to the page, and returns the last slot
-// that it has looked at and whether there are more.
+// that it has read and whether there are more.
 func (s *Store) listSome(page []session.UserRecord, appID string, last uint32, limit int) ([]session.UserRecord, uint32, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package memory is the session store of a single process. A lookup takes one
-// lock that many can hold, and touches a session and its user; what else there
-// is about a user is touched by logins only.
+// read lock, and touches a session and its user; only logins touch the rest of
+// what is stored about a user.
 package memory
 
 import (
@@ -60,8 +60,8 @@ type Store struct {
 
 var _ session.Backend = (*Store)(nil)
 
-// shard is a part of the index. Who holds its lock can look at the sessions in
-// it and at their users; a change of what lookups see takes it for writing.
+// shard is a part of the index. Its lock protects reads of the sessions in
+// it and of their users; a change that lookups see takes it for writing.
 type shard struct {
 	sync.RWMutex
 	slots     compact.Index
@@ -75,7 +75,7 @@ type account struct {
 	sessions, users int
 }
 
-// errFrozen says that a change comes too late to be in the snapshot.
+// errFrozen: the change comes too late to be in the snapshot.
 var errFrozen = fmt.Errorf("%w: it is kept for the next start", session.ErrUnavailable)
 
 // expired reports whether the session has ended by either clock: setting the wall

@@ -8,7 +8,7 @@ import (
 )
 
 // ownerHash is a hash of an app, a user of it and what else lookups return of the user,
-// under keys of this process that nobody sees a result of.
+// under keys of this process whose results never leave it.
 func (s *Store) ownerHash(appID, openID, unionID, userID string) uint64 {
 	const odd, alsoOdd, oddToo = 0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9
 	sum := maphash.String(s.seed, appID)*odd + maphash.String(s.userSeed, openID)*alsoOdd + maphash.String(s.unionSeed, unionID)
@@ -36,7 +36,7 @@ func (s *Store) setUserNames(slot uint32, unionID, userID string) (owner uint64)
 	return owner
 }
 
-// addUser returns the slot of a user, who need not have been there. The caller
+// addUser returns the slot of a user, a new one if there is none. The caller
 // holds mu.
 func (s *Store) addUser(appID, openID string) uint32 {
 	number := s.accountNumber(appID)
@@ -79,15 +79,15 @@ func (s *Store) accountNumber(appID string) uint16 {
 	return uint16(len(accounts)) //nolint:gosec // see above
 }
 
-// forget removes a user about whom there is nothing to know any more. The caller
+// forget removes a user without a session or a denial. The caller
 // holds mu.
 func (s *Store) forget(slot uint32, now time.Time) {
 	u := s.users.At(slot)
 	if u.sessions > 0 || u.denied(now) {
 		return
 	}
-	// A slot is in a table only while its user is: what stays in one when the
-	// slot is free would name whoever has it next.
+	// A slot is in a table only while its user is: an entry left behind would
+	// belong to the next user in the slot.
 	for _, kind := range []textKind{openIDText, unionIDText, sessionKeyText, userIDText} {
 		s.long.Delete(textKey{slot, kind})
 	}
