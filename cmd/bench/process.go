@@ -87,7 +87,7 @@ func (b *bench) close() error {
 	return os.RemoveAll(b.dir)
 }
 
-// prepare builds what is not there, and starts upstream and WeChat.
+// prepare builds missing binaries, and starts upstream and WeChat.
 func (b *bench) prepare() (err error) {
 	if b.gateway == "" && b.binaries == "" {
 		b.gateway = filepath.Join(b.dir, "gateway")

@@ -110,7 +110,7 @@ func (b *bench) sources(v *variant) (warm, measured source, err error) {
 }
 
 // executed begins to count instructions; the function that it returns ends that and
-// says how many there were. Where nobody can count them the run goes on without.
+// says how many there were. Where they cannot be counted the run goes on without.
 func (b *bench) executed(v *variant) (func() (float64, error), error) {
 	if b.uncounted != "" {
 		return func() (float64, error) { return 0, nil }, nil

@@ -220,7 +220,7 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
-// idle measures both proxies in the same slices, while nobody sends anything, in ms/s.
+// idle measures both proxies in the same slices, while no client sends anything, in ms/s.
 func (b *bench) idle(stock, gateway *process) (ofStock, ofGateway float64, err error) {
 	both := func() (s, g time.Duration, err error) {
 		if s, err = cpuTime(stock.cmd.Process.Pid); err != nil {

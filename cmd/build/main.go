@@ -120,7 +120,7 @@ func hideFolder(builder *xcaddy.Builder) (cleanup func(), err error) {
 // toleratePrivateModules makes the go command take every refusal of a module
 // proxy for "not here", by asking an empty one last. It looks for a module by
 // the name of the plugin's package although the replacement has that package,
-// and gives up where a proxy answers 403 and not 404 for what is not published.
+// and gives up where a proxy answers 403 instead of 404 for a missing version.
 func toleratePrivateModules(ctx context.Context) (cleanup func(), err error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
 	if err != nil {

@@ -165,7 +165,7 @@ func (w *world) reload(n *node) error {
 	return nil
 }
 
-// endApp ends everybody's sessions. Nobody does anything meanwhile.
+// endApp ends all sessions. No user does anything meanwhile.
 func (w *world) endApp(n *node, persons []*person) {
 	w.turn.Lock()
 	defer w.turn.Unlock()

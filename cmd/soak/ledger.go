@@ -10,7 +10,7 @@ import (
 const (
 	// propagation is how soon a change is known on all nodes.
 	propagation = time.Second
-	// recovery is how soon all is well after a fault of the store is over: calls
+	// recovery is how soon all is well after a fault of the store has ended: calls
 	// that began in it have run out of time.
 	recovery = storeTimeout + 2*time.Second
 	// aging is how far the times of a token and of the ledger may lie apart.
@@ -31,7 +31,7 @@ type login struct {
 	knows map[int]int
 }
 
-// attempt is a request whose answer nobody read.
+// attempt is a request whose answer was not read.
 type attempt struct {
 	node *node
 	at   time.Time
@@ -85,7 +85,7 @@ type exchange struct {
 	body           string
 }
 
-// settle makes an end of a logout that nobody waited for, if nothing kept it.
+// settle ends a logout whose client did not wait, if no fault delayed it.
 func (w *world) settle(l *login, now time.Time) {
 	if l.left == nil || now.Before(l.left.at.Add(done)) {
 		return

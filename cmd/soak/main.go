@@ -1,8 +1,8 @@
 // Command soak runs gateways for a while as they are run, and with everything that
 // happens to them: logins, logouts, operators, denials, nodes that are killed,
 // stopped and reloaded, a store that hangs or dies. It keeps its own ledger of who
-// may pass, and ends with an error if a gateway ever lets somebody pass who may
-// not, turns somebody away who may, or loses a logout.
+// may pass, and ends with an error if a gateway ever lets a user pass who may
+// not, refuses one who may, or loses a logout.
 //
 //	go run ./cmd/soak -duration 5m
 package main

@@ -74,7 +74,7 @@ func (w *world) step(p *person) {
 	}
 }
 
-// one returns a login, more often one that has not ended.
+// one returns a login, usually a live one.
 func (p *person) one() *login {
 	l := p.logins[p.random.IntN(len(p.logins))]
 	for range 3 {

@@ -262,7 +262,7 @@ type intervals struct {
 	sure [][2]time.Time // see last
 }
 
-// begin says that it begins, and returns what says that it is over.
+// begin starts a fault, and returns the function that ends it.
 func (i *intervals) begin() (over func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

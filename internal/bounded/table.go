@@ -42,7 +42,7 @@ func New[V any](size int, lifetime time.Duration) *Table[V] {
 		panic("bounded: size and lifetime must be positive")
 	}
 	// No janitor: the bound is what limits memory, and a goroutine per table
-	// would need somebody to stop it. Expired entries are never returned.
+	// would need a Close. Expired entries are never returned.
 	return &Table[V]{lifetime: lifetime, cache: cache.New(lifetime, cache.NoExpiration), order: make([]slot, size)}
 }
 

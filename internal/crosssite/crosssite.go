@@ -34,7 +34,7 @@ type Guard struct {
 }
 
 // Check returns [ErrHost], [ErrPage] or nil. The address of the connection is not
-// looked at: a browser's is as good as any program's.
+// checked: a browser's is as good as any program's.
 func (g Guard) Check(r *http.Request) error {
 	host := Host(r.Host)
 	if !loopback.Host(host) && (g.KnowsHost == nil || !g.KnowsHost(host)) {

@@ -36,8 +36,8 @@ type Reacher interface {
 	Reach(ctx context.Context, base string) (transport.Reached, error)
 }
 
-// Connections looks at each base URL: whether it can be reached, by whose
-// certificate, and how far its clock is from ours. A base that is away is a
+// Connections checks each base URL: whether it can be reached, by whose
+// certificate, and how far its clock is from ours. A base that is down is a
 // failure only if there is no other one, but a bad certificate always is.
 func Connections(ctx context.Context, reacher Reacher, bases []string, proxied bool) []Finding {
 	var findings []Finding

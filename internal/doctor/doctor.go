@@ -28,7 +28,7 @@ const (
 // Finding is the outcome of one check. It never holds a secret, a token or an
 // openid.
 type Finding struct {
-	// Check is the kind of check, Subject what was looked at: an app, a site.
+	// Check is the kind of check, Subject what was examined: an app, a site.
 	Check   string `json:"check"`
 	Subject string `json:"subject"`
 	Status  Status `json:"status"`

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/wording"
 )
 
-// Forgery is an attempt to be somebody else: a client's copies of the identity
+// Forgery is an attempt to be another user: a client's copies of the identity
 // headers in the spellings that servers read as one.
 type Forgery struct {
 	// True are the headers that the app should get, by their canonical names.

@@ -18,15 +18,15 @@ const (
 	ports = 10000
 )
 
-// last is the one that was given out last. Processes begin at different ones.
+// last is the port given out last. Processes begin at different ports.
 var last atomic.Uint32
 
 func init() { last.Store(rand.Uint32N(ports)) } //nolint:gosec // not a secret
 
 var errNone = errors.New("no loopback port from 12000 to 21999 is free")
 
-// Addr returns a loopback address that nobody listens at, over TCP or UDP. In this
-// process nobody gets it again before all others have been given out.
+// Addr returns a loopback address with no listener, over TCP or UDP. In this
+// process it is not given out again before all others.
 func Addr() (string, error) {
 	for range ports {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+int(last.Add(1)%ports)))

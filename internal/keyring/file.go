@@ -90,7 +90,7 @@ func (f file) encode() []byte {
 
 // rotate returns f as it should be now, and whether that is a change: a new
 // key when the newest is older than rotation, and without the keys whose last
-// token is over.
+// token has expired.
 func (f file) rotate(now time.Time, rotation, announce, tokenLifetime time.Duration) (file, bool) {
 	changed := false
 	if rotation > 0 && now.Sub(f.Keys[0].Signs) >= rotation {

@@ -91,7 +91,7 @@ func Open(ctx context.Context, storage Storage, settings Settings) (*Ring, error
 
 // Prepare reads the keys and writes nothing: if there are none, those that it makes
 // are in storage only after Begin, and no key is replaced before. A configuration
-// that is only looked at never begins.
+// that is only examined never begins.
 func Prepare(ctx context.Context, storage Storage, settings Settings) (*Ring, error) {
 	r := newRing(storage, settings)
 	read := r.nextRead()

@@ -13,7 +13,7 @@ const (
 	english lang = "en"
 )
 
-// language returns the one that the client likes better, English if it names
+// language returns the language that the client prefers, English if it names
 // neither.
 func language(acceptLanguage []string) lang {
 	best, bestQuality := english, 0.0

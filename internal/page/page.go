@@ -43,7 +43,7 @@ var style string
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
 // Policy is the Content-Security-Policy of every page: its own style by hash, its
-// own forms, nothing else, and in nobody's frame.
+// own forms, nothing else, and in no frame.
 var Policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +

@@ -11,7 +11,7 @@ import (
 	"strconv"
 )
 
-// Scan is the page with the code of a Mini Program. It is the one that has a script,
+// Scan is the page with the code of a Mini Program. It is the only page with a script,
 // which asks how far the scan is.
 type Scan struct {
 	// Number is what the user picks in the Mini Program.

@@ -13,7 +13,7 @@ const (
 	NotAllowed
 	// NotFound: there is no such page of the gateway.
 	NotFound
-	// LoginRequired: a login is needed, and nothing leads there by itself.
+	// LoginRequired: a login is needed, and the site has no automatic one.
 	LoginRequired
 	// OpenInWeChat: the address must be opened in WeChat.
 	OpenInWeChat
@@ -32,7 +32,7 @@ const (
 	Refused
 	// FormLost: a form was sent after the login had ended.
 	FormLost
-	// Confirm: somebody else is logged in here; going on logs him out.
+	// Confirm: another user is logged in here; going on logs him out.
 	Confirm
 )
 

@@ -15,7 +15,7 @@ var (
 	ErrCodeUsed = errors.New("WeChat says the code was used before")
 	// ErrUserBlocked: WeChat rates the user as a high risk and refuses the login.
 	ErrUserBlocked = errors.New("WeChat blocked the user")
-	// ErrSnapshotUser: WeChat shows somebody a snapshot of a page, with an invented
+	// ErrSnapshotUser: WeChat shows a visitor a snapshot of a page, with an invented
 	// user who must never have a session.
 	ErrSnapshotUser = errors.New("the user sees a snapshot of the page")
 	// ErrRateLimited: this one user logs in too often.
@@ -30,7 +30,7 @@ var (
 	// ErrMisconfigured: WeChat refuses the app's settings; its operator must
 	// act.
 	ErrMisconfigured = errors.New("WeChat refuses the app's configuration")
-	// ErrBadAnswer: there was an answer, but not one that can be used.
+	// ErrBadAnswer: the answer cannot be used.
 	ErrBadAnswer = errors.New("unusable answer from WeChat")
 
 	// ErrNotSent: nothing of the request left this machine, so the code in it

@@ -109,7 +109,7 @@ func decode(resp *http.Response) (io.Reader, error) {
 	return plain, nil
 }
 
-// isZlib looks at the two bytes before the data (RFC 1950 section 2.2).
+// isZlib checks the two bytes before the data (RFC 1950 section 2.2).
 func isZlib(body *bufio.Reader) bool {
 	head, err := body.Peek(2)
 	return err == nil && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0

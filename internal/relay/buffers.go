@@ -67,7 +67,7 @@ func (l *loan) giveBack() {
 }
 
 // readAll reads a body of unknown length. What it returns is never used again:
-// a connection may still be sending it when the call is over.
+// a connection may still be sending it after the call.
 func (l *loan) readAll(body io.Reader) (kept [][]byte, length int64, err error) {
 	for have := l.takeSmall(pieceSize); ; have = l.takeLarge(pieceSize) {
 		if !have {

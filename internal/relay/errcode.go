@@ -31,7 +31,7 @@ type finder struct {
 // maxText is longer than the name and values of errcode in any spelling.
 const maxText = 64
 
-// Write looks at the next piece. It never fails.
+// Write scans the next piece. It never fails.
 func (f *finder) Write(piece []byte) (int, error) {
 	for _, c := range piece {
 		f.next(c)
@@ -119,7 +119,7 @@ func (f *finder) value(text string) {
 	}
 	switch {
 	case f.depth <= 1:
-		// Of two, which readers could take either, the one that matters counts.
+		// Readers could take either of two: the one with a consequence counts.
 		if !f.found || wechat.RefusesToken(code) || f.top == 0 {
 			f.top = code
 		}

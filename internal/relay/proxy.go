@@ -22,7 +22,7 @@ import (
 
 // Errors of Serve, besides those of [wechat.Client].
 var (
-	// ErrPath: the path is not one that apps may call.
+	// ErrPath: apps may not call the path.
 	ErrPath = errors.New("path is not allowed")
 	// ErrUnsupported: the path exists in Cloud Hosting only.
 	ErrUnsupported = errors.New("path exists in Cloud Hosting only")

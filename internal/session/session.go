@@ -64,7 +64,7 @@ type Query struct {
 	// Zero: the store reads it.
 	Now time.Time
 	// Issued is when the token was made that the caller has; zero if unknown. While
-	// a store is away it tells what the store knows to be over by then.
+	// a store is down it tells what the store knows to have ended by then.
 	Issued time.Time
 	// Hint that the store gave the last time, zero for none. Any hint is good: a
 	// store looks there first, and believes nothing but what it sees.
@@ -86,9 +86,9 @@ type Session struct {
 	// UserID is the application's name for the user; empty if it gave none.
 	UserID string
 	// Remembered says, beside ErrUnavailable, that the rest is what the store knew
-	// last: for callers that go on while it is away.
+	// last: for callers that go on while it is down.
 	Remembered bool
-	// Ends is when the session is over however often it is renewed.
+	// Ends is when the session ends however often it is renewed.
 	Ends time.Time
 	// Hint for the next Query, zero for none.
 	Hint Hint
@@ -115,7 +115,7 @@ type Login struct {
 	UserID string
 	// Kind says how the session begins.
 	Kind Kind
-	// Ends is when the session is over.
+	// Ends is when the session expires.
 	Ends time.Time
 }
 
@@ -150,7 +150,7 @@ type Store interface {
 	// means that the store could not tell; what it knew last may come with it, see
 	// Session.Remembered.
 	Get(ctx context.Context, query Query) (Session, error)
-	// Delete ends a session. Ending one that is not there is no error.
+	// Delete ends a session. A missing session is no error.
 	Delete(ctx context.Context, ref Ref) error
 	// DeleteUser ends all sessions of a user and forgets the record, and
 	// returns how many sessions ended.
@@ -184,7 +184,7 @@ type Vault interface {
 	LoadShared(ctx context.Context, name string) ([]byte, error)
 	// SaveShared keeps a value for a lifetime.
 	SaveShared(ctx context.Context, name string, value []byte, lifetime time.Duration) error
-	// ForgetShared forgets a value that refused says yes to, unless somebody has
+	// ForgetShared forgets the value if refused returns true for it, unless a node has
 	// replaced it meanwhile.
 	ForgetShared(ctx context.Context, name string, refused func(value []byte) bool) error
 	// TakeTurn reports whether the caller is the one of all gateways whose turn it
@@ -213,7 +213,7 @@ type Operations interface {
 	// List returns users of an app with live sessions, in the store's own order:
 	// first with an empty after, then with the Next of the page before, until that is
 	// empty. A page has at most limit users, and limit is at most [MaxPage]; it can have
-	// fewer, or none, although more follow. Whoever is logged in all the time is listed,
+	// fewer, or none, although more follow. A user who is logged in all the time is listed,
 	// or counted as unreadable; a user whose sessions change meanwhile may come twice.
 	// The error is [ErrCursor] for an after that List never returned.
 	List(ctx context.Context, appID, after string, limit int) (Page, error)
@@ -307,9 +307,9 @@ func (r Reply) Kept() time.Duration { return cmp.Or(r.Keep, ReplyLifetime) }
 type Claim int
 
 const (
-	// ClaimGranted says that nobody had this code before, the caller may exchange it.
+	// ClaimGranted says that the code is new, and the caller may exchange it.
 	ClaimGranted Claim = iota
-	// ClaimPending says that somebody is exchanging it now.
+	// ClaimPending says that another request is exchanging it now.
 	ClaimPending
 	// ClaimSettled says that it was exchanged; a reply may be there.
 	ClaimSettled
@@ -320,7 +320,7 @@ const (
 // The table of each app is bounded: its oldest entries give way.
 type Once interface {
 	// ClaimCode takes the code for the caller, who then calls SettleCode or
-	// ReleaseCode. If somebody else has it already, the claim says how far they
+	// ReleaseCode. If another caller has it already, the claim says how far they
 	// are, and for [ClaimSettled] what the reply was, if one is still kept.
 	ClaimCode(ctx context.Context, key CodeKey) (Claim, *Reply, error)
 	// PeekCode says what ClaimCode would, and takes nothing: [ClaimGranted] for a code

@@ -22,7 +22,7 @@ var hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$`)
 // IsHost reports whether text is a host name as consoles list it.
 func IsHost(text string) bool { return hostPattern.MatchString(text) }
 
-// IsPage reports whether a path is that of a page which does nothing before somebody
+// IsPage reports whether a path is that of a page which does nothing before a user
 // presses a button, so that other sites may link to it.
 func IsPage(path string) bool { return path == "/" || path == consentPath || path == qrPath }
 
@@ -31,7 +31,7 @@ const (
 	scopeUserInfo = "snsapi_userinfo"
 )
 
-// connectError is what WeChat shows in place of the page. A number of 0 is none.
+// connectError is what WeChat shows in place of the page. 0 means no error.
 type connectError struct {
 	number int
 	text   string

@@ -39,7 +39,7 @@ func (m members) login(appID, name string) string {
 	return found.renewKey()
 }
 
-// find returns somebody who has logged in.
+// find returns a member who has logged in.
 func (m members) find(appID, openID string) (*member, bool) { return m.table.Get(appID + " " + openID) }
 
 func (m *member) renewKey() string {

@@ -128,7 +128,7 @@ func exchangeRaw(ctx context.Context, gateway *url.URL, method, request string) 
 	if err != nil {
 		return nil, err
 	}
-	hangUp := func() { _ = conn.Close() } // all has been read, or nobody wants it
+	hangUp := func() { _ = conn.Close() } // all has been read, or the reader has left
 	defer hangUp()
 	defer context.AfterFunc(ctx, hangUp)()
 	if _, err := io.WriteString(conn, request); err != nil {

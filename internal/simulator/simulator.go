@@ -50,7 +50,7 @@ type Server struct {
 
 // Script makes the next answers errors.
 type Script struct {
-	// Errcode of the answers; 0 is none.
+	// Errcode of the answers; 0 for no error.
 	Errcode int `json:"errcode"`
 	// Times is how many answers; 0 is all until the next script.
 	Times int `json:"times"`
@@ -164,7 +164,7 @@ type State struct {
 	Calls  map[string]int `json:"calls"` // by path
 	// DeveloperTools is whom codes of WeChat's developer tools log in as.
 	DeveloperTools string `json:"developer_tools,omitempty"`
-	// LastErrcode is that of the last answer; 0 is none.
+	// LastErrcode is that of the last answer; 0 for no error.
 	LastErrcode int `json:"last_errcode"`
 	// Drawn is the newest Mini Program code, for a phone that has no camera.
 	Drawn *Drawn `json:"drawn,omitempty"`

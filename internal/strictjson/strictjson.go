@@ -1,4 +1,4 @@
-// Package strictjson reads small JSON objects that come from somebody else, and
+// Package strictjson reads small JSON objects from untrusted sources, and
 // refuses what two readers could understand differently: duplicate members,
 // trailing data, deep nesting, text that is not UTF-8. encoding/json alone takes
 // the last of two equal names, and OPENID for openid.

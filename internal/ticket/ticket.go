@@ -45,7 +45,7 @@ const (
 	// Overhead is how many bytes sealed data is longer than the data, before
 	// base64: the key's id, a nonce and an authentication tag.
 	Overhead = keyIDBytes + 12 + 16
-	// MaxText is the length of the longest text that is looked at.
+	// MaxText is the length of the longest text that is opened.
 	MaxText = 4 << 10
 )
 
@@ -96,7 +96,7 @@ func Open(ring *key.Set, purpose Purpose, place Place, text string) ([]byte, err
 	return data, nil
 }
 
-// KeyID names the key that a text says it was sealed with; empty if it is none. The
+// KeyID names the key that a text says it was sealed with; empty if the text names none. The
 // text need not open.
 func KeyID(text string) string {
 	id, err := encoding.DecodeString(text[:min(len(text), encoding.EncodedLen(Overhead))])

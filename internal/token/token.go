@@ -109,7 +109,7 @@ func encode(part any) string {
 
 // Plausible reports whether text has the size and shape of a token. It costs
 // next to nothing and comes before anything that parses: golang-jwt decodes
-// megabytes of header before it looks at the signature (CVE-2025-30204), and
+// megabytes of header before it checks the signature (CVE-2025-30204), and
 // decodes base64 with line breaks in it.
 func Plausible(text string) bool {
 	if len(text) > maxBytes {

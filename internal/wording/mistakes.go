@@ -19,7 +19,7 @@ type mistake struct {
 
 // CorrectionOf says what to do about an error of loading a configuration. The error is
 // in English and names the setting and its line; whoever reads Chinese is told here what
-// it means, if it is one that is known.
+// it means, if it is known.
 func CorrectionOf(err error) Text {
 	text := Textf("correct what the message names")
 	message := err.Error()

@@ -58,7 +58,7 @@ type Text struct {
 // the text itself. An arg that is a [Text] is shown in the same language.
 func Textf(format string, args ...any) Text { return Text{format: format, args: args} }
 
-// In shows the text in a language, in English where nobody has translated it.
+// In shows the text in a language, in English where there is no translation.
 func (t Text) In(l Language) string {
 	if l == Chinese && t.chinese != "" {
 		return t.chinese

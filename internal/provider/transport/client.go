@@ -45,7 +45,7 @@ type Options struct {
 	// Timeout bounds a whole call, all bases together.
 	Timeout time.Duration
 	// Proxy is the URL of an http, https or socks5 proxy, or empty. The
-	// environment is not looked at.
+	// environment is ignored.
 	Proxy string
 }
 

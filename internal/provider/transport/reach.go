@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Reached is what a look at a base shows.
+// Reached is the result of a request to a base URL.
 type Reached struct {
 	// Chain is the verified certificate chain, WeChat's own first; nil for
 	// plain http.

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
-// Relayed is a request that somebody else has written.
+// Relayed is a request that another program has written.
 type Relayed struct {
 	Method string
 	// Path is the escaped path, RawQuery the query as it is sent.

@@ -8,7 +8,7 @@ import (
 )
 
 // judgeOutage turns the error of a check that began then into what is known: that
-// the session is over, that Redis is away, or neither.
+// the session has ended, that Redis is down, or neither.
 func (s *Store) judgeOutage(query *session.Query, err error, began time.Time) error {
 	if !isOutage(err) || s.answered.Load() > began.UnixNano() {
 		return err // others get answers

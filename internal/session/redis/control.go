@@ -36,7 +36,7 @@ func (s *Store) generation(ctx context.Context, appID string) (int64, error) {
 	return c.generations[s.appField(appID)], nil
 }
 
-// readControl reads the hash. Of many that ask at once one does it, for nobody's
+// readControl reads the hash. Concurrent calls share one read, with no caller's
 // context but its own, and all get its answer.
 func (s *Store) readControl(ctx context.Context) (*control, error) {
 	read := s.flights.DoChan(s.controlName(), func() (any, error) { //nolint:contextcheck // see above
@@ -118,7 +118,7 @@ func (s *Store) followControl() {
 			return
 		case <-ticker.C:
 			if s.client.Load() == nil {
-				continue // nobody has come for a session yet
+				continue // no request has needed a session yet
 			}
 			_, _ = s.readControl(context.Background()) // checks ask again themselves, and say so
 		}

@@ -22,7 +22,7 @@ var (
 	// errTooLong says that a session id is not one of the gateway's own.
 	errTooLong    = errors.New("session id is too long")
 	errContention = errors.New("too many changes of one user at once")
-	// errUnsure says why a session cannot be taken for live although Redis is away:
+	// errUnsure says why a session cannot be taken for live although Redis is down:
 	// this node knows something that may have ended it.
 	errUnsure = errors.New("what this node knows may have ended the session")
 )

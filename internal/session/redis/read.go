@@ -7,7 +7,7 @@ import (
 )
 
 // retryOnce runs a read, or what can be done twice, and once more if its connection was
-// cut: that alone does not mean that Redis is away.
+// cut: that alone does not mean that Redis is down.
 func (s *Store) retryOnce(ctx context.Context, read func() error) error {
 	err := read()
 	if err != nil && isOutage(err) && !isTimeout(err) && ctx.Err() == nil {

@@ -4,7 +4,7 @@
 // one node reaches the others at once.
 //
 // There is one key per user, with the record sealed; key names are hashes. A
-// change reads the record, and writes it back only if nobody else did meanwhile.
+// change reads the record, and writes it back only if no other node did meanwhile.
 package redis
 
 import (

@@ -31,7 +31,7 @@ func (s *Store) Get(ctx context.Context, query session.Query) (session.Session, 
 	return s.remembered(query.Ref), s.judgeOutage(&query, err, limited.deadline.Add(-s.options.Timeout))
 }
 
-// remembered is what this node knew of a session when it looked at it last.
+// remembered is what this node knew of a session when it read it last.
 func (s *Store) remembered(ref session.Ref) session.Session {
 	m, ok := s.memos.Get(ref.SessionID)
 	if !ok || m.ref != ref {

@@ -82,7 +82,7 @@ const (
 	// maxMemos bounds the decoded records that are kept beside rueidis's cache.
 	maxMemos = 100_000
 	// reconnectPause is the least time between attempts while there has been no
-	// connection yet; afterwards rueidis reconnects by itself.
+	// connection yet; afterwards rueidis reconnects automatically.
 	reconnectPause = 100 * time.Millisecond
 )
 

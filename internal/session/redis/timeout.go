@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// lazyTimeout is a context with a timeout that costs nothing until somebody waits
+// lazyTimeout is a context with a timeout that costs nothing until a goroutine waits
 // for its end. A check that is answered from memory never does: BenchmarkWarmGet
 // takes 4.3 µs and 1 allocation with it, 6.6 µs and 4 with [context.WithTimeout].
 type lazyTimeout struct {
@@ -20,8 +20,8 @@ type lazyTimeout struct {
 }
 
 // withLazyTimeout is [context.WithTimeout] for calls that hardly ever wait. It is
-// nobody's child: others may wait for the same answer, and must get it when the
-// first who asked has left. end must be called when the call is over, by the
+// not derived from the caller's: others may wait for the same answer, and must get it
+// when the first caller has left. end must be called after the call, by the
 // goroutine that made it.
 func withLazyTimeout(timeout time.Duration) *lazyTimeout {
 	return &lazyTimeout{Context: context.Background(), deadline: time.Now().Add(timeout)}
@@ -53,8 +53,8 @@ func (l *lazyTimeout) wait() context.Context {
 	return *l.waited.Load()
 }
 
-// end releases the timer, if there is one. Who asks later, as goroutines of
-// contexts below this one do, finds that it is over.
+// end releases the timer, if there is one. Later calls, such as those of derived
+// contexts, find that the context has ended.
 func (l *lazyTimeout) end() {
 	l.once.Do(func() {
 		l.cancel = func() {}

@@ -12,7 +12,7 @@ import (
 )
 
 // Many a managed Redis, and proxies in front of one, have no CLIENT TRACKING or
-// no RESP3, so nobody tells the gateway what changed. Its copies of records then
+// no RESP3, so Redis does not tell the gateway what changed. Its copies of records then
 // live for a moment only.
 
 const (
@@ -105,7 +105,7 @@ func (s *Store) probeTracking(client rueidis.Client) error {
 }
 
 // cached returns a record that may be a moment old. Of many that ask at once one
-// reads it, for nobody's context but the store's own.
+// reads it, with the store's own context.
 func (s *Store) cached(ctx context.Context, client rueidis.Client, u *user) (raw string, err error) {
 	if !s.untracked.Load() {
 		err = s.retryOnce(ctx, func() (err error) {

@@ -33,7 +33,7 @@ func (s *Store) memo(ref session.Ref) *memo {
 	}
 	fresh := &memo{ref: ref, user: s.user(s.name("u", ref.AppID, ref.OpenID))}
 	if ok {
-		return fresh // somebody else's session id with a ref that does not fit
+		return fresh // another user's session id with a ref that does not match
 	}
 	m, _ = s.memos.GetOrAdd(ref.SessionID, func() *memo { return fresh })
 	if m.ref != ref {

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// leaving is the context of a caller who leaves as soon as the store has looked at it.
+// leaving is the context of a caller who leaves as soon as the store has checked it.
 type leaving struct {
 	context.Context
 	once sync.Once
@@ -23,13 +23,13 @@ func newLeaving(t *testing.T) *leaving {
 
 func (l *leaving) leave() { l.once.Do(func() { close(l.gone) }) }
 
-// Done implements [context.Context]. Whoever waits for it finds that it is over.
+// Done implements [context.Context]. It is closed for every waiting goroutine.
 func (l *leaving) Done() <-chan struct{} {
 	l.leave()
 	return l.gone
 }
 
-// Err implements [context.Context]: the first look finds somebody there.
+// Err implements [context.Context]: the first call finds the caller there.
 func (l *leaving) Err() error {
 	select {
 	case <-l.gone:
@@ -139,7 +139,7 @@ func othersGetAnAnswer(t *testing.T, store session.Backend) {
 			group.Go(func() {
 				<-begin
 				if caller%4 == 0 {
-					_, _ = store.Get(newLeaving(t), Query(l.Ref)) // whatever it is, nobody hears it
+					_, _ = store.Get(newLeaving(t), Query(l.Ref)) // the result reaches no caller
 					return
 				}
 				if _, err := store.Get(t.Context(), Query(l.Ref)); lives && err != nil || !lives && !errors.Is(err, session.ErrNotFound) {

@@ -84,7 +84,7 @@ func listPages(t *testing.T, store session.Backend) {
 	}
 }
 
-// Whoever is logged in all the time is listed, whatever others do meanwhile.
+// A user who is logged in all the time is listed, whatever others do meanwhile.
 func listGoesOn(t *testing.T, store session.Backend) {
 	user := func(n int) session.Login {
 		l := login(sid(n), soon())

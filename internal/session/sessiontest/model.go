@@ -27,7 +27,7 @@ type Model struct {
 	Reopen func(store session.Backend) session.Backend
 	// Bound changes how many sessions there can be of all apps.
 	Bound func(store session.Backend, sessions int)
-	// Check looks at what the store is made of after each operation.
+	// Check examines the structures of the store after each operation.
 	Check func(store session.Backend) error
 }
 
@@ -280,7 +280,7 @@ func (m *model) pass() {
 	m.checkUser(app, openID)
 }
 
-// settle lets time pass until whatever is over has been swept away.
+// settle lets time pass until expired sessions have been swept away.
 func (m *model) settle() {
 	for m.Pass != nil {
 		m.Pass(m.Swept)

@@ -63,7 +63,7 @@ func (m *model) checkUser(app, openID string) {
 	}
 }
 
-// count compares what is counted: a store may still have what is over.
+// count compares the counts: a store may still count expired sessions.
 func (m *model) count(app string) {
 	m.t.Helper()
 	var least, most session.Count
@@ -114,7 +114,7 @@ func (m *model) list() {
 	}
 }
 
-// all looks at everybody.
+// all checks all users.
 func (m *model) all() {
 	m.t.Helper()
 	for key := range m.users {

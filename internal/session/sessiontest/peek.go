@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-wechat/gateway/internal/session"
 )
 
-// codePeeked looks at a code before, while and after somebody has it.
+// codePeeked peeks at a code before, during and after a claim.
 func codePeeked(t *testing.T, store session.Backend) {
 	key := session.CodeKey{AppID: appID, Hash: [32]byte{1, 2, 3}}
 	want := func(what string, claim session.Claim, body string) {

@@ -201,7 +201,7 @@ var Timed = []Check{
 }
 
 func sessionEnds(t *testing.T, store session.Backend) {
-	// Not on a full minute: nobody may have swept it away when it is asked for.
+	// Not on a full minute, or a sweep may remove it before the test asks.
 	short, long := login(sid(1), soon().Add(30*time.Second)), login(sid(2), soon().Add(time.Hour))
 	mustPut(t, store, short, 5)
 	mustPut(t, store, long, 5)

@@ -59,7 +59,7 @@ func knownUnionID(t *testing.T, store session.Backend) {
 	}
 }
 
-// anyHint asks with hints that are wrong, old and somebody else's.
+// anyHint asks with hints that are wrong, old and of another session.
 func anyHint(t *testing.T, store session.Backend) {
 	const n = 100
 	hints := []session.Hint{0, 1, 2, 63, 64, 65, 1 << 20, math.MaxUint32}

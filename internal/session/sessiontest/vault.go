@@ -49,7 +49,7 @@ func userID(t *testing.T, store session.Backend) {
 	}
 }
 
-// Whoever gets the record of a user after him must not get his name, too.
+// The next user in the record must not get the name of the user before.
 func userIDEnds(t *testing.T, store session.Backend) {
 	if err := store.SetUserID(t.Context(), appID, openID, "42"); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("a user without a session: %v", err)
