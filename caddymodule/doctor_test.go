@@ -178,7 +178,7 @@ func TestDoctorOnWhatWeChatSays(t *testing.T) {
 
 func TestDoctorOnTheWayToWeChat(t *testing.T) {
 	status, findings := newPatient(t, withGlobal("api http://127.0.0.1:1")).examine()
-	wantFinding(t, "away", findings, doctor.CheckConnection, doctor.Fail, "127.0.0.1:1", "nobody accepts")
+	wantFinding(t, "away", findings, doctor.CheckConnection, doctor.Fail, "127.0.0.1:1", "no server accepts")
 	wantFinding(t, "away", findings, doctor.CheckCredentials, doctor.Fail, "cannot be reached")
 	if status != 1 {
 		t.Errorf("away: status %d", status)

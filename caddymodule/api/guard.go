@@ -39,7 +39,7 @@ func (a *API) checkListeners() error {
 		return nil
 	}
 	if a.server == nil {
-		return errors.New("wechat_api: it cannot be found out who reaches this listener; name who may: allow <ip ranges>")
+		return errors.New("wechat_api: it is unknown who can reach this listener; name the callers: allow <ip ranges>")
 	}
 	for _, text := range a.server.Listen {
 		address, err := caddy.ParseNetworkAddress(text)

@@ -66,7 +66,7 @@ func (h *Handler) sendToWeChat(w http.ResponseWriter, r *http.Request, c *classi
 		case req.appID == h.browsers.methods.Scan && scans(client):
 			method, appID = browser.ByScan, req.appID
 		default:
-			return fmt.Errorf("%w: appid is none that this browser can log in with", gateway.ErrInvalidRequest)
+			return fmt.Errorf("%w: this browser cannot log in with that appid", gateway.ErrInvalidRequest)
 		}
 	}
 	if user, live := h.liveUser(r); live && req.scope != "userinfo" && (user.AppID == appID || method != browser.ByRedirect) {

@@ -157,7 +157,7 @@ func tryPublic(subject string, sets caddyhttp.MatcherSets, prefix string) error 
 			}
 		}
 		if covered > 1 {
-			return fmt.Errorf("public: %s pages that nobody has thought of; name the paths that need no login", subject)
+			return fmt.Errorf("public: %s pages that may come later; name the paths that need no login", subject)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 )
 
 // errCut is the error of writing an answer after its session has ended.
-var errCut = errors.New("the session of this answer is over")
+var errCut = errors.New("the session of this answer has ended")
 
 // serve passes the request on and watches the answer: what is still open when the
 // session ends or the token expires is cut. Then a client that has seen a part of the

@@ -233,7 +233,7 @@ func checkSecrets(settings *wechatapp.App) ([]provider.Account, []doctor.Finding
 			f.Action = wording.Textf("use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again")
 		case option.OddAppSecret(secret):
 			f.Status, f.Message = doctor.Warn, wording.Textf("the AppSecret is not 32 hex digits, as WeChat makes them")
-			f.Action = wording.Textf("look whether it was copied whole, and whether it is this app's")
+			f.Action = wording.Textf("check whether it was copied whole, and whether it is this app's")
 		default:
 			f.Status, f.Message, f.Action = doctor.OK, wording.Textf("the AppSecret is there"), wording.Text{}
 		}

@@ -40,7 +40,7 @@ func (e *examination) askHook(ctx context.Context, settings *wechatapp.LoginHook
 		return doctor.Failf(checkHook, "", wording.Textf("check X-WeChat-Signature first, as docs/login-hook.md shows, and answer 401 if it is wrong"),
 			"the application answers %d to a request with a wrong signature: whoever reaches it can ask it, or make users", status)
 	default:
-		return doctor.Warnf(checkHook, "", wording.Textf("look whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature"),
+		return doctor.Warnf(checkHook, "", wording.Textf("check whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature"),
 			"the application answers %d to a request with a wrong signature", status)
 	}
 }

@@ -38,7 +38,7 @@ func checkKind(kind provider.Kind) error {
 	if _, found := kinds[kind]; found || kind == "" {
 		return nil
 	}
-	return fmt.Errorf("kind %q is none of: %s", kind, strings.Join(kindNames(), " "))
+	return fmt.Errorf("kind %q is not one of: %s", kind, strings.Join(kindNames(), " "))
 }
 
 func kindNames() (names []string) {

@@ -27,7 +27,7 @@ func (a *App) resolveApps() error {
 		}
 		option.AppSecret.WarnIfWrittenOut(a.logger, m.Secret, zap.String("app", id))
 		if option.OddAppSecret(secret) {
-			a.logger.Warn("the AppSecret is not 32 hex digits, as WeChat makes them; look whether it was copied whole", zap.String("app", id))
+			a.logger.Warn("the AppSecret is not 32 hex digits, as WeChat makes them; check whether it was copied whole", zap.String("app", id))
 		}
 		if err := m.check(); err != nil {
 			return fmt.Errorf("app %s: %w%s", id, err, option.Position("app", m.AppID))

@@ -166,7 +166,7 @@ func explain(err error, proxied bool) (message, action wording.Text) {
 	case isResolution:
 		return wording.Textf("the name %q cannot be resolved", resolution.Name), wording.Textf("check DNS (/etc/resolv.conf, in a container its network), and the spelling of `api`")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return wording.Textf("nobody accepts connections there"), wording.Textf("check `api`, and /etc/hosts; a firewall may refuse, too")
+		return wording.Textf("no server accepts connections there"), wording.Textf("check `api`, and /etc/hosts; a firewall may refuse, too")
 	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
 		return wording.Textf("there is no route to it"), wording.Textf("check this machine's network; if it only has a proxy to the internet, name it in api_proxy")
 	case errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout():

@@ -42,7 +42,7 @@ func TestConnectionsThatFail(t *testing.T) {
 		texts       []string
 	}{
 		"plain":                {plain, "", OK, []string{"plain http"}},
-		"nobody there":         {"https://127.0.0.1:1", "", Fail, []string{"nobody accepts"}},
+		"nobody there":         {"https://127.0.0.1:1", "", Fail, []string{"no server accepts"}},
 		"untrusted":            {untrusted.URL, "", Fail, []string{"authority", "ca-certificates"}},
 		"no TLS":               {strings.Replace(plain, "http:", "https:", 1), "", Fail, []string{"does not speak TLS"}},
 		"silence":              {"https://" + silent(t), "", Fail, []string{"api_timeout", "firewall"}},
@@ -105,7 +105,7 @@ func TestSecondBaseMakesTheFirstOneAWarning(t *testing.T) {
 	good := transport.Reached{Asked: now, Answered: now, Date: now.Truncate(time.Second), Chain: []*x509.Certificate{{NotAfter: now.AddDate(0, 6, 0)}}}
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	findings := Connections(t.Context(), fakeReach{one: refused, two: good}, []string{one, two}, false)
-	want(t, "first", findings[0], Warn, "nobody accepts")
+	want(t, "first", findings[0], Warn, "no server accepts")
 	want(t, "second", findings[1], OK, good.Chain[0].NotAfter.UTC().Format(time.DateOnly))
 	findings = Connections(t.Context(), fakeReach{one: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, two: good}, []string{one, two}, false)
 	want(t, "first with a bad certificate", findings[0], Fail, "authority")

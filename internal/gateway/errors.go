@@ -23,14 +23,14 @@ var (
 	ErrCodeUsed = errors.New("code was used before")
 	// ErrStateUsed: a browser finished this login before, and what came of it is not
 	// known or over.
-	ErrStateUsed = errors.New("the login of this state is over")
+	ErrStateUsed = errors.New("the login of this state has ended")
 	// ErrTicketRefused: a ticket that is used, late, of another site or of a session
 	// that has ended, or opened in the wrong place. There is deliberately no further
 	// reason.
 	ErrTicketRefused = errors.New("ticket refused")
 	// ErrScanEnded: a scan that was denied, late, decided, looked at by somebody else,
 	// or that never was. There is deliberately no further reason.
-	ErrScanEnded = errors.New("scan is over")
+	ErrScanEnded = errors.New("scan has ended")
 	// ErrScanWrongNumber: the approver chose a number that the desktop does not show,
 	// which has ended the scan.
 	ErrScanWrongNumber = errors.New("wrong number")

@@ -74,7 +74,7 @@ type found struct {
 	unreadable int
 }
 
-var errNoSuchUser = fmt.Errorf("%w: nobody with that user_hash is logged in", ErrInvalidRequest)
+var errNoSuchUser = fmt.Errorf("%w: no user with that user_hash is logged in", ErrInvalidRequest)
 
 // find walks over the users of the app, a page at a time.
 func (g *Gateway) find(ctx context.Context, appID, userHash string) (found, error) {

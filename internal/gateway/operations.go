@@ -26,7 +26,7 @@ func (g *Gateway) checkTarget(t Target, needsUser bool) error {
 	case t.OpenID == "" && (needsUser || t.SessionID != ""):
 		return fmt.Errorf("%w: openid is needed", ErrInvalidRequest)
 	case t.OpenID != "" && !identity.ValidID(t.OpenID):
-		return fmt.Errorf("%w: openid is none", ErrInvalidRequest)
+		return fmt.Errorf("%w: openid is invalid", ErrInvalidRequest)
 	}
 	return nil
 }

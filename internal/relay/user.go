@@ -106,7 +106,7 @@ func (t *trip) takeSessionKey(ctx context.Context, answered answer) (answer, err
 	if err == nil && members["session_key"] != nil {
 		text, ok := strictjson.String(members["session_key"])
 		if raw, err := base64.StdEncoding.DecodeString(text); !ok || err != nil || len(raw) != sessionKeyBytes {
-			return answer{}, fmt.Errorf("%w: its session_key is none", provider.ErrBadAnswer)
+			return answer{}, fmt.Errorf("%w: its session_key is invalid", provider.ErrBadAnswer)
 		}
 		if err := t.proxy.Users.KeepSessionKey(ctx, t.owner.AppID(), t.openID, secret.New(text)); err != nil {
 			return answer{}, err

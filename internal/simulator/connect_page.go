@@ -119,7 +119,7 @@ func (s *Site) consentByHand(r *http.Request) (any, error) {
 	}
 	u, err := url.Parse(form.URL)
 	if err != nil {
-		return nil, errors.New("url is none")
+		return nil, errors.New("url is invalid")
 	}
 	if err := checkFragment("#" + u.Fragment); err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (s *Site) resetSessionKey(m *member, _ []byte) (map[string]any, int) {
 	return fields, 0
 }
 
-var errNobody = errors.New("nobody of that name has logged in to that app")
+var errNobody = errors.New("no user of that name has logged in to that app")
 
 // findMember returns the member that a control route names. Without an appid it is the
 // only app of the site.

@@ -115,7 +115,7 @@ var coreChinese = []translation{
 	{"check `api_proxy` and DNS (/etc/resolv.conf)", "检查 `api_proxy` 和 DNS（/etc/resolv.conf）"},
 	{"the name %q cannot be resolved", "域名 %q 解析不了"},
 	{"check DNS (/etc/resolv.conf, in a container its network), and the spelling of `api`", "检查 DNS（/etc/resolv.conf，容器里看它的网络）以及 `api` 的拼写"},
-	{"nobody accepts connections there", "那里没有程序接受连接"},
+	{"no server accepts connections there", "那里没有程序接受连接"},
 	{"check `api`, and /etc/hosts; a firewall may refuse, too", "检查 `api` 和 /etc/hosts；也可能是防火墙拒绝"},
 	{"there is no route to it", "没有到那里的路由"},
 	{"check this machine's network; if it only has a proxy to the internet, name it in api_proxy", "检查这台机器的网络；如果只能通过代理上网，写到 api_proxy 里"},

@@ -28,7 +28,7 @@ var operateChinese = []translation{
 	{"the AppSecret is missing: %v%s", "缺少 AppSecret：%v%s"},
 	{"the AppSecret is there", "AppSecret 已就位"},
 	{"the AppSecret is not 32 hex digits, as WeChat makes them", "AppSecret 不是微信发放的那种 32 位十六进制数"},
-	{"look whether it was copied whole, and whether it is this app's", "看看是否复制完整，是不是这个账号的"},
+	{"check whether it was copied whole, and whether it is this app's", "看看是否复制完整，是不是这个账号的"},
 	{"the AppSecret is written out in the configuration, and so in every copy of it", "AppSecret 明文写在配置里，配置的每份拷贝里都有"},
 	{"it is written out in the configuration, and so in every copy of it", "它明文写在配置里，配置的每份拷贝里都有"},
 	{"use a placeholder such as {env.WECHAT_SECRET} or {file./path}; {$NAME} would write it out again", "请用占位符，例如 {env.WECHAT_SECRET} 或 {file./path}；{$NAME} 等于又写成明文"},
@@ -83,7 +83,7 @@ var operateChinese = []translation{
 	{"the application answers, and refuses what the gateway has not signed", "业务应用有应答，并且拒绝不是网关签名的请求"},
 	{"check X-WeChat-Signature first, as docs/login-hook.md shows, and answer 401 if it is wrong", "先校验 X-WeChat-Signature（见 docs/login-hook.md），不对就返回 401"},
 	{"the application answers %d to a request with a wrong signature: whoever reaches it can ask it, or make users", "签名错误的请求，业务应用返回了 %d：谁能访问它，谁就能向它查询或创建用户"},
-	{"look whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature", "看看 on_login 的地址是不是业务应用的，签名错误时是不是返回 401"},
+	{"check whether the URL of on_login is the application's, and whether it answers 401 to a wrong signature", "看看 on_login 的地址是不是业务应用的，签名错误时是不是返回 401"},
 	{"the application answers %d to a request with a wrong signature", "签名错误的请求，业务应用返回了 %d"},
 
 	{"WeChat accepts AppID and AppSecret for logins of kind %s", "微信认可这个 AppID 和 AppSecret，可以用于 %s 类型的登录"},

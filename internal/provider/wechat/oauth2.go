@@ -68,7 +68,7 @@ func parseOAuth2(body []byte, asked string) (provider.User, error) {
 	if _, present := a["scope"]; present && asked != "" {
 		scopes, ok := a.text("scope")
 		if !ok || !slices.Contains(strings.Split(scopes, ","), asked) {
-			return provider.User{}, fmt.Errorf("%w: its scope is not the one that was asked for", provider.ErrBadAnswer)
+			return provider.User{}, fmt.Errorf("%w: it has another scope than the request", provider.ErrBadAnswer)
 		}
 	}
 	return user, nil
