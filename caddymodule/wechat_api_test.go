@@ -275,6 +275,26 @@ func TestStaleTokenIsReplacedAndTheCallRepeated(t *testing.T) {
 	}
 }
 
+// G2: a token that WeChat has taken since it was fetched is replaced when it is refused,
+// however soon it is.
+func TestG2TokensThatWereTakenAreReplacedAgain(t *testing.T) {
+	g, api := newAPI(t, "wechat_api")
+	for _, errcode := range []int{40001, 40014, 42001} {
+		calls := 0
+		api.answerWith(func(w http.ResponseWriter, r *http.Request) {
+			if calls++; calls == 1 {
+				fmt.Fprintf(w, `{"errcode":%d,"errmsg":"invalid credential"}`, errcode)
+				return
+			}
+			io.WriteString(w, `{"errcode":0}`)
+		})
+		resp, body := g.post("/wxa/x", `{}`)
+		if resp.StatusCode != http.StatusOK || body != `{"errcode":0}` || calls != 2 {
+			t.Errorf("%d: %d calls, %d %s", errcode, calls, resp.StatusCode, body)
+		}
+	}
+}
+
 func TestRefusedCalls(t *testing.T) {
 	for name, tc := range map[string]struct {
 		line, path string
@@ -293,6 +313,8 @@ func TestRefusedCalls(t *testing.T) {
 		"another spelling":     {"wechat_api {\npath /wxa/msg_sec_check\n}", "/WXA/Msg_Sec_Check", 403, "path_not_allowed"},
 		"a slash at the end":   {"wechat_api {\npath /wxa/msg_sec_check\n}", "/wxa/msg_sec_check/", 403, "path_not_allowed"},
 		"token below a path":   {"wechat_api {\npath /cgi-bin/*\n}", "/cgi-bin/token", 403, "path_not_allowed"},
+		"a misspelt own call":  {"wechat_api", "/gateway/decypt", 404, "not_found"},
+		"an own call, folded":  {"wechat_api", "//Gateway/Decrypt/", 404, "not_found"},
 		"payment":              {"wechat_api", "/_/pay/unifiedOrder", 501, "not_implemented"},
 		"storage":              {"wechat_api", "/_/cos/getauth", 501, "not_implemented"},
 		"unknown app":          {"wechat_api", "/wxa/x?from_appid=wxffffffffffffffff", 400, "unknown_app"},

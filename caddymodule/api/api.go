@@ -204,6 +204,7 @@ var apiRefusals = []answer.Refusal{
 	{Err: gateway.ErrNoSession, Status: http.StatusNotFound, Code: answer.CodeNoSession, Message: "The user has no session; he must log in first."},
 	{Err: userdata.ErrStale, Status: http.StatusConflict, Code: answer.CodeSessionKeyStale, Message: "The data cannot be read with the user's session_key; log in again and ask for the data afterwards."},
 	{Err: gateway.ErrRateLimited, Status: http.StatusTooManyRequests, Code: answer.CodeRateLimited, Message: "There are too many calls about this user; wait before the next one.", RetryAfter: time.Second},
+	{Err: provider.ErrRateLimited, Status: http.StatusTooManyRequests, Code: answer.CodeRateLimited, Message: "WeChat's limit is reached for now; wait before the next call.", RetryAfter: time.Minute},
 	{Err: relay.ErrTokenRefused, Status: http.StatusBadGateway, Code: answer.CodeTokenRefused, Message: "WeChat refuses the access_token that it has just handed out."},
 }
 
@@ -223,7 +224,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	err := a.checkCaller(r)
 	defer func() { a.logCall(*call, err) }() // also of an answer that is cut off
 	if err == nil {
-		if serve := a.userCall(r.URL.Path); serve != nil {
+		if serve := a.ownCall(r.URL); serve != nil {
 			err = serve(w, r, call)
 		} else {
 			err = a.proxy.Serve(w, r, call)

@@ -9,13 +9,15 @@ import (
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/relay"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
+	"github.com/caddy-wechat/gateway/internal/urlpath"
 )
 
 // Calls that need a user's session_key, made for apps: the key itself
 // stays here.
 const (
-	decryptPath   = "/gateway/decrypt"
-	signaturePath = "/gateway/signature"
+	ownPrefix     = "/gateway"
+	decryptPath   = ownPrefix + "/decrypt"
+	signaturePath = ownPrefix + "/signature"
 
 	maxUserBody = 64 << 10
 	// maxSignedData is the longest message that is signed.
@@ -28,16 +30,21 @@ var (
 	errTwoAppIDs  = errors.New("appid and from_appid differ")
 )
 
-// userCall returns what answers a path of the gateway's own, nil for any other path.
-func (a *API) userCall(path string) func(http.ResponseWriter, *http.Request, *relay.Call) error {
-	switch path {
-	case decryptPath:
+// ownCall returns what answers a path of the gateway's own, nil for any other path. A
+// misspelt one is not WeChat's either: what was meant for the gateway goes no further.
+func (a *API) ownCall(u *url.URL) func(http.ResponseWriter, *http.Request, *relay.Call) error {
+	switch {
+	case u.Path == decryptPath:
 		return a.decrypt
-	case signaturePath:
+	case u.Path == signaturePath:
 		return a.sign
+	case urlpath.Below(u.EscapedPath(), ownPrefix):
+		return noSuchCall
 	}
 	return nil
 }
+
+func noSuchCall(http.ResponseWriter, *http.Request, *relay.Call) error { return answer.ErrNotFound }
 
 // decrypt answers with what WeChat encrypted for a user.
 func (a *API) decrypt(w http.ResponseWriter, r *http.Request, call *relay.Call) error {

@@ -222,6 +222,16 @@ func (o *Owner) RetryAfter() time.Duration {
 	return max(time.Until(o.slot.until), time.Second)
 }
 
+// Accepted says that WeChat has taken a token: should it refuse this one later, that is
+// not the second refusal in a row.
+func (o *Owner) Accepted(token secret.String) {
+	o.slot.mu.Lock()
+	defer o.slot.mu.Unlock()
+	if same(o.slot.token.Value, token) {
+		o.slot.keepUntil = time.Time{}
+	}
+}
+
 // Drop forgets a token that WeChat refuses, and reports whether a new one may be
 // asked for: not if it is the second in a row.
 func (o *Owner) Drop(ctx context.Context, refused secret.String) bool {

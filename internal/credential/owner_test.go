@@ -158,6 +158,15 @@ func TestRefusedTokenIsDroppedOnce(t *testing.T) {
 		if o.Drop(t.Context(), secret.New("token-1")) || f.calls.Load() != 2 {
 			t.Error("dropped again at once")
 		}
+		o.Accepted(secret.New("token-0"))
+		if o.Drop(t.Context(), secret.New("token-1")) {
+			t.Error("dropped again since another one was accepted")
+		}
+		o.Accepted(secret.New("token-1"))
+		if !o.Drop(t.Context(), secret.New("token-1")) {
+			t.Error("not dropped although it was accepted since")
+		}
+		want(t, o, "token-1", nil)
 		time.Sleep(refusedBackoff)
 		if !o.Drop(t.Context(), secret.New("token-1")) {
 			t.Error("never dropped again")

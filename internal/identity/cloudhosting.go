@@ -71,8 +71,8 @@ func (c *CloudHosting) Read(h http.Header) (a Asked) {
 	if v := h[wxService]; len(v) == 1 && len(v[0]) <= maxServiceLength && isServiceName(v[0]) {
 		a.service = v[0]
 	}
-	if v := h[wxExclude]; len(v) == 1 && len(v[0]) <= maxExcludeLength {
-		for name := range strings.SplitSeq(v[0], ",") {
+	if list := strings.Join(h[wxExclude], ","); len(list) <= maxExcludeLength { // several lines are one list
+		for name := range strings.SplitSeq(list, ",") {
 			a.excluded |= exclusions[strings.ToLower(strings.Trim(name, " \t"))]
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +39,7 @@ func TestCloudHostingHeaders(t *testing.T) {
 		"shared resources":    {CloudHosting{Owner: "wxfedcba0987654321"}, nil, shared},
 		"excluded":            {CloudHosting{}, map[string]string{"X-Wx-Exclude-Credentials": "openid , UnionID,cloudbase-access-token"}, with(map[string]string{"X-Wx-Openid": "", "X-Wx-Unionid": ""})},
 		"excluded, shared":    {CloudHosting{Owner: "wxfedcba0987654321"}, map[string]string{"X-Wx-Exclude-Credentials": "from-openid,openid"}, func() map[string]string { m := maps.Clone(shared); delete(m, "X-Wx-From-Openid"); return m }()},
+		"excluded in two":     {CloudHosting{}, map[string]string{"X-Wx-Exclude-Credentials": "openid\nunionid"}, with(map[string]string{"X-Wx-Openid": "", "X-Wx-Unionid": ""})},
 		"nothing is excluded": {CloudHosting{}, map[string]string{"X-Wx-Exclude-Credentials": "source,appid,,openid2"}, own},
 		"developer tools":     {CloudHosting{}, map[string]string{"Referer": "https://servicewechat.com/wx1234567890abcdef/devtools/page-frame.html"}, with(map[string]string{"X-Wx-Source": "wx_devtools"})},
 		"released version":    {CloudHosting{}, map[string]string{"Referer": "https://servicewechat.com/wx1234567890abcdef/42/page-frame.html"}, own},
@@ -53,7 +55,7 @@ func TestCloudHostingHeaders(t *testing.T) {
 			}
 			h := http.Header{"X-Wx-Source": {"wx_client"}, "X_wx_openid": {"forged"}, "X-Wx-From-Openid": {"forged"}, "X-Cloudbase-Access-Token": {"forged"}}
 			for name, value := range tc.asks {
-				h[name] = []string{value}
+				h[name] = strings.Split(value, "\n") // a line of the header each
 			}
 			asked := tc.preset.Read(h)
 			guard.Strip(h, anybody)

@@ -210,6 +210,9 @@ func (t *trip) RoundTrip(out *http.Request) (*http.Response, error) {
 		}
 		t.call.Errcode = answered.found.errcode()
 		if !wechat.RefusesToken(t.call.Errcode) {
+			if answered.StatusCode == http.StatusOK {
+				t.owner.Accepted(token)
+			}
 			return answered.Response, nil
 		}
 		fresh := t.owner.Drop(ctx, token)
