@@ -351,6 +351,7 @@ func TestWeChatsTroubleIsTold(t *testing.T) {
 		"not in the IPs": {wechattest.Errcode(40164), 502, "gateway_misconfigured"},
 		"busy":           {wechattest.Errcode(-1), 503, "wechat_unavailable"},
 		"quota":          {wechattest.Errcode(45009), 503, "wechat_unavailable"},
+		"minute's quota": {wechattest.Errcode(45011), 429, "rate_limited"},
 		"nonsense":       {wechattest.Answer{Body: "<html>"}, 502, "wechat_error"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -359,8 +360,11 @@ func TestWeChatsTroubleIsTold(t *testing.T) {
 			for range 3 {
 				resp, body := g.post("/wxa/x", `{}`)
 				wantCode(t, name, resp.StatusCode, body, tc.code, tc.status)
-				if resp.Header.Get("X-Gateway-Error") != tc.code || tc.status == 503 && resp.Header.Get("Retry-After") == "" {
+				if resp.Header.Get("X-Gateway-Error") != tc.code || (tc.status == 429 || tc.status == 503) && resp.Header.Get("Retry-After") == "" {
 					t.Errorf("headers %v", resp.Header)
+				}
+				if strings.Contains(body, "logs in") { // nobody does
+					t.Errorf("body %s", body)
 				}
 			}
 			if asked := len(g.wechat.TokenForms()) + g.wechat.Calls(); asked > 1 {
