@@ -34,7 +34,8 @@ func TestMobileAppsLogIn(t *testing.T) {
 	code := freshCode()
 	g.wechat.AddCode(code, user)
 	body := `{"code":"` + code + `","appid":"` + mobileApp + `"}`
-	if resp, answer := g.post("/wechat/login", body); resp.StatusCode != http.StatusOK || strings.Contains(answer, wechattest.UserToken) || strings.Contains(answer, wechattest.RefreshToken) {
+	if resp, answer := g.post("/wechat/login", body); resp.StatusCode != http.StatusOK ||
+		strings.Contains(answer, wechattest.UserToken) || strings.Contains(answer, wechattest.RefreshToken) {
 		t.Errorf("%d %s", resp.StatusCode, answer)
 	}
 	resp, answer := g.post("/wechat/login", body)

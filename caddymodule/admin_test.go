@@ -234,7 +234,8 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 		t.Fatalf("status %+v", status)
 	}
 	app := status.Apps[0]
-	if app.AppID != testApp || app.Sessions != 1 || app.Users != 1 || app.Breaker != "open" || app.BreakerUntil.IsZero() || app.LastLogin.IsZero() {
+	if app.AppID != testApp || app.Sessions != 1 || app.Users != 1 || app.Breaker != "open" || app.BreakerUntil.IsZero() ||
+		app.LastLogin.IsZero() {
 		t.Errorf("app %+v", app)
 	}
 	// The breaker refuses now; what WeChat said is still what an operator needs.
@@ -253,7 +254,8 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 		status.Apps = nil // or what is absent keeps its value
 		g.must(http.MethodGet, "/wechat/status", "", &status)
 		problem := status.Apps[0].LastProblem
-		if problem == nil || problem.Error != answer.CodeWeChatUnavailable || problem.Errcode != -1 || problem.RID == "" || time.Since(problem.At) > time.Minute {
+		if problem == nil || problem.Error != answer.CodeWeChatUnavailable || problem.Errcode != -1 || problem.RID == "" ||
+			time.Since(problem.At) > time.Minute {
 			t.Errorf("%s: problem %+v", name, problem)
 		}
 	}
@@ -263,7 +265,10 @@ func TestStatusTellsHowEachAppIs(t *testing.T) {
 func TestOperationsReachOtherProcesses(t *testing.T) {
 	server := redistest.Start(t)
 	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
-	g := newGateway(t, withAdmin, withGlobal(strings.Replace(redisGlobal(server, ""), testKey, testKey+" AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1)))
+	g := newGateway(
+		t, withAdmin,
+		withGlobal(strings.Replace(redisGlobal(server, ""), testKey, testKey+" AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1)),
+	)
 	elsewhere := *g
 	elsewhere.admin = "off"
 	other := elsewhere.spawn(t.TempDir())

@@ -94,7 +94,9 @@ func (s *benchSite) authorize() (cookie, callback string) {
 func BenchmarkCarriers(b *testing.B) {
 	s := newBenchSite(b)
 	s.wechat.AddCode("code-of-carriers", userA)
-	r := httptest.NewRequest(http.MethodPost, "http://gated.localhost/wechat/login", strings.NewReader(`{"code":"code-of-carriers","appid":"`+testApp+`"}`))
+	r := httptest.NewRequest(
+		http.MethodPost, "http://gated.localhost/wechat/login", strings.NewReader(`{"code":"code-of-carriers","appid":"`+testApp+`"}`),
+	)
 	r.Header.Set("Content-Type", "application/json")
 	var granted tokenGrant
 	if err := json.Unmarshal(s.serve(r, http.StatusOK).Body.Bytes(), &granted); err != nil {

@@ -239,7 +239,8 @@ func checkGoCommand(args []string) error {
 		defined += string(data)
 	}
 	for _, arg := range args[2:] {
-		if name, ok := strings.CutPrefix(arg, "-"); ok && !regexp.MustCompile(`\bflag\.\w+\((?:&\w+, )?"`+regexp.QuoteMeta(name)+`"`).MatchString(defined) {
+		if name, ok := strings.CutPrefix(arg, "-"); ok &&
+			!regexp.MustCompile(`\bflag\.\w+\((?:&\w+, )?"`+regexp.QuoteMeta(name)+`"`).MatchString(defined) {
 			return fmt.Errorf("%s has no %s", args[1], arg)
 		}
 	}

@@ -16,7 +16,10 @@ var clientMethod = regexp.MustCompile(`\bclient\.(\w+)\(`)
 
 // clientMethods are what the client offers to a page.
 var clientMethods = sync.OnceValues(func() (methods []string, err error) {
-	out, err := exec.Command("node", "-p", `globalThis.wx = {}; JSON.stringify(Object.keys(require('../client').createClient({ baseURL: 'http://localhost' })))`).Output()
+	out, err := exec.Command(
+		"node", "-p",
+		`globalThis.wx = {}; JSON.stringify(Object.keys(require('../client').createClient({ baseURL: 'http://localhost' })))`,
+	).Output()
 	if err != nil {
 		return nil, fmt.Errorf("the client: %w", err)
 	}

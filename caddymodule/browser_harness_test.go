@@ -79,7 +79,10 @@ var (
 	navigation = []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Accept: text/html,*/*;q=0.8"}
 	fromAfar   = []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: cross-site", "Accept: text/html,*/*;q=0.8"}
 	scripted   = []string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty", "Sec-Fetch-Site: same-origin", "Accept: text/html, */*"}
-	ownForm    = []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: same-origin", "Accept: text/html", "Content-Type: application/x-www-form-urlencoded"}
+	ownForm    = []string{
+		"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: same-origin", "Accept: text/html",
+		"Content-Type: application/x-www-form-urlencoded",
+	}
 )
 
 // load loads a page.
@@ -154,7 +157,10 @@ func wantPage(t *testing.T, resp *http.Response, body string, status int, code s
 	t.Helper()
 	if resp.StatusCode != status || resp.Header.Get("X-WeChat-Gateway") != code || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") ||
 		!strings.Contains(resp.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") || !strings.HasPrefix(body, "<!DOCTYPE html>") {
-		t.Errorf("got %d %q %q, want a page with %d %s:\n%.300s", resp.StatusCode, resp.Header.Get("X-WeChat-Gateway"), resp.Header.Get("Content-Type"), status, code, body)
+		t.Errorf(
+			"got %d %q %q, want a page with %d %s:\n%.300s", resp.StatusCode, resp.Header.Get("X-WeChat-Gateway"),
+			resp.Header.Get("Content-Type"), status, code, body,
+		)
 	}
 }
 

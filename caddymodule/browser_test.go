@@ -44,7 +44,8 @@ func TestPageInWeChatLogsIn(t *testing.T) {
 			t.Errorf("B9: %s is %q, want %q", name, got, want)
 		}
 	}
-	if session := findCookie(s.set, "wechat_session"); session == nil || !session.HttpOnly || session.SameSite != http.SameSiteLaxMode || session.Path != "/" || session.MaxAge != 24*60*60 {
+	if session := findCookie(s.set, "wechat_session"); session == nil || !session.HttpOnly ||
+		session.SameSite != http.SameSiteLaxMode || session.Path != "/" || session.MaxAge != 24*60*60 {
 		t.Errorf("session cookie %v", s.set)
 	}
 	g.app.requests()
@@ -60,7 +61,8 @@ func TestPageInWeChatLogsIn(t *testing.T) {
 	if len(s.set) > 0 {
 		t.Errorf("an answer of the app sets %v", s.set)
 	}
-	if resp, body := s.send(http.MethodGet, "/wechat/session", "", scripted...); resp.StatusCode != http.StatusOK || strings.Contains(body, openIDA) || !strings.Contains(body, officialApp) {
+	if resp, body := s.send(http.MethodGet, "/wechat/session", "", scripted...); resp.StatusCode != http.StatusOK ||
+		strings.Contains(body, openIDA) || !strings.Contains(body, officialApp) {
 		t.Errorf("session: %d %s", resp.StatusCode, body)
 	}
 }
@@ -97,7 +99,8 @@ func TestWebsiteLogsInByQRCode(t *testing.T) {
 	s.load(s.callback(wechat, s.code(wechat, wechattest.User{OpenID: openIDB, UnionID: unionIDA})))
 	g.app.requests()
 	s.load("/")
-	if seen := g.app.requests(); len(seen) != 1 || seen[0].Header.Get("X-OpenID") != openIDB || seen[0].Header.Get("X-UnionID") != unionIDA || seen[0].Header.Get("X-AppID") != websiteApp {
+	if seen := g.app.requests(); len(seen) != 1 || seen[0].Header.Get("X-OpenID") != openIDB ||
+		seen[0].Header.Get("X-UnionID") != unionIDA || seen[0].Header.Get("X-AppID") != websiteApp {
 		t.Errorf("the app saw %+v", seen)
 	}
 }
@@ -127,7 +130,8 @@ func TestConsentTellsTheUnionID(t *testing.T) {
 	}
 	// The session before is over: nobody has its cookie any more.
 	s.cookies["wechat_session"] = first
-	if resp, body := s.send(http.MethodGet, "/api", "", scripted...); resp.StatusCode != http.StatusUnauthorized || errorCode(body) != "session_ended" {
+	if resp, body := s.send(http.MethodGet, "/api", "", scripted...); resp.StatusCode != http.StatusUnauthorized ||
+		errorCode(body) != "session_ended" {
 		t.Errorf("the old session: %d %s", resp.StatusCode, body)
 	}
 }
@@ -183,7 +187,8 @@ func TestMiniProgramAndPagesShareASite(t *testing.T) {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
 	resp, body = g.do(http.MethodGet, "/", "", bearerHeader(grantOf(t, body).Token))
-	if seen := g.app.requests(); resp.StatusCode != http.StatusOK || len(seen) != 1 || seen[0].Header.Get("X-AppID") != testApp || seen[0].Header.Get("X-UnionID") != unionIDA {
+	if seen := g.app.requests(); resp.StatusCode != http.StatusOK || len(seen) != 1 || seen[0].Header.Get("X-AppID") != testApp ||
+		seen[0].Header.Get("X-UnionID") != unionIDA {
 		t.Errorf("%d %s; the app saw %+v", resp.StatusCode, body, seen)
 	}
 	s := g.surfer(userAgentDesktop)
@@ -211,7 +216,8 @@ func TestB10ScriptsAreNeverRedirected(t *testing.T) {
 	} {
 		for _, agent := range []string{userAgentWeChat, userAgentDesktop} {
 			resp, body := g.do(http.MethodGet, "/orders", "", append(headers, agent)...)
-			if resp.StatusCode != http.StatusUnauthorized || errorCode(body) != "login_required" || !strings.Contains(body, `"login":"/wechat/authorize"`) {
+			if resp.StatusCode != http.StatusUnauthorized || errorCode(body) != "login_required" ||
+				!strings.Contains(body, `"login":"/wechat/authorize"`) {
 				t.Errorf("%s: %d %s", name, resp.StatusCode, body)
 			}
 			resp, body = g.do(http.MethodGet, "/wechat/authorize", "", append(headers, agent)...)
@@ -237,7 +243,8 @@ func TestB11WeChatOnAndroidLoadsPages(t *testing.T) {
 		"iOS":     {"Accept: text/html,application/xhtml+xml,*/*;q=0.8"},
 	} {
 		resp, body := g.do(http.MethodGet, "/orders?x=1", "", append(headers, userAgentWeChat)...)
-		if resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/wechat/authorize?to=%2Forders%3Fx%3D1" || resp.Header.Get("X-WeChat-Gateway") != "login_required" {
+		if resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/wechat/authorize?to=%2Forders%3Fx%3D1" ||
+			resp.Header.Get("X-WeChat-Gateway") != "login_required" {
 			t.Errorf("%s: %d to %q %s", name, resp.StatusCode, resp.Header.Get("Location"), body)
 		}
 	}

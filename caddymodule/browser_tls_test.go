@@ -61,9 +61,15 @@ func TestB11B12RealClientsOverEveryProtocol(t *testing.T) {
 	g := newTLSBrowsers(t, "browser {\ntrust_origin https://pay.example\n}")
 	for name, transport := range tlsTransports(t) {
 		for client, headers := range map[string][]string{
-			"page: WeChat on Android":            {userAgentWeChat, "Accept: text/html,image/wxpic,*/*;q=0.8", "X-Requested-With: com.tencent.mm", "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"},
-			"page: WeChat on iOS":                {userAgentWeChat, "Accept: text/html,application/xhtml+xml,*/*;q=0.8"},
-			"page: WeChat on Windows":            {userAgentWeChat, "Accept: text/html,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7", "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"},
+			"page: WeChat on Android": {
+				userAgentWeChat, "Accept: text/html,image/wxpic,*/*;q=0.8", "X-Requested-With: com.tencent.mm", "Sec-Fetch-Site: none",
+				"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document",
+			},
+			"page: WeChat on iOS": {userAgentWeChat, "Accept: text/html,application/xhtml+xml,*/*;q=0.8"},
+			"page: WeChat on Windows": {
+				userAgentWeChat, "Accept: text/html,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7", "Sec-Fetch-Site: none",
+				"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document",
+			},
 			"page: Firefox":                      {userAgentDesktop, "Accept: text/html,*/*;q=0.8", "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: cross-site"},
 			"page: Safari 15":                    {userAgentDesktop, "Accept: text/html,*/*;q=0.8"},
 			"wx.request on Windows":              {userAgentWeChat, "Accept: */*", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"},
@@ -84,7 +90,8 @@ func TestB11B12RealClientsOverEveryProtocol(t *testing.T) {
 				if resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/wechat/authorize?to=%2Forders%3Fx%3D1" {
 					t.Errorf("%s, %s: %d to %q", name, client, resp.StatusCode, resp.Header.Get("Location"))
 				}
-			} else if resp.StatusCode != http.StatusUnauthorized || errorCode(string(body)) != "login_required" || resp.Header.Get("Location") != "" {
+			} else if resp.StatusCode != http.StatusUnauthorized || errorCode(string(body)) != "login_required" ||
+				resp.Header.Get("Location") != "" {
 				t.Errorf("%s, %s: %d %s", name, client, resp.StatusCode, body)
 			}
 		}

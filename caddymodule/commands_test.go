@@ -40,11 +40,13 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	if err != nil || !strings.Contains(out, "session_id") {
 		t.Errorf("list: %v\n%s", err, out)
 	}
-	if out, err = run(t, "sessions", "", "list", "--app", testApp, address); err != nil || strings.Count(out, "user_hash") != 1 || strings.Contains(out, openIDA) {
+	if out, err = run(t, "sessions", "", "list", "--app", testApp, address); err != nil || strings.Count(out, "user_hash") != 1 ||
+		strings.Contains(out, openIDA) {
 		t.Errorf("list of all: %v\n%s", err, out)
 	}
 	hash := between(out, `"user_hash": "`, `"`)
-	if out, err = run(t, "sessions", "", "list", "--app", testApp, "--user-hash", hash, address); err != nil || !strings.Contains(out, "session_id") {
+	if out, err = run(t, "sessions", "", "list", "--app", testApp, "--user-hash", hash, address); err != nil ||
+		!strings.Contains(out, "session_id") {
 		t.Errorf("list by hash: %v\n%s", err, out)
 	}
 	for _, limit := range []string{"0", "1001", "1000000000000000000", "1e18"} {
@@ -60,19 +62,22 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	}
 	// An openid on standard input would ask for one user; with --after nothing is read.
 	second, err := run(t, "sessions", openIDA, "list", "--app", testApp, "--limit", "1", "--after", after, address)
-	if one, other := between(first, `"user_hash": "`, `"`), between(second, `"user_hash": "`, `"`); err != nil || one == "" || other == "" || one == other {
+	if one, other := between(first, `"user_hash": "`, `"`), between(second, `"user_hash": "`, `"`); err != nil || one == "" ||
+		other == "" || one == other {
 		t.Errorf("the second page: %v\n%s\n%s", err, first, second)
 	}
 	if out, err = run(t, "sessions", openIDB, "end", "--app", testApp, address); err != nil || !strings.Contains(out, `"ended": 1`) {
 		t.Errorf("end of one user: %v\n%s", err, out)
 	}
-	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "42", address); err != nil || !strings.Contains(out, `"user_id": "42"`) {
+	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "42", address); err != nil ||
+		!strings.Contains(out, `"user_id": "42"`) {
 		t.Errorf("set: %v\n%s", err, out)
 	}
 	if got := g.userID(t, bearerHeader(token)); !slices.Equal(got, []string{"42"}) {
 		t.Errorf("set: the app sees %q", got)
 	}
-	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "", address); err != nil || len(g.userID(t, bearerHeader(token))) > 0 {
+	if out, err = run(t, "sessions", openIDA, "set", "--app", testApp, "--user-id", "", address); err != nil ||
+		len(g.userID(t, bearerHeader(token))) > 0 {
 		t.Errorf("set to nothing: %v\n%s", err, out)
 	}
 	for what, args := range map[string][]string{"a name that is none": {openIDA, "a b"}, "nobody": {openIDB, "42"}} {
@@ -83,10 +88,12 @@ func TestCommandsSpeakToTheAdminEndpoint(t *testing.T) {
 	if out, err = run(t, "sessions", openIDB, "end", "--app", testApp, address); err == nil || !strings.Contains(out, `"ended": 0`) {
 		t.Errorf("end of an openid that nobody has: %v\n%s", err, out)
 	}
-	if out, err = run(t, "sessions", openIDA, "deny", "--app", testApp, "--for", "1h", address); err != nil || !strings.Contains(out, "denied_until") {
+	if out, err = run(t, "sessions", openIDA, "deny", "--app", testApp, "--for", "1h", address); err != nil ||
+		!strings.Contains(out, "denied_until") {
 		t.Errorf("deny: %v\n%s", err, out)
 	}
-	if out, err = run(t, "token", token, address, "--json"); err == nil || !strings.Contains(out, `"verdict": "ended"`) || !strings.Contains(out, `"answer": "session_ended"`) {
+	if out, err = run(t, "token", token, address, "--json"); err == nil || !strings.Contains(out, `"verdict": "ended"`) ||
+		!strings.Contains(out, `"answer": "session_ended"`) {
 		t.Errorf("token of a denied user: %v\n%s", err, out)
 	}
 	if out, err = run(t, "sessions", openIDA, "allow", "--app", testApp, address); err != nil {

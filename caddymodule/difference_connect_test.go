@@ -96,7 +96,8 @@ func TestProxyPassesConnectedWebSocketsAsStockDoes(t *testing.T) {
 		t.Fatalf("logout: %d", resp.StatusCode)
 	}
 	_, _ = io.Copy(io.Discard, answers[1].Body)
-	if resp, _, err := connectWebSocket(t, transports["HTTP/3.0"], "HTTP/3.0", g.addr, lines...); err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if resp, _, err := connectWebSocket(t, transports["HTTP/3.0"], "HTTP/3.0", g.addr, lines...); err != nil ||
+		resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after the logout: %v %v", resp, err)
 	}
 
@@ -122,7 +123,8 @@ func TestP4WebSocketsOverHTTP2AreJudged(t *testing.T) {
 	g.echoUpgrades()
 	token := g.tlsLogin(t, tlsTransports(t)["HTTP/1.1"])
 	h2 := connectingHTTP2(t)
-	if resp, _, err := connectWebSocket(t, h2, "HTTP/2.0", other.addr, "Sec-WebSocket-Version: 13"); err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if resp, _, err := connectWebSocket(t, h2, "HTTP/2.0", other.addr, "Sec-WebSocket-Version: 13"); err != nil ||
+		resp.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("nobody: %v %v", resp, err)
 	}
 	resp, client, err := connectWebSocket(t, h2, "HTTP/2.0", other.addr, "Sec-WebSocket-Version: 13", "X-OpenID: forged", bearerHeader(token))

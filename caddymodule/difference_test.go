@@ -153,7 +153,10 @@ func diffs(side, proto string, public bool, x exchange, stock, gateway http.Head
 	var found []diff
 	for _, name := range slices.Compact(names) {
 		if !slices.Equal(stock[name], gateway[name]) {
-			found = append(found, diff{side: side, proto: proto, public: public, name: name, stock: stock[name], gateway: gateway[name], upgrades: x.name == "Upgrade"})
+			found = append(
+				found,
+				diff{side: side, proto: proto, public: public, name: name, stock: stock[name], gateway: gateway[name], upgrades: x.name == "Upgrade"},
+			)
 		}
 	}
 	return found
@@ -247,7 +250,10 @@ func TestProxyPassesWebSocketsAsStockDoes(t *testing.T) {
 		g.sites = "http://" + stock + " {\nreverse_proxy " + g.app.addr() + "\n}\n"
 	})
 	g.echoUpgrades()
-	lines := []string{bearerHeader(g.login(userA)), "Sec-WebSocket-Protocol: chat, v2", "Sec-WebSocket-Extensions: permessage-deflate", "Origin: https://other.example"}
+	lines := []string{
+		bearerHeader(g.login(userA)), "Sec-WebSocket-Protocol: chat, v2", "Sec-WebSocket-Extensions: permessage-deflate",
+		"Origin: https://other.example",
+	}
 	var answers [2]http.Header
 	var seen [2]recorded
 	for i, addr := range []string{stock, g.addr} {

@@ -14,7 +14,10 @@ func withPages(scheme, addr, options string) func(*gatewayTest) {
 		g.wechat.AddApp(officialApp, testSecret)
 		g.wechat.AddApp(websiteApp, testSecret)
 		g.scheme, g.addr = scheme, addr
-		g.global += fmt.Sprintf("signing_key {env.WECHAT_TEST_KEY}\n%s\napp %s {env.WECHAT_TEST_SECRET} official_account\napp %s {env.WECHAT_TEST_SECRET} website\n", oneApp, officialApp, websiteApp)
+		g.global += fmt.Sprintf(
+			"signing_key {env.WECHAT_TEST_KEY}\n%s\napp %s {env.WECHAT_TEST_SECRET} official_account\napp %s {env.WECHAT_TEST_SECRET} website\n",
+			oneApp, officialApp, websiteApp,
+		)
 		g.site = fmt.Sprintf("%s\nwechat_auth {\napp %s %s %s\n}\nreverse_proxy 127.0.0.1:1", options, testApp, officialApp, websiteApp)
 	}
 }

@@ -27,35 +27,41 @@ func TestDoctorOnIdentityHeaders(t *testing.T) {
 		status doctor.Status
 		texts  []string
 	}{
-		"plain":                 {"wechat_auth\n" + proxied, doctor.OK, []string{trueOnce}},
-		"below a path":          {"wechat_auth\nhandle /api/v1/* {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{trueOnce}},
-		"below handle_path":     {"wechat_auth\nhandle_path /shop/* {\nhandle /cart/* {\n" + proxied + "\n}\nrespond 404\n}", doctor.OK, []string{trueOnce}},
-		"one ending":            {"wechat_auth\n@php path *.php\nhandle @php {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{trueOnce}},
-		"public beside":         {"wechat_auth {\npublic /health\n}\n" + proxied, doctor.OK, []string{trueOnce}},
-		"public only":           {"wechat_auth {\npublic /health\n}\nhandle /health {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{"needs no login"}},
-		"optional":              {"wechat_auth {\noptional\n}\n" + proxied, doctor.OK, []string{trueOnce}},
-		"other names":           {"wechat_auth {\nheader openid X-Member\nheader unionid off\nheader session_id X-Session\n}\n" + proxied, doctor.OK, []string{trueOnce}},
-		"token in a header":     {"wechat_auth {\ntoken header X-Token\n}\n" + proxied, doctor.OK, []string{trueOnce}},
-		"token in a cookie":     {"wechat_auth {\ntoken cookie sid\n}\n" + proxied, doctor.OK, []string{trueOnce}},
-		"many transports":       {"wechat_auth\nreverse_proxy 127.0.0.1:1 127.0.0.1:2 {\nlb_policy first\nhealth_uri /up\ntransport http {\nversions h2c\n}\n}", doctor.OK, []string{trueOnce}},
-		"unix socket":           {"wechat_auth\nreverse_proxy unix//run/nobody.sock", doctor.OK, []string{trueOnce}},
-		"dynamic upstreams":     {"wechat_auth\nreverse_proxy {\ndynamic a example.invalid 80\n}", doctor.OK, []string{trueOnce}},
-		"FastCGI":               {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\ntransport fastcgi\n}", doctor.OK, []string{trueOnce}},
-		"removed":               {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up -X-OpenID\n}", doctor.Fail, []string{"does not get X-Openid", "header_up"}},
-		"one more":              {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up +X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid 2 times"}},
-		"another value":         {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X-AppID nobody\n}", doctor.Fail, []string{"X-Appid with another value"}},
-		"an alias":              {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X_OpenID {http.auth.user.openid}\n}", doctor.Fail, []string{"read as X-Openid"}},
-		"kept from the client":  {"vars kept {http.request.header.X-OpenID}\nwechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up Remote-User {vars.kept}\n}", doctor.Fail, []string{"Remote-User as the client sent it"}},
-		"set for everybody":     {"wechat_auth {\noptional\n}\nreverse_proxy 127.0.0.1:1 {\nheader_up X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid on a request without a login"}},
-		"token removed before":  {"route {\nrequest_header -Authorization\nwechat_auth\n" + proxied + "\n}", doctor.Fail, []string{"does not accept", "login_required"}},
-		"no app":                {"wechat_auth\nrespond hello", doctor.Skip, []string{"no reverse_proxy"}},
-		"another login":         {"wechat_auth\nbasic_auth {\nx $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n" + proxied, doctor.Skip, []string{"status 401"}},
-		"unknown way":           {"wechat_auth\n@odd path_regexp ^/odd[0-9]{4}$\nhandle @odd {\n" + proxied + "\n}\nrespond 404", doctor.Skip, []string{"status 404"}},
-		"two apps, one altered": {"wechat_auth\nhandle /a/* {\n" + proxied + "\n}\nhandle /b/* {\nreverse_proxy 127.0.0.1:2 {\nheader_up -X-OpenID\n}\n}", doctor.Fail, []string{"/b/* to 127.0.0.1:2", "does not get"}},
-		"no field":              {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\n}\n" + proxied, doctor.Warn, []string{"no identity header at all", "header … off"}},
-		"assertion only":        {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\nassertion X-Signed\n}\n" + proxied, doctor.OK, []string{trueOnce}},
-		"nobody gets any":       {"wechat_auth {\npublic /health\n}\nhandle /health {\n" + proxied + "\n}\nrespond 404", doctor.Warn, []string{"no app would ever get"}},
-		"nobody is there":       {"wechat_auth\nrespond hello", doctor.Warn, []string{"no app would ever get"}},
+		"plain":             {"wechat_auth\n" + proxied, doctor.OK, []string{trueOnce}},
+		"below a path":      {"wechat_auth\nhandle /api/v1/* {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{trueOnce}},
+		"below handle_path": {"wechat_auth\nhandle_path /shop/* {\nhandle /cart/* {\n" + proxied + "\n}\nrespond 404\n}", doctor.OK, []string{trueOnce}},
+		"one ending":        {"wechat_auth\n@php path *.php\nhandle @php {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{trueOnce}},
+		"public beside":     {"wechat_auth {\npublic /health\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"public only":       {"wechat_auth {\npublic /health\n}\nhandle /health {\n" + proxied + "\n}\nrespond 404", doctor.OK, []string{"needs no login"}},
+		"optional":          {"wechat_auth {\noptional\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"other names":       {"wechat_auth {\nheader openid X-Member\nheader unionid off\nheader session_id X-Session\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"token in a header": {"wechat_auth {\ntoken header X-Token\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"token in a cookie": {"wechat_auth {\ntoken cookie sid\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"many transports":   {"wechat_auth\nreverse_proxy 127.0.0.1:1 127.0.0.1:2 {\nlb_policy first\nhealth_uri /up\ntransport http {\nversions h2c\n}\n}", doctor.OK, []string{trueOnce}},
+		"unix socket":       {"wechat_auth\nreverse_proxy unix//run/nobody.sock", doctor.OK, []string{trueOnce}},
+		"dynamic upstreams": {"wechat_auth\nreverse_proxy {\ndynamic a example.invalid 80\n}", doctor.OK, []string{trueOnce}},
+		"FastCGI":           {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\ntransport fastcgi\n}", doctor.OK, []string{trueOnce}},
+		"removed":           {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up -X-OpenID\n}", doctor.Fail, []string{"does not get X-Openid", "header_up"}},
+		"one more":          {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up +X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid 2 times"}},
+		"another value":     {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X-AppID nobody\n}", doctor.Fail, []string{"X-Appid with another value"}},
+		"an alias":          {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X_OpenID {http.auth.user.openid}\n}", doctor.Fail, []string{"read as X-Openid"}},
+		"kept from the client": {
+			"vars kept {http.request.header.X-OpenID}\nwechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up Remote-User {vars.kept}\n}",
+			doctor.Fail, []string{"Remote-User as the client sent it"},
+		},
+		"set for everybody":    {"wechat_auth {\noptional\n}\nreverse_proxy 127.0.0.1:1 {\nheader_up X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid on a request without a login"}},
+		"token removed before": {"route {\nrequest_header -Authorization\nwechat_auth\n" + proxied + "\n}", doctor.Fail, []string{"does not accept", "login_required"}},
+		"no app":               {"wechat_auth\nrespond hello", doctor.Skip, []string{"no reverse_proxy"}},
+		"another login":        {"wechat_auth\nbasic_auth {\nx $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n" + proxied, doctor.Skip, []string{"status 401"}},
+		"unknown way":          {"wechat_auth\n@odd path_regexp ^/odd[0-9]{4}$\nhandle @odd {\n" + proxied + "\n}\nrespond 404", doctor.Skip, []string{"status 404"}},
+		"two apps, one altered": {
+			"wechat_auth\nhandle /a/* {\n" + proxied + "\n}\nhandle /b/* {\nreverse_proxy 127.0.0.1:2 {\nheader_up -X-OpenID\n}\n}",
+			doctor.Fail, []string{"/b/* to 127.0.0.1:2", "does not get"},
+		},
+		"no field":        {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\n}\n" + proxied, doctor.Warn, []string{"no identity header at all", "header … off"}},
+		"assertion only":  {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\nassertion X-Signed\n}\n" + proxied, doctor.OK, []string{trueOnce}},
+		"nobody gets any": {"wechat_auth {\npublic /health\n}\nhandle /health {\n" + proxied + "\n}\nrespond 404", doctor.Warn, []string{"no app would ever get"}},
+		"nobody is there": {"wechat_auth\nrespond hello", doctor.Warn, []string{"no app would ever get"}},
 	} {
 		p := newPatient(t, withGlobal("signing_key "+testKey), withSite(tc.site))
 		status, findings := p.examine("--offline")
@@ -151,7 +157,8 @@ func TestDoctorTestsEverySite(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, out, _ := wechatCommand(t, "doctor", "--offline", "--config", name)
-	if status != 1 || strings.Count(out, "ok    headers ") != 2 || strings.Count(out, "fail  headers ") != 1 || !strings.Contains(out, "example.org to 127.0.0.1:3") {
+	if status != 1 || strings.Count(out, "ok    headers ") != 2 || strings.Count(out, "fail  headers ") != 1 ||
+		!strings.Contains(out, "example.org to 127.0.0.1:3") {
 		t.Errorf("status %d:\n%s", status, out)
 	}
 }
@@ -160,7 +167,10 @@ func TestDoctorTestsEverySite(t *testing.T) {
 func TestDoctorLeavesNoSessionInRedis(t *testing.T) {
 	server := redistest.Start(t)
 	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
-	p := newPatient(t, withGlobal("signing_key "+testKey+"\nstore redis "+server.Addr+" {\npassword {env.WECHAT_TEST_REDIS}\nkey_prefix doctored:\n}"))
+	p := newPatient(
+		t,
+		withGlobal("signing_key "+testKey+"\nstore redis "+server.Addr+" {\npassword {env.WECHAT_TEST_REDIS}\nkey_prefix doctored:\n}"),
+	)
 	_, findings := p.examine("--offline")
 	wantFinding(t, "redis", findings, "headers", doctor.OK, trueOnce)
 	conn, err := net.Dial("tcp", server.Addr)

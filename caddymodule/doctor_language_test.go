@@ -28,13 +28,19 @@ func TestDoctorSpeaksChinese(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("LC_ALL", tc.locale)
-			status, out, errout := wechatCommand(t, append([]string{"doctor", "--offline", "--config", file, "--adapter", "caddyfile"}, tc.args...)...)
+			status, out, errout := wechatCommand(t, append([]string{
+				"doctor", "--offline", "--config", file, "--adapter", "caddyfile",
+			}, tc.args...)...)
 			if status != 1 || !strings.Contains(out, tc.want) || tc.want == english && strings.Contains(out, "缺少") {
 				t.Errorf("status %d\n%s%s", status, out, errout)
 			}
 		})
 	}
-	if err := os.WriteFile(file, []byte("{\n\twechat {\n\t\tapp wx1234567890abcdef {env.NO_SUCH_SECRET}\n\t}\n}\nhttp://127.0.0.1:0 {\n\twechat_auth {\n\t\tprefixes /gate\n\t}\n}\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		file,
+		[]byte("{\n\twechat {\n\t\tapp wx1234567890abcdef {env.NO_SUCH_SECRET}\n\t}\n}\nhttp://127.0.0.1:0 {\n\twechat_auth {\n\t\tprefixes /gate\n\t}\n}\n"),
+		0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	_, out, _ := wechatCommand(t, "doctor", "--offline", "--config", file, "--adapter", "caddyfile", "--lang", "zh")

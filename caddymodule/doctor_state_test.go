@@ -45,7 +45,9 @@ func TestDoctorOnStores(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, findings = newPatient(t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), func(g *gatewayTest) { g.storage = filepath.Join(file, "storage") }).examine()
+	_, findings = newPatient(
+		t, withGlobal("signing_key {env.WECHAT_TEST_KEY}"), func(g *gatewayTest) { g.storage = filepath.Join(file, "storage") },
+	).examine()
 	wantFinding(t, "storage that cannot be", findings, "store", doctor.Fail, "memory", "storage")
 }
 
@@ -124,7 +126,8 @@ func TestDoctorAsAProcess(t *testing.T) {
 	}
 	answer := wechattest.Errcode(40125)
 	p.wechat.Always(&answer)
-	if status, out, errout := run(); status != 1 || errout != "" || !strings.Contains(out, "fail  credentials "+testApp+": the AppSecret is wrong") {
+	if status, out, errout := run(); status != 1 || errout != "" ||
+		!strings.Contains(out, "fail  credentials "+testApp+": the AppSecret is wrong") {
 		t.Errorf("wrong secret: status %d, errors %q:\n%s", status, errout, out)
 	}
 	if status, out, errout := run("--config", "missing"); status != 2 || out != "" || !strings.Contains(errout, "missing") {

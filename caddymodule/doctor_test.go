@@ -162,7 +162,9 @@ func TestDoctorOnWhatWeChatSays(t *testing.T) {
 		answer := wechattest.Errcode(code)
 		p.wechat.Always(&answer)
 		status, findings := p.examine()
-		wantFinding(t, fmt.Sprint(code), findings, doctor.CheckCredentials, doctor.Fail, append(texts, testApp, fmt.Sprintf("errcode %d", code))...)
+		wantFinding(t, fmt.Sprint(code), findings, doctor.CheckCredentials, doctor.Fail, append(
+			texts, testApp, fmt.Sprintf("errcode %d", code),
+		)...)
 		if status != 1 {
 			t.Errorf("%d: status %d", code, status)
 		}
@@ -172,7 +174,10 @@ func TestDoctorOnWhatWeChatSays(t *testing.T) {
 	_, findings := p.examine()
 	wantFinding(t, "40164", findings, doctor.CheckCredentials, doctor.Fail, "203.0.113.7", "whitelist")
 	t.Setenv("WECHAT_TEST_SECRET", "another")
-	_, findings = newPatient(t, withGlobal("app "+otherApp+" {env.WECHAT_TEST_SECRET}"), withSite("wechat_auth {\napp "+otherApp+"\n}\nreverse_proxy 127.0.0.1:1")).examine()
+	_, findings = newPatient(
+		t, withGlobal("app "+otherApp+" {env.WECHAT_TEST_SECRET}"),
+		withSite("wechat_auth {\napp "+otherApp+"\n}\nreverse_proxy 127.0.0.1:1"),
+	).examine()
 	wantFinding(t, "unknown app", findings, doctor.CheckCredentials, doctor.Fail, otherApp, "40013")
 }
 

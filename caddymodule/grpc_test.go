@@ -119,7 +119,8 @@ func callGRPC(t *testing.T, name string, conn *grpc.ClientConn, app *grpcApp, to
 		t.Helper()
 		select {
 		case md := <-app.seen:
-			if name == "gateway" && (strings.Join(md["x-openid"], ",") != openIDA || len(md["authorization"]) > 0 || strings.Join(md["x-trace-bin"], "") != "\x00\x01") {
+			if name == "gateway" &&
+				(strings.Join(md["x-openid"], ",") != openIDA || len(md["authorization"]) > 0 || strings.Join(md["x-trace-bin"], "") != "\x00\x01") {
 				t.Errorf("%s: the app sees %v", call, md)
 			}
 		default:

@@ -106,7 +106,9 @@ func (g *gatewayTest) caddyfile() string {
 %s://%s {
 	%s
 }
-%s`, g.admin, g.grace, cmp.Or(g.storageModule, "file_system"), g.storage, g.servers, g.global, g.extra, g.scheme, g.siteAddr(), g.site, g.sites)
+%s`, g.admin, g.grace, cmp.Or(
+		g.storageModule, "file_system",
+	), g.storage, g.servers, g.global, g.extra, g.scheme, g.siteAddr(), g.site, g.sites)
 }
 
 func (g *gatewayTest) siteAddr() string {

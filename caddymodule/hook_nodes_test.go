@@ -29,7 +29,10 @@ func TestK15NamesAreTheSameAtEveryNode(t *testing.T) {
 	t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
 	hook := newHookApp(t)
 	hook.say(http.StatusOK, `{"user_id":"42"}`)
-	one := newGateway(t, withAdmin, withGlobal(redisGlobal(server, "on_failure grace 15m")+"\n"+hook.option("")+"\n"), withSite("wechat_auth {\none_trip\n}"))
+	one := newGateway(
+		t, withAdmin, withGlobal(redisGlobal(server, "on_failure grace 15m")+"\n"+hook.option("")+"\n"),
+		withSite("wechat_auth {\none_trip\n}"),
+	)
 	two := one.spawn(t.TempDir()).gatewayTest
 	nodes := []*gatewayTest{one, two}
 
@@ -134,7 +137,8 @@ func TestK5HookJudgesBrowsers(t *testing.T) {
 				}
 			}
 			calls := hook.calls()[before:]
-			if len(calls) != 1 || !strings.Contains(calls[0], `"kind":"`+browser.kind+`"`) || !strings.Contains(calls[0], browser.scope) || !strings.Contains(calls[0], `"client_ip":"127.0.0.1"`) {
+			if len(calls) != 1 || !strings.Contains(calls[0], `"kind":"`+browser.kind+`"`) || !strings.Contains(calls[0], browser.scope) ||
+				!strings.Contains(calls[0], `"client_ip":"127.0.0.1"`) {
 				t.Errorf("the hook was asked %q", calls)
 			}
 			forged := []string{"X-WeChat-User-ID: 1", "x_wechat_user_id: 1", s.cookieHeader(), browser.agent}
@@ -173,7 +177,10 @@ func TestF3CookiesInAnOutageAreNamedAndAssertNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		options string
 		status  int
-	}{"plain": {"", 200}, "optional": {"optional", 200}, "assertion": {"assertion X-Assertion", 503}, "optional with assertion": {"optional\nassertion X-Assertion", 503}} {
+	}{
+		"plain": {"", 200}, "optional": {"optional", 200}, "assertion": {"assertion X-Assertion", 503},
+		"optional with assertion": {"optional\nassertion X-Assertion", 503},
+	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
 			t.Setenv("WECHAT_TEST_REDIS", redistest.Password)

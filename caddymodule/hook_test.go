@@ -84,7 +84,8 @@ func TestK5HookNamesUsers(t *testing.T) {
 			}
 			forged := []string{"X-WeChat-User-ID: 1", "X_WECHAT.USER-ID: 1", "X-WeChat-OpenID: oFORGED", "Connection: close, X-WeChat-User-ID"}
 			g.do(http.MethodGet, "/", "", append(forged, bearerHeader(token))...)
-			if got := lastSeen(t, g).Header; !slices.Equal(got["X-Wechat-User-Id"], []string{"42"}) || len(got["X-Wechat-Openid"]) > 0 || strings.Contains(fmt.Sprint(got), "X_WECHAT") {
+			if got := lastSeen(t, g).Header; !slices.Equal(got["X-Wechat-User-Id"], []string{"42"}) || len(got["X-Wechat-Openid"]) > 0 ||
+				strings.Contains(fmt.Sprint(got), "X_WECHAT") {
 				t.Errorf("the app saw %v", got)
 			}
 			// An operator renames the user in all sessions.
@@ -138,7 +139,8 @@ func TestK5HookKeepsUsersOut(t *testing.T) {
 			g.wechat.AddCode(code, wechattest.User{OpenID: openIDA})
 			for range 2 { // with its nonce the answer is given again
 				resp, body := g.post("/wechat/login", `{"code":"`+code+`","nonce":"0123456789abcdef"}`)
-				if resp.StatusCode != test.want || test.code != "" && (!strings.Contains(body, `"`+test.code+`"`) || !strings.Contains(body, test.words)) {
+				if resp.StatusCode != test.want ||
+					test.code != "" && (!strings.Contains(body, `"`+test.code+`"`) || !strings.Contains(body, test.words)) {
 					t.Errorf("got %d %s, want %d %s", resp.StatusCode, body, test.want, test.code)
 				}
 				if got := resp.Header.Get("X-WeChat-Gateway"); got != test.code {
@@ -148,7 +150,8 @@ func TestK5HookKeepsUsersOut(t *testing.T) {
 			if asked := len(hook.calls()) - before; asked != 1 {
 				t.Errorf("the hook was asked %d times", asked)
 			}
-			if resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, answer.CodeCodeUsed) {
+			if resp, body := g.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != http.StatusUnauthorized ||
+				!strings.Contains(body, answer.CodeCodeUsed) {
 				t.Errorf("the code again: %d %s", resp.StatusCode, body)
 			}
 		})
@@ -188,7 +191,8 @@ func TestK5HookIsAwayOrSlow(t *testing.T) {
 				if want != 200 && i >= 10 {
 					want = 503
 				}
-				if resp.StatusCode != want || want != 200 && errorCode(body) != answer.CodeLoginHookFailed || (want == 503) != (resp.Header.Get("Retry-After") != "") || strings.Contains(body, "127.0.0.1") {
+				if resp.StatusCode != want || want != 200 && errorCode(body) != answer.CodeLoginHookFailed ||
+					(want == 503) != (resp.Header.Get("Retry-After") != "") || strings.Contains(body, "127.0.0.1") {
 					t.Fatalf("login %d: %d %v %s, want %d", i, resp.StatusCode, resp.Header, body, want)
 				}
 				if want == 200 {
@@ -218,7 +222,8 @@ func TestHookConfigurationErrors(t *testing.T) {
 		"two hooks":     {"on_login https://a.example/ {\nsecret {env.X}\n}\non_login https://b.example/ {\nsecret {env.X}\n}", "once"},
 	} {
 		_, _, err := adapt("{\nwechat {\napp " + testApp + " {env.Y}\n" + test.text + "\n}\n}\n:8080 {\nwechat_auth\n}\n")
-		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "short-one") || !strings.Contains(err.Error(), "Caddyfile:") {
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "short-one") ||
+			!strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%s: got %v, want an error with %q and a line", name, err, test.want)
 		}
 	}

@@ -94,7 +94,9 @@ func TestPublicBehindRewrites(t *testing.T) {
 // The reference's site for pages of another origin: preflights are answered, and what
 // the gateway answers has the headers, too.
 func TestReferenceOnCORS(t *testing.T) {
-	_, site, found := strings.Cut(strings.ReplaceAll(readDoc(t, "docs/reference.md"), "\n  ", "\n"), "example.com {\n\theader Access-Control-Allow-Origin")
+	_, site, found := strings.Cut(
+		strings.ReplaceAll(readDoc(t, "docs/reference.md"), "\n  ", "\n"), "example.com {\n\theader Access-Control-Allow-Origin",
+	)
 	site, _, ended := strings.Cut(site, "\n}\n")
 	if !found || !ended {
 		t.Fatal("docs/reference.md has no such site")
@@ -118,7 +120,8 @@ func TestReferenceOnCORS(t *testing.T) {
 			headers = append(headers, bearerHeader(tc.token))
 		}
 		resp, body := g.do(tc.method, tc.path, "", headers...)
-		if resp.StatusCode != tc.want || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example.org" || resp.Header.Get("Access-Control-Allow-Headers") == "" {
+		if resp.StatusCode != tc.want || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example.org" ||
+			resp.Header.Get("Access-Control-Allow-Headers") == "" {
 			t.Errorf("%s: %d %s %v", name, resp.StatusCode, body, resp.Header)
 		}
 	}

@@ -32,7 +32,10 @@ func TestLimitedLoginsNameTheAddress(t *testing.T) {
 func TestDebugLogSaysWhyATokenIsRefused(t *testing.T) {
 	for _, level := range []string{"DEBUG", "INFO"} {
 		logged, read := withLog(t, level)
-		g := newGateway(t, logged, withGlobal("app "+testApp+" "+testSecret+"\napp "+otherApp+" "+testSecret), withSite("wechat_auth {\napp "+testApp+"\n}"))
+		g := newGateway(
+			t, logged, withGlobal("app "+testApp+" "+testSecret+"\napp "+otherApp+" "+testSecret),
+			withSite("wechat_auth {\napp "+testApp+"\n}"),
+		)
 		token := g.login(userA)
 		g.post("/wechat/logout", "", bearerHeader(token))
 		altered := token[:len(token)-4] + "AAAA"
@@ -95,7 +98,8 @@ func TestTokensInAccessLogsAreWarnedAbout(t *testing.T) {
 		logged, read := withLog(t, "WARN")
 		newGateway(t, logged, func(g *gatewayTest) { g.servers = tc.servers }, withSite(tc.log+"\nwechat_auth {\n"+tc.token+"\n}"))
 		lines := linesWith(read(), "show tokens")
-		if len(lines) > 1 || (len(lines) == 1) != (tc.want != "") || len(lines) == 1 && !strings.Contains(strings.ReplaceAll(lines[0], `\u003e`, ">"), tc.want) {
+		if len(lines) > 1 || (len(lines) == 1) != (tc.want != "") ||
+			len(lines) == 1 && !strings.Contains(strings.ReplaceAll(lines[0], `\u003e`, ">"), tc.want) {
 			t.Errorf("%s: %q", name, lines)
 		}
 	}

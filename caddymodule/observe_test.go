@@ -151,7 +151,9 @@ func TestEventsNameNobody(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"wechat_login", "wechat_logout", "wechat_login", "wechat_session_ended", "wechat_login_refused", "wechat_configuration_error"}
+	want := []string{
+		"wechat_login", "wechat_logout", "wechat_login", "wechat_session_ended", "wechat_login_refused", "wechat_configuration_error",
+	}
 	if len(names) < len(want) || !slices.Equal(names[:len(want)], want) || !slices.Contains(names, "wechat_breaker_opened") {
 		t.Errorf("events %q, want first %q and then a breaker that opens", names, want)
 	}

@@ -122,7 +122,8 @@ func testOneTripTokens(t *testing.T, servers string) {
 		}
 	}
 	for _, path := range []string{"/public", "/optional"} {
-		if resp, _ := g.do(http.MethodGet, path, ""); resp.Header.Get("X-App") != "yes" || len(resp.Header.Values("Authorization")) > 0 || resp.Header.Get("ETag") == "" {
+		if resp, _ := g.do(http.MethodGet, path, ""); resp.Header.Get("X-App") != "yes" ||
+			len(resp.Header.Values("Authorization")) > 0 || resp.Header.Get("ETag") == "" {
 			t.Errorf("%s to nobody: %v", path, resp.Header)
 		}
 	}
@@ -140,7 +141,8 @@ func TestK13OneTripOverNewerProtocols(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := resp.Header.Values("Authorization")
-			if len(got) != 1 || strings.Contains(got[0], "planted") || len(resp.Header.Values("X-WeChat-Expires-In")) != 1 || resp.Header.Get("ETag") != "" || resp.Header.Get("Cache-Control") != "no-store" {
+			if len(got) != 1 || strings.Contains(got[0], "planted") || len(resp.Header.Values("X-WeChat-Expires-In")) != 1 ||
+				resp.Header.Get("ETag") != "" || resp.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s %s: %d %v", name, path, resp.StatusCode, resp.Header)
 			}
 			for trailer, values := range resp.Trailer {
@@ -164,7 +166,8 @@ func TestOneTripIsALogin(t *testing.T) {
 	resp, body := g.do(http.MethodPost, "/app?x=1", "data", header, "Authorization: Basic YTpi", "X-OpenID: forged", "X-WeChat-Expires-In: 1")
 	token := g.wantTrip(t, "first", resp)
 	seen := g.only(t)
-	if seen.Body != "data" || seen.URI != "/app?x=1" || seen.Header.Get("X-OpenID") != openIDA || !slices.Equal(seen.Header["Authorization"], []string{"Basic YTpi"}) || body == "" {
+	if seen.Body != "data" || seen.URI != "/app?x=1" || seen.Header.Get("X-OpenID") != openIDA ||
+		!slices.Equal(seen.Header["Authorization"], []string{"Basic YTpi"}) || body == "" {
 		t.Errorf("the app got %+v", seen)
 	}
 	for name, values := range seen.Header {
@@ -244,7 +247,8 @@ func TestOneTripRefusesWhatCannotCarryACode(t *testing.T) {
 			if strings.HasPrefix(what, "a WebSocket") {
 				reply = g.rawGet("GET", path, lines...)
 			}
-			if statusOf(reply) != "400" || !strings.Contains(reply, answer.CodeInvalidRequest) || strings.Contains(reply, "\r\nAuthorization:") || strings.Contains(reply, code) || strings.Contains(reply, " 100 ") {
+			if statusOf(reply) != "400" || !strings.Contains(reply, answer.CodeInvalidRequest) ||
+				strings.Contains(reply, "\r\nAuthorization:") || strings.Contains(reply, code) || strings.Contains(reply, " 100 ") {
 				t.Errorf("%s: %s", what, reply)
 			}
 		}
@@ -310,7 +314,8 @@ func TestOneTripIsOffByDefault(t *testing.T) {
 	_, header := g.codeHeader(userA)
 	g.app.answerWith(speaksOfTokens)
 	resp, _ := g.do(http.MethodGet, "/", "", header)
-	if seen := g.only(t).Header; !strings.HasPrefix(seen.Get("Authorization"), "WeChat-Code ") || seen["X-Openid"] != nil || g.wechat.Calls() != 0 {
+	if seen := g.only(t).Header; !strings.HasPrefix(seen.Get("Authorization"), "WeChat-Code ") || seen["X-Openid"] != nil ||
+		g.wechat.Calls() != 0 {
 		t.Errorf("the app got %v", seen)
 	}
 	if got := resp.Header.Get("Authorization"); got != "Bearer planted" {

@@ -246,7 +246,9 @@ func TestF4DropOfAKeyCanBeTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
 			t.Setenv("WECHAT_TEST_REDIS", redistest.Password)
-			g := newGateway(t, withAdmin, withGlobal(strings.Replace(redisGlobal(server, "on_failure grace 15m"), "signing_key "+testKey, global, 1)))
+			g := newGateway(
+				t, withAdmin, withGlobal(strings.Replace(redisGlobal(server, "on_failure grace 15m"), "signing_key "+testKey, global, 1)),
+			)
 			token := g.login(userA)
 			var status struct{ Keys []statusKey }
 			g.must(http.MethodGet, "/wechat/status", "", &status)

@@ -49,7 +49,8 @@ func TestTwoProcessesShareRedis(t *testing.T) {
 	if answers[0] != answers[1] || g.wechat.Calls() != 1 {
 		t.Fatalf("one code at two nodes: %q (%d calls of WeChat)", answers, g.wechat.Calls())
 	}
-	if resp, body := two.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != http.StatusUnauthorized || errorCode(body) != "code_used" {
+	if resp, body := two.post("/wechat/login", `{"code":"`+code+`"}`); resp.StatusCode != http.StatusUnauthorized ||
+		errorCode(body) != "code_used" {
 		t.Errorf("the code again: %d %s", resp.StatusCode, body)
 	}
 	token := grantOf(t, answers[0]).Token
@@ -147,7 +148,8 @@ func TestB16BrowsersComeBackAtAnotherNode(t *testing.T) {
 	}
 	session := "Cookie: __Host-wechat_session=" + tokens[0]
 	for _, node := range []*process{one, two} {
-		if resp, body := node.do(http.MethodGet, "/", "", append(front, session)...); resp.StatusCode != http.StatusOK || !strings.Contains(body, "openid="+openIDA) {
+		if resp, body := node.do(http.MethodGet, "/", "", append(front, session)...); resp.StatusCode != http.StatusOK ||
+			!strings.Contains(body, "openid="+openIDA) {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
 	}
@@ -236,7 +238,8 @@ func TestGraceLetsYoungTokensPassAnOutage(t *testing.T) {
 	token := g.login(wechattest.User{OpenID: openIDA, UnionID: unionIDA})
 	server.Kill()
 	for range 20 {
-		if resp, seen := g.do(http.MethodGet, "/", "", bearerHeader(token)); resp.StatusCode != http.StatusOK || !strings.HasPrefix(seen, "openid="+openIDA+" unionid="+unionIDA) {
+		if resp, seen := g.do(http.MethodGet, "/", "", bearerHeader(token)); resp.StatusCode != http.StatusOK ||
+			!strings.HasPrefix(seen, "openid="+openIDA+" unionid="+unionIDA) {
 			t.Fatalf("in the outage: %d %s", resp.StatusCode, seen)
 		}
 	}

@@ -184,7 +184,8 @@ func TestReferenceHasEveryRoute(t *testing.T) {
 		if resp, body := g.do(method, path, ""); resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d %s", span, resp.StatusCode, body)
 		}
-		if resp, body := g.do(http.MethodPut, path, ""); resp.StatusCode != http.StatusMethodNotAllowed || !slices.Contains(strings.Split(resp.Header.Get("Allow"), ", "), method) {
+		if resp, body := g.do(http.MethodPut, path, ""); resp.StatusCode != http.StatusMethodNotAllowed ||
+			!slices.Contains(strings.Split(resp.Header.Get("Allow"), ", "), method) {
 			t.Errorf("PUT %s: %d %s", path, resp.StatusCode, body)
 		}
 	}

@@ -45,7 +45,9 @@ func TestCloudHostingAppsRunUnmodified(t *testing.T) {
 			startSample(t, app, program, sample.args, append(sample.env(api), "CBR_ENV_ID=prod-1"))
 			token := g.login(wechattest.User{OpenID: openIDA, UnionID: unionIDA})
 
-			resp, body := g.do(http.MethodGet, "/api/wx_openid", "", bearerHeader(token), "X-WX-OPENID: oFORGED", "X-WX-EXCLUDE-CREDENTIALS: unionid")
+			resp, body := g.do(
+				http.MethodGet, "/api/wx_openid", "", bearerHeader(token), "X-WX-OPENID: oFORGED", "X-WX-EXCLUDE-CREDENTIALS: unionid",
+			)
 			var user struct{ OpenID, UnionID, AppID string }
 			if err := json.Unmarshal([]byte(body), &user); err != nil || user.OpenID != openIDA || user.UnionID != "" || user.AppID != testApp {
 				t.Errorf("openid: %d %s", resp.StatusCode, body)

@@ -72,7 +72,9 @@ func TestK4ScanIsBoundToItsDesktop(t *testing.T) {
 	}
 	resp, body := desktop.send(http.MethodPost, "/wechat/scan/state", "", append([]string{"X-Forwarded-Host: other.example"}, scripted...)...)
 	wantRefused(t, "another host", resp, body, http.StatusGone, "scan_ended")
-	resp, body = desktop.send(http.MethodPost, "/wechat/scan/state", "", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty")
+	resp, body = desktop.send(
+		http.MethodPost, "/wechat/scan/state", "", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty",
+	)
 	wantRefused(t, "another site", resp, body, http.StatusForbidden, "cross_site")
 	if state, _, body := desktop.poll(); state != "done" || !strings.Contains(body, `"to":"/b"`) {
 		t.Errorf("those tries ended it: %s", body)
@@ -297,7 +299,10 @@ func TestK4OneScanAtTwoNodes(t *testing.T) {
 			t.Errorf("%d pictures for %d scans", drawn, round+1)
 		}
 		scene := strings.TrimPrefix(picture, wechattest.Picture(""))
-		resp, body = nodes[1].do(http.MethodPost, "/wechat/scan/describe", fmt.Sprintf(`{"scene":%q}`, scene), "Content-Type: application/json", bearerHeader(token))
+		resp, body = nodes[1].do(
+			http.MethodPost, "/wechat/scan/describe", fmt.Sprintf(`{"scene":%q}`, scene), "Content-Type: application/json",
+			bearerHeader(token),
+		)
 		var view scanView
 		if err := json.Unmarshal([]byte(body), &view); err != nil || len(view.Numbers) != 3 {
 			t.Fatalf("describe: %d %s", resp.StatusCode, body)
@@ -313,7 +318,10 @@ func TestK4OneScanAtTwoNodes(t *testing.T) {
 				sent = view.wrong(number)
 			}
 			group.Go(func() {
-				resp, body := nodes[i%2].do(http.MethodPost, "/wechat/scan/approve", fmt.Sprintf(`{"scene":%q,"number":%d}`, scene, sent), "Content-Type: application/json", bearerHeader(token))
+				resp, body := nodes[i%2].do(
+					http.MethodPost, "/wechat/scan/approve", fmt.Sprintf(`{"scene":%q,"number":%d}`, scene, sent),
+					"Content-Type: application/json", bearerHeader(token),
+				)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {

@@ -21,7 +21,9 @@ func withScan(options, browser string) func(*gatewayTest) {
 	return func(g *gatewayTest) {
 		g.wechat.AddApp(otherApp, testSecret)
 		g.global += fmt.Sprintf("app %s %s\napp %s %s\n", testApp, testSecret, otherApp, testSecret)
-		g.site = fmt.Sprintf("wechat_auth {\napp %s %s\n%s\nbrowser {\nscan %s %s\n%s\n}\n}", testApp, otherApp, options, testApp, scanPage, browser)
+		g.site = fmt.Sprintf(
+			"wechat_auth {\napp %s %s\n%s\nbrowser {\nscan %s %s\n%s\n}\n}", testApp, otherApp, options, testApp, scanPage, browser,
+		)
 	}
 }
 
@@ -37,9 +39,12 @@ func (s *surfer) openScan(to string) (scene string, number int) {
 		s.g.t.Fatalf("scan: %d %s", resp.StatusCode, body)
 	}
 	number, _ = strconv.Atoi(found[1])
-	resp, picture := s.send(http.MethodGet, "/wechat/scan/code", "", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image", "Sec-Fetch-Site: same-origin")
+	resp, picture := s.send(
+		http.MethodGet, "/wechat/scan/code", "", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image", "Sec-Fetch-Site: same-origin",
+	)
 	scene, isPicture := strings.CutPrefix(picture, wechattest.Picture(""))
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "image/jpeg" || resp.Header.Get("Cache-Control") != "no-store" || !isPicture || len(scene) != 22 {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "image/jpeg" ||
+		resp.Header.Get("Cache-Control") != "no-store" || !isPicture || len(scene) != 22 {
 		s.g.t.Fatalf("code: %d %v %q", resp.StatusCode, resp.Header, picture)
 	}
 	return scene, number
@@ -119,16 +124,19 @@ func TestScanLogsADesktopIn(t *testing.T) {
 		t.Fatalf("authorize: %d %v", resp.StatusCode, resp.Header)
 	}
 	scene, number := desktop.openScan("%2Forders%3Fid%3D7")
-	if forms := g.wechat.CodeForms(); len(forms) != 1 || forms[0].Page != scanPage || forms[0].EnvVersion != "release" || forms[0].CheckPath == nil || !*forms[0].CheckPath {
+	if forms := g.wechat.CodeForms(); len(forms) != 1 || forms[0].Page != scanPage || forms[0].EnvVersion != "release" ||
+		forms[0].CheckPath == nil || !*forms[0].CheckPath {
 		t.Errorf("WeChat was asked %+v", forms)
 	}
 	desktop.cookies["wechat_session_out"] = "mark"
 	desktop.wantState("before", "waiting")
 	view, resp, body := g.describe(token, scene)
-	if resp.StatusCode != http.StatusOK || view.Browser != "Firefox, Linux" || !view.SameNetwork || view.ExpiresIn < 110 || view.ExpiresIn > 120 || len(view.Numbers) != 3 {
+	if resp.StatusCode != http.StatusOK || view.Browser != "Firefox, Linux" || !view.SameNetwork || view.ExpiresIn < 110 ||
+		view.ExpiresIn > 120 || len(view.Numbers) != 3 {
 		t.Fatalf("describe: %d %s", resp.StatusCode, body)
 	}
-	if again, _, _ := g.describe(token, scene); fmt.Sprint(again.Numbers) != fmt.Sprint(view.Numbers) || !strings.Contains(fmt.Sprint(view.Numbers), strconv.Itoa(number)) {
+	if again, _, _ := g.describe(token, scene); fmt.Sprint(again.Numbers) != fmt.Sprint(view.Numbers) ||
+		!strings.Contains(fmt.Sprint(view.Numbers), strconv.Itoa(number)) {
 		t.Errorf("numbers %v, then %v; the desktop shows %d", view.Numbers, again.Numbers, number)
 	}
 	time.Sleep(pollPause)

@@ -67,7 +67,8 @@ func TestRoutesAnswerAsDocumented(t *testing.T) {
 	wantOwnHeaders(t, "renew", resp)
 	resp, body = g.do(http.MethodGet, "/wechat/session", "", bearerHeader(grant.Token))
 	var session map[string]any
-	if err := json.Unmarshal([]byte(body), &session); err != nil || len(session) != 3 || session["appid"] != testApp || session["expires_in"].(float64) < 7190 || session["session_expires_in"].(float64) < 2591990 {
+	if err := json.Unmarshal([]byte(body), &session); err != nil || len(session) != 3 || session["appid"] != testApp ||
+		session["expires_in"].(float64) < 7190 || session["session_expires_in"].(float64) < 2591990 {
 		t.Errorf("session: %d %s", resp.StatusCode, body)
 	}
 	wantOwnHeaders(t, "session", resp)
@@ -130,7 +131,10 @@ func TestL11L12V1NothingSecretIsShown(t *testing.T) {
 	_, body := g.post("/wechat/login", `{"code":"`+code+`"}`)
 	token := grantOf(t, body).Token
 	shown := body
-	for _, answer := range []wechattest.Answer{wechattest.Errcode(40125), wechattest.Errcode(40164), {Body: "<html>" + testSecret}, {Handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusFound) }}} {
+	for _, answer := range []wechattest.Answer{
+		wechattest.Errcode(40125), wechattest.Errcode(40164), {Body: "<html>" + testSecret},
+		{Handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusFound) }},
+	} {
 		g.wechat.Next(answer)
 		_, body := g.post("/wechat/login", `{"code":"`+freshCode()+`"}`)
 		shown += body

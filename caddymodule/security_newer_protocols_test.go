@@ -197,7 +197,9 @@ func (g *gatewayTest) tlsLogin(t *testing.T, transport http.RoundTripper) string
 	t.Helper()
 	code := freshCode()
 	g.wechat.AddCode(code, userA)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+g.addr+"/wechat/login", strings.NewReader(`{"code":"`+code+`"}`))
+	req, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, "https://"+g.addr+"/wechat/login", strings.NewReader(`{"code":"`+code+`"}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

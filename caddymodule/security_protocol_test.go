@@ -102,7 +102,10 @@ func (g *gatewayTest) echoUpgrades() {
 			panic(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Seen: %s\r\n\r\n", r.Header.Get("X-OpenID"))
+		fmt.Fprintf(
+			conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Seen: %s\r\n\r\n",
+			r.Header.Get("X-OpenID"),
+		)
 		_, _ = io.Copy(conn, buffered)
 	})
 }
@@ -236,15 +239,21 @@ func TestP8HeadersDecideNothing(t *testing.T) {
 
 // P9: a client does not choose its app.
 func TestP9AppComesFromTheSite(t *testing.T) {
-	g := newGateway(t, withGlobal("app "+testApp+" "+testSecret+"\napp "+otherApp+" secret-of-the-other"), withSite("wechat_auth {\napp "+testApp+"\n}"))
+	g := newGateway(
+		t, withGlobal("app "+testApp+" "+testSecret+"\napp "+otherApp+" secret-of-the-other"),
+		withSite("wechat_auth {\napp "+testApp+"\n}"),
+	)
 	g.wechat.AddApp(otherApp, "secret-of-the-other")
 	code := freshCode()
 	g.wechat.AddCode(code, wechattest.User{OpenID: openIDA})
-	resp, body := g.post("/wechat/login?appid="+otherApp, `{"code":"`+code+`","appid":"`+otherApp+`"}`, "X-WX-APPID: "+otherApp, "X-AppID: "+otherApp)
+	resp, body := g.post(
+		"/wechat/login?appid="+otherApp, `{"code":"`+code+`","appid":"`+otherApp+`"}`, "X-WX-APPID: "+otherApp, "X-AppID: "+otherApp,
+	)
 	if resp.StatusCode != http.StatusBadRequest || g.wechat.Calls() != 0 {
 		t.Errorf("another site's app: %d %s", resp.StatusCode, body)
 	}
-	if resp, body := g.post("/wechat/login?appid="+otherApp, `{"code":"`+code+`"}`, "X-AppID: "+otherApp); resp.StatusCode != http.StatusOK || g.wechat.Queries()[0].Get("appid") != testApp {
+	if resp, body := g.post("/wechat/login?appid="+otherApp, `{"code":"`+code+`"}`, "X-AppID: "+otherApp); resp.StatusCode != http.StatusOK ||
+		g.wechat.Queries()[0].Get("appid") != testApp {
 		t.Errorf("the site's own: %d %s", resp.StatusCode, body)
 	}
 }

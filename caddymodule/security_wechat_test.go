@@ -14,7 +14,10 @@ import (
 
 // L4: an exhausted quota is not asked again, and another app does not suffer.
 func TestL4QuotaOpensTheBreakerOfOneApp(t *testing.T) {
-	g := newGateway(t, withGlobal("app "+testApp+" "+testSecret+"\napp "+otherApp+" other-secret"), withSite("wechat_auth {\napp "+testApp+" "+otherApp+"\n}"))
+	g := newGateway(
+		t, withGlobal("app "+testApp+" "+testSecret+"\napp "+otherApp+" other-secret"),
+		withSite("wechat_auth {\napp "+testApp+" "+otherApp+"\n}"),
+	)
 	g.wechat.AddApp(otherApp, "other-secret")
 	login := func(app string) (*http.Response, string) {
 		code := freshCode()

@@ -20,7 +20,8 @@ func (g *gatewayTest) signURL(token, path string) string {
 		URL       string `json:"url"`
 		ExpiresIn int    `json:"expires_in"`
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != http.StatusOK || answer.ExpiresIn < 299 || answer.ExpiresIn > 360 {
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != http.StatusOK || answer.ExpiresIn < 299 ||
+		answer.ExpiresIn > 360 {
 		g.t.Fatalf("signing %s: %d %s %v", path, resp.StatusCode, body, err)
 	}
 	signature := answer.URL[strings.LastIndex(answer.URL, "=")+1:]
@@ -33,7 +34,10 @@ func (g *gatewayTest) signURL(token, path string) string {
 // The app sees the user and not the signature; a picture is private and ends with it
 // (K9, K10).
 func TestSignedURLOpensOneThing(t *testing.T) {
-	g := newGateway(t, withSite("route {\nwechat_auth\nheader X-Saw \"{http.request.uri} {http.request.orig_uri} {http.request.orig_uri.query} {http.request.uri.query}\"\n}"))
+	g := newGateway(
+		t,
+		withSite("route {\nwechat_auth\nheader X-Saw \"{http.request.uri} {http.request.orig_uri} {http.request.orig_uri.query} {http.request.uri.query}\"\n}"),
+	)
 	g.app.answerWith(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", r.Header.Get("X-Want"))
 		w.Header().Set("Cdn-Cache-Control", "public, max-age=9999")
@@ -104,7 +108,8 @@ func TestK3SignatureIsForOneAddress(t *testing.T) {
 	other := g.login(wechattest.User{OpenID: openIDB})
 	for header, want := range map[string]string{bearerHeader(other): openIDB, "Authorization: Bearer nonsense": openIDA} {
 		g.do(http.MethodGet, signed, "", header)
-		if seen := g.app.requests(); len(seen) != 1 || seen[0].Header.Get("X-OpenID") != want || strings.Contains(seen[0].URI, "wechat_sig") || seen[0].Header.Get("Authorization") != "" {
+		if seen := g.app.requests(); len(seen) != 1 || seen[0].Header.Get("X-OpenID") != want ||
+			strings.Contains(seen[0].URI, "wechat_sig") || seen[0].Header.Get("Authorization") != "" {
 			t.Errorf("%s: the app saw %+v", header, seen)
 		}
 	}
@@ -158,11 +163,13 @@ func TestSignRefusesWhatIsNoPath(t *testing.T) {
 		`{"path":"/a?wechat_sig=x"}`, `{"path":"/a?wechat%5Fsig=x"}`, `{"path":"/wechat/session"}`, `{"path":"/WeChat/session"}`, `{"path":"/wechat"}`, `{"path":"/` + strings.Repeat("a", 2048) + `"}`,
 		`{"path":"/a","expires_in":9}`, `{"path":"/a","expires_in":3601}`, `{"path":"/a","expires_in":"60"}`, `{"path":"/a","expires_in":9223372036854775807}`, `{"path":"/a","expires_in":-60}`,
 	} {
-		if resp, answer := g.post("/wechat/sign", body, token); resp.StatusCode != http.StatusBadRequest || errorCode(answer) != "invalid_request" {
+		if resp, answer := g.post("/wechat/sign", body, token); resp.StatusCode != http.StatusBadRequest ||
+			errorCode(answer) != "invalid_request" {
 			t.Errorf("%.60s: %d %s", body, resp.StatusCode, answer)
 		}
 	}
-	if resp, answer := g.post("/wechat/sign", `{"paths":["/b?x=1","/a"],"expires_in":10}`, token); resp.StatusCode != http.StatusOK || !strings.Contains(answer, `{"urls":["/b?x=1\u0026wechat_sig=`) {
+	if resp, answer := g.post("/wechat/sign", `{"paths":["/b?x=1","/a"],"expires_in":10}`, token); resp.StatusCode != http.StatusOK ||
+		!strings.Contains(answer, `{"urls":["/b?x=1\u0026wechat_sig=`) {
 		t.Errorf("%d %s", resp.StatusCode, answer)
 	}
 	if resp, answer := g.post("/wechat/sign", `{"path":"`+strings.Repeat("a", 65<<10)+`"}`, token); resp.StatusCode != http.StatusRequestEntityTooLarge {
@@ -174,7 +181,8 @@ func TestSignRefusesWhatIsNoPath(t *testing.T) {
 		t.Errorf("by cookie: %d %s", resp.StatusCode, answer)
 	}
 	// A page load with a signature that does not count is not sent to WeChat.
-	if resp, answer := g.surfer(userAgentWeChat).load("/a?wechat_sig=x"); resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("Location") != "" {
+	if resp, answer := g.surfer(userAgentWeChat).load("/a?wechat_sig=x"); resp.StatusCode != http.StatusUnauthorized ||
+		resp.Header.Get("Location") != "" {
 		t.Errorf("challenged: %d %s", resp.StatusCode, answer)
 	}
 }
@@ -197,7 +205,8 @@ func TestSignedURLNeedsTheStore(t *testing.T) {
 	if resp, body := g.do(http.MethodGet, "/", "", bearerHeader(token)); resp.StatusCode != http.StatusOK {
 		t.Errorf("the control passes by grace: %d %s", resp.StatusCode, body)
 	}
-	if resp, body := g.do(http.MethodGet, signed, ""); resp.StatusCode != http.StatusServiceUnavailable || errorCode(body) != "store_unavailable" {
+	if resp, body := g.do(http.MethodGet, signed, ""); resp.StatusCode != http.StatusServiceUnavailable ||
+		errorCode(body) != "store_unavailable" {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	if resp, body := g.post("/wechat/sign", `{"path":"/a"}`, bearerHeader(token)); resp.StatusCode != http.StatusServiceUnavailable {

@@ -69,7 +69,8 @@ func TestStorageThatCannotBeWrittenShows(t *testing.T) {
 	}
 	see("1", `"storage":"ok"`)
 	log := read()
-	if bad, good := linesWith(log, "storage cannot be written", `"level":"error"`), linesWith(log, "written to again"); len(bad) != 1 || len(good) != 1 {
+	if bad, good := linesWith(log, "storage cannot be written", `"level":"error"`), linesWith(log, "written to again"); len(bad) != 1 ||
+		len(good) != 1 {
 		t.Errorf("log: %q, %q", bad, good)
 	}
 }

@@ -171,7 +171,10 @@ func TestG9OpenAnswersEndHoweverTheSessionDoes(t *testing.T) {
 			g.must(http.MethodPost, "/wechat/sessions/end", `{"appid":"`+testApp+`"}`, new(any))
 		}},
 		"user is denied": {"", "session_ended", func(t *testing.T, g *gatewayTest) {
-			g.must(http.MethodPost, "/wechat/users/deny", `{"appid":"`+testApp+`","openid":"`+openIDA+`","until":`+fmt.Sprint(time.Now().Add(time.Hour).Unix())+`}`, new(any))
+			g.must(
+				http.MethodPost, "/wechat/users/deny",
+				`{"appid":"`+testApp+`","openid":"`+openIDA+`","until":`+fmt.Sprint(time.Now().Add(time.Hour).Unix())+`}`, new(any),
+			)
 		}},
 		"key is dropped": {"", "login_required", func(t *testing.T, g *gatewayTest) {
 			var status struct{ Keys []statusKey }

@@ -192,7 +192,9 @@ func TestSystemdPageLeadsToAService(t *testing.T) {
 	}
 	write(caddyfile)
 	run(found[3][2], "")
-	if got, err := os.ReadFile(asked); err != nil || !strings.HasSuffix(string(got), "systemctl daemon-reload\nsystemctl enable --now caddy-wechat\n") || !strings.HasPrefix(string(got), "useradd --system ") {
+	if got, err := os.ReadFile(asked); err != nil ||
+		!strings.HasSuffix(string(got), "systemctl daemon-reload\nsystemctl enable --now caddy-wechat\n") ||
+		!strings.HasPrefix(string(got), "useradd --system ") {
 		t.Fatalf("asked of root: %s %v", got, err)
 	}
 

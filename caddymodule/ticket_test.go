@@ -21,7 +21,8 @@ func (g *gatewayTest) ticket(token, to string, headers ...string) string {
 		URL       string `json:"url"`
 		ExpiresIn int    `json:"expires_in"`
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != http.StatusOK || answer.ExpiresIn < 59 || answer.ExpiresIn > 60 {
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != http.StatusOK || answer.ExpiresIn < 59 ||
+		answer.ExpiresIn > 60 {
 		g.t.Fatalf("ticket: %d %s %v", resp.StatusCode, body, err)
 	}
 	enter, err := url.Parse(answer.URL)
@@ -146,7 +147,8 @@ func TestK8OnlyAWebViewUsesATicketUp(t *testing.T) {
 		wantTicketRefused(t, what, resp, body)
 	}
 	for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodOptions} {
-		if resp, _ := g.surfer(userAgentWebView).send(method, enter, "", navigation...); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET, POST" {
+		if resp, _ := g.surfer(userAgentWebView).send(method, enter, "", navigation...); resp.StatusCode != http.StatusMethodNotAllowed ||
+			resp.Header.Get("Allow") != "GET, POST" {
 			t.Errorf("%s: %d %q", method, resp.StatusCode, resp.Header.Get("Allow"))
 		}
 	}
@@ -180,7 +182,8 @@ func TestK2AnotherPersonIsAskedFirst(t *testing.T) {
 		"another origin":  append([]string{"Origin: http://evil.example"}, form...),
 		"nobody's origin": append([]string{"Origin: null"}, form...),
 	} {
-		if resp, body := page.send(http.MethodPost, "/wechat/enter", "t="+text, headers...); resp.StatusCode != http.StatusForbidden || resp.Header.Get("X-WeChat-Gateway") != "cross_site" || len(page.set) > 0 {
+		if resp, body := page.send(http.MethodPost, "/wechat/enter", "t="+text, headers...); resp.StatusCode != http.StatusForbidden ||
+			resp.Header.Get("X-WeChat-Gateway") != "cross_site" || len(page.set) > 0 {
 			t.Errorf("%s: %d %s", what, resp.StatusCode, body)
 		}
 	}
@@ -226,7 +229,8 @@ func TestTicketRefusesWhatIsNoRequest(t *testing.T) {
 		}
 	}
 	for _, to := range []string{"//evil.example", "https://evil.example/", `/\evil.example`, "/wechat/logout", "/%2f/evil.example"} {
-		if resp, body := g.surfer(userAgentWebView).load(g.ticket(token, to)); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/" {
+		if resp, body := g.surfer(userAgentWebView).load(g.ticket(token, to)); resp.StatusCode != http.StatusSeeOther ||
+			resp.Header.Get("Location") != "/" {
 			t.Errorf("%s leads to %q: %d %s", to, resp.Header.Get("Location"), resp.StatusCode, body)
 		}
 	}
@@ -270,7 +274,8 @@ func TestK1OneTicketAtTwoNodes(t *testing.T) {
 	}
 	session := "Cookie: __Host-wechat_session=" + cookie
 	for _, node := range []*process{one, two} {
-		if resp, body := node.do(http.MethodGet, "/", "", append(front, session)...); resp.StatusCode != http.StatusOK || !strings.Contains(body, "openid="+openIDA) {
+		if resp, body := node.do(http.MethodGet, "/", "", append(front, session)...); resp.StatusCode != http.StatusOK ||
+			!strings.Contains(body, "openid="+openIDA) {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
 	}

@@ -132,7 +132,8 @@ func TestChinesePagesHaveTheSameNames(t *testing.T) {
 func TestPagesAreInBothLanguages(t *testing.T) {
 	inChinese := slices.Concat(slices.Collect(maps.Values(pairs)), slices.Collect(maps.Values(summaries)))
 	for _, page := range documentation(t) {
-		if pairs[page] == "" && summaries[page] == "" && !slices.Contains(inChinese, page) && !slices.Contains(englishOnly, page) && !slices.Contains(chineseOnly, page) {
+		if pairs[page] == "" && summaries[page] == "" && !slices.Contains(inChinese, page) && !slices.Contains(englishOnly, page) &&
+			!slices.Contains(chineseOnly, page) {
 			t.Errorf("%s is in one language only", page)
 		}
 	}

@@ -104,7 +104,10 @@ func (s *shopExample) login(user string) (token string) {
 
 func (s *shopExample) steps(user string) string {
 	s.t.Helper()
-	_, data := s.send(http.MethodPost, s.simulator+"/simulator/encrypted-data", "", `{"appid":"`+testApp+`","user":"`+user+`","data":{"stepInfoList":[{"step":5}]}}`)
+	_, data := s.send(
+		http.MethodPost, s.simulator+"/simulator/encrypted-data", "",
+		`{"appid":"`+testApp+`","user":"`+user+`","data":{"stepInfoList":[{"step":5}]}}`,
+	)
 	return fmt.Sprintf(`{"encrypted_data":%q,"iv":%q}`, data["encryptedData"], data["iv"])
 }
 
@@ -194,12 +197,14 @@ func TestAppThatKeepsUsersByNumber(t *testing.T) {
 	if a, b, again := me(alice, forged...), me(bob), me(s.login("alice")); a != 1.0 || b != 2.0 || again != 1.0 {
 		t.Errorf("alice is %v, then %v, bob %v", a, again, b)
 	}
-	if status, answer := s.send(http.MethodGet, s.gateway+"/me", "", "", forged...); status != http.StatusUnauthorized || answer["error"] != "login_required" {
+	if status, answer := s.send(http.MethodGet, s.gateway+"/me", "", "", forged...); status != http.StatusUnauthorized ||
+		answer["error"] != "login_required" {
 		t.Errorf("nobody: %d %v", status, answer)
 	}
 	// Data of before a login counts for a while; of two before, or of somebody else, not.
 	old := s.steps("alice")
-	if status, answer := s.send(http.MethodPost, s.gateway+"/steps", bob, old); status != http.StatusConflict || answer["error"] != "session_key_stale" {
+	if status, answer := s.send(http.MethodPost, s.gateway+"/steps", bob, old); status != http.StatusConflict ||
+		answer["error"] != "session_key_stale" {
 		t.Errorf("alice's steps for bob: %d %v", status, answer)
 	}
 	alice = s.login("alice")
@@ -207,7 +212,8 @@ func TestAppThatKeepsUsersByNumber(t *testing.T) {
 		t.Errorf("after a login: %d %v", status, answer)
 	}
 	alice = s.login("alice")
-	if status, answer := s.send(http.MethodPost, s.gateway+"/steps", alice, old); status != http.StatusConflict || answer["error"] != "session_key_stale" {
+	if status, answer := s.send(http.MethodPost, s.gateway+"/steps", alice, old); status != http.StatusConflict ||
+		answer["error"] != "session_key_stale" {
 		t.Errorf("after two: %d %v", status, answer)
 	}
 	if status, answer := s.send(http.MethodPost, s.gateway+"/steps", alice, s.steps("alice")); status != http.StatusOK {

@@ -20,7 +20,8 @@ func TestFromAppIDChoosesTheApp(t *testing.T) {
 	g.do(http.MethodGet, "/wxa/x?from_appid="+otherApp, "")
 	g.do(http.MethodGet, "/wxa/x", "")
 	seen := api.seen()
-	if len(seen) != 2 || seen[0].Query != "access_token="+wechattest.AccessToken(otherApp, 0) || seen[1].Query != "access_token="+wechattest.AccessToken(testApp, 0) {
+	if len(seen) != 2 || seen[0].Query != "access_token="+wechattest.AccessToken(otherApp, 0) ||
+		seen[1].Query != "access_token="+wechattest.AccessToken(testApp, 0) {
 		t.Errorf("WeChat saw %+v", seen)
 	}
 }

@@ -30,7 +30,8 @@ func TestG2AnswersOfWeChatAreRead(t *testing.T) {
 		w.Header().Set("X-Last", token)
 	})
 	answer := g.raw("GET /wxa/x?a=1 HTTP/1.1\r\nHost: " + g.addr + "\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\r\n")
-	if strings.Contains(answer, token) || strings.Contains(answer, "theirs") || !strings.HasPrefix(answer, "HTTP/1.1 200") || !strings.Contains(answer, `"url":"/wxa/x?a=1`) {
+	if strings.Contains(answer, token) || strings.Contains(answer, "theirs") || !strings.HasPrefix(answer, "HTTP/1.1 200") ||
+		!strings.Contains(answer, `"url":"/wxa/x?a=1`) {
 		t.Errorf("the app gets %s", answer)
 	}
 	if seen := api.seen(); len(seen) != 1 || seen[0].Header.Get("Accept-Encoding") != "identity" {

@@ -60,7 +60,10 @@ func filledGateway(b *testing.B, sessions int) (*gateway.Gateway, [][]string) {
 	now := time.Now().Truncate(time.Second)
 	headers := make([][]string, sessions)
 	for i := range headers {
-		user := identity.User{AppID: benchApp, OpenID: fmt.Sprintf("o%027d", i), UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", SessionID: fmt.Sprintf("s%021d", i)}
+		user := identity.User{
+			AppID: benchApp, OpenID: fmt.Sprintf("o%027d", i), UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			SessionID: fmt.Sprintf("s%021d", i),
+		}
 		_, err := store.Put(b.Context(), session.Login{
 			Ref:     session.Ref{AppID: user.AppID, OpenID: user.OpenID, SessionID: user.SessionID},
 			UnionID: user.UnionID, Ends: now.Add(time.Hour),

@@ -89,7 +89,10 @@ func TestB12CrossSiteCheck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &http.Request{Method: method, Host: "shop.example", Header: http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}}
+		r := &http.Request{
+			Method: method, Host: "shop.example",
+			Header: http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}},
+		}
 		if err := site.check(r, false); err != nil {
 			t.Errorf("%s, which changes nothing: %v", method, err)
 		}

@@ -16,7 +16,10 @@ func TestProbesKeepWhatChangesHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(changed)
-	for _, want := range []string{`"delete":["X"]`, `"rewrite":{"uri":"/x"}`, `"upstreams":[{"dial":"` + apps.listeners[0].Addr().String(), "12345678901234567890", `"wechat":{"handler":"reverse_proxy"}`} {
+	for _, want := range []string{
+		`"delete":["X"]`, `"rewrite":{"uri":"/x"}`, `"upstreams":[{"dial":"` + apps.listeners[0].Addr().String(),
+		"12345678901234567890", `"wechat":{"handler":"reverse_proxy"}`,
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in %s", want, text)
 		}

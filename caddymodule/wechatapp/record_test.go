@@ -32,7 +32,9 @@ func TestWeChatCallIsAChildSpan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failing := providers{map[provider.Kind]provider.Provider{provider.MiniProgram: exchanger{&wechat.APIError{Code: 40029, RID: "6700abcd"}}}, m}
+	failing := providers{
+		map[provider.Kind]provider.Provider{provider.MiniProgram: exchanger{&wechat.APIError{Code: 40029, RID: "6700abcd"}}}, m,
+	}
 	account := provider.Account{ID: "wx1234567890abcdef", Kind: provider.MiniProgram}
 	if _, err := failing.Exchange(ctx, account, provider.Proof{Code: "the-code"}); err == nil {
 		t.Fatal("no error")

@@ -122,7 +122,9 @@ func TestInstructionsAreASecondMeasure(t *testing.T) {
 		"stock": {cpu: 1000, executed: 200_000}, "gateway": {cpu: 1300, executed: 210_000}, "other": {cpu: 1000},
 	}}
 	var out strings.Builder
-	r := report{Rows: []row{summarize("stock", "stock", 0, rounds), summarize("gateway", "stock", 0, rounds), summarize("other", "stock", 0, rounds)}}
+	r := report{Rows: []row{
+		summarize("stock", "stock", 0, rounds), summarize("gateway", "stock", 0, rounds), summarize("other", "stock", 0, rounds),
+	}}
 	if err := r.print(&out); err != nil {
 		t.Fatal(err)
 	}

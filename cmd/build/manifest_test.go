@@ -229,7 +229,10 @@ func TestManifestHoldsTogether(t *testing.T) {
 	delay := regexp.MustCompile(`shutdown_delay (\w+)`).FindStringSubmatch(caddyfile)
 	if wait, err := time.ParseDuration(delay[1]); err != nil || wait >= time.Duration(pod.Spec.TerminationGracePeriodSeconds)*time.Second ||
 		wait < 2*time.Duration(c.ReadinessProbe.PeriodSeconds)*time.Second {
-		t.Errorf("shutdown_delay %s, probes every %d s, killed after %d s", delay[1], c.ReadinessProbe.PeriodSeconds, pod.Spec.TerminationGracePeriodSeconds)
+		t.Errorf(
+			"shutdown_delay %s, probes every %d s, killed after %d s", delay[1], c.ReadinessProbe.PeriodSeconds,
+			pod.Spec.TerminationGracePeriodSeconds,
+		)
 	}
 	for _, env := range c.Env {
 		if !strings.Contains(caddyfile, "{$"+env.Name+":") {
@@ -237,7 +240,8 @@ func TestManifestHoldsTogether(t *testing.T) {
 		}
 	}
 	user := regexp.MustCompile(`(?m)^USER (\d+):(\d+)$`).FindStringSubmatch(deployFile(t, "Dockerfile"))
-	if sc := pod.Spec.SecurityContext; user[1] != "65532" || user[2] != user[1] || sc.RunAsUser != 65532 || sc.RunAsGroup != 65532 || sc.FSGroup != 65532 || !sc.RunAsNonRoot {
+	if sc := pod.Spec.SecurityContext; user[1] != "65532" || user[2] != user[1] || sc.RunAsUser != 65532 || sc.RunAsGroup != 65532 ||
+		sc.FSGroup != 65532 || !sc.RunAsNonRoot {
 		t.Errorf("the pod runs as %+v, the image as %v", sc, user[1:])
 	}
 
@@ -254,7 +258,8 @@ func TestManifestHoldsTogether(t *testing.T) {
 				t.Errorf("the Caddyfile is mounted at %q, from %s", at, volume.ConfigMap.Name)
 			}
 		case volume.Secret != nil:
-			if !strings.Contains(caddyfile, "{file."+at+"/") || !strings.Contains(manifest, "create secret generic "+volume.Secret.SecretName+" --from-file=docs/deploy/secrets") {
+			if !strings.Contains(caddyfile, "{file."+at+"/") ||
+				!strings.Contains(manifest, "create secret generic "+volume.Secret.SecretName+" --from-file=docs/deploy/secrets") {
 				t.Errorf("secrets are mounted at %q, from %s", at, volume.Secret.SecretName)
 			}
 			if volume.Secret.DefaultMode&0o007 != 0 || volume.Secret.DefaultMode&0o040 == 0 {
@@ -333,7 +338,8 @@ func TestComposeHoldsTogether(t *testing.T) {
 			if !regexp.MustCompile(`(?m)^ARG ` + argument + `\b`).MatchString(dockerfile) {
 				t.Errorf("%s: the Dockerfile has no argument %s", name, argument)
 			}
-			if _, standard, _ := strings.Cut(strings.TrimSuffix(value, "}"), ":-"); standard != "" && !strings.Contains(dockerfile, "ARG "+argument+"="+standard+"\n") {
+			if _, standard, _ := strings.Cut(strings.TrimSuffix(value, "}"), ":-"); standard != "" &&
+				!strings.Contains(dockerfile, "ARG "+argument+"="+standard+"\n") {
 				t.Errorf("%s: %s is not the Dockerfile's %s", name, standard, argument)
 			}
 		}

@@ -73,7 +73,8 @@ func TestStateComesBackFromItsCookie(t *testing.T) {
 	}
 	s.Used = now.Add(time.Minute)
 	cookie = seal(t, c, ring, secure, s)
-	if held = c.States(ring, secure, request(cookie)); len(held) != 1 || !held[0].UsedUp() || !held[0].Used.Equal(s.Used) || cookie.MaxAge != 60 {
+	if held = c.States(ring, secure, request(cookie)); len(held) != 1 || !held[0].UsedUp() || !held[0].Used.Equal(s.Used) ||
+		cookie.MaxAge != 60 {
 		t.Errorf("got %+v, want %+v", held, s)
 	}
 }
@@ -205,9 +206,13 @@ func TestB17CookiesTogetherAreSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookies := []*http.Cookie{{Name: c.Session(true), Value: text + id + id}, {Name: c.Out(true), Value: "1"}, {Name: c.Snapshot(true), Value: "1"}}
+	cookies := []*http.Cookie{
+		{Name: c.Session(true), Value: text + id + id}, {Name: c.Out(true), Value: "1"}, {Name: c.Snapshot(true), Value: "1"},
+	}
 	for range MaxStates {
-		cookies = append(cookies, seal(t, c, ring, secure, NewState("wx1234567890abcdef", "snsapi_userinfo", "/"+strings.Repeat("x", MaxTo-1), now)))
+		cookies = append(
+			cookies, seal(t, c, ring, secure, NewState("wx1234567890abcdef", "snsapi_userinfo", "/"+strings.Repeat("x", MaxTo-1), now)),
+		)
 	}
 	if size := len(request(cookies...).Get("Cookie")); size > 6<<10 {
 		t.Errorf("%d bytes of cookies, more than 6 KiB", size)

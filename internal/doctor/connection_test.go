@@ -102,12 +102,17 @@ func TestCausesInPlainWords(t *testing.T) {
 
 func TestSecondBaseMakesTheFirstOneAWarning(t *testing.T) {
 	now := time.Now()
-	good := transport.Reached{Asked: now, Answered: now, Date: now.Truncate(time.Second), Chain: []*x509.Certificate{{NotAfter: now.AddDate(0, 6, 0)}}}
+	good := transport.Reached{
+		Asked: now, Answered: now, Date: now.Truncate(time.Second), Chain: []*x509.Certificate{{NotAfter: now.AddDate(0, 6, 0)}},
+	}
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	findings := Connections(t.Context(), fakeReach{one: refused, two: good}, []string{one, two}, false)
 	want(t, "first", findings[0], Warn, "no server accepts")
 	want(t, "second", findings[1], OK, good.Chain[0].NotAfter.UTC().Format(time.DateOnly))
-	findings = Connections(t.Context(), fakeReach{one: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, two: good}, []string{one, two}, false)
+	findings = Connections(
+		t.Context(), fakeReach{one: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, two: good},
+		[]string{one, two}, false,
+	)
 	want(t, "first with a bad certificate", findings[0], Fail, "authority")
 	for _, f := range Connections(t.Context(), fakeReach{one: refused, two: refused}, []string{one, two}, false) {
 		want(t, "both", f, Fail)

@@ -69,8 +69,14 @@ func TestCredentialsThatWeChatRefuses(t *testing.T) {
 	if form := fake.TokenForms()[0]; form.ForceRefresh == nil || *form.ForceRefresh {
 		t.Error("the token of others was replaced")
 	}
-	want(t, "another app", Credentials(t.Context(), client, provider.Account{ID: "wxfedcba0987654321", Secret: account.Secret}), Fail, "AppID", "40013")
-	want(t, "another secret", Credentials(t.Context(), client, provider.Account{ID: appID, Secret: secret.New("wrong")}), Fail, "AppSecret is wrong", "40125")
+	want(
+		t, "another app", Credentials(t.Context(), client, provider.Account{ID: "wxfedcba0987654321", Secret: account.Secret}), Fail,
+		"AppID", "40013",
+	)
+	want(
+		t, "another secret", Credentials(t.Context(), client, provider.Account{ID: appID, Secret: secret.New("wrong")}), Fail,
+		"AppSecret is wrong", "40125",
+	)
 	for code, texts := range map[int][]string{
 		-1: {"busy"}, 40001: {"AppSecret"}, 40013: {"AppID"}, 40125: {"AppSecret", "reset"}, 40164: {"whitelist"}, 40243: {"frozen", "unfreeze"},
 		45009: {"quota", "Beijing"}, 45011: {"minute"}, 48001: {"API"}, 48004: {"forbidden"}, 50002: {"frozen", "notices"}, 50004: {"tokens"},
@@ -78,7 +84,9 @@ func TestCredentialsThatWeChatRefuses(t *testing.T) {
 		12345: {"not known here", "rid"},
 	} {
 		fake.Next(wechattest.Errcode(code))
-		want(t, fmt.Sprint(code), Credentials(t.Context(), client, account), Fail, append(texts, fmt.Sprintf("errcode %d", code), "6700abcd-12345678-9abcdef0")...)
+		want(t, fmt.Sprint(code), Credentials(t.Context(), client, account), Fail, append(
+			texts, fmt.Sprintf("errcode %d", code), "6700abcd-12345678-9abcdef0",
+		)...)
 	}
 	if fake.Calls() != 0 {
 		t.Error("a login code was spent")
@@ -96,7 +104,10 @@ func TestCredentialsWithoutAnAnswer(t *testing.T) {
 	fake := wechattest.New(appID, theSecret)
 	url := serve(t, fake)
 	client := newClient(t, 5*time.Second, "", url)
-	want(t, "nobody there", Credentials(t.Context(), newClient(t, 5*time.Second, "", "http://127.0.0.1:1"), account), Fail, "cannot be reached")
+	want(
+		t, "nobody there", Credentials(t.Context(), newClient(t, 5*time.Second, "", "http://127.0.0.1:1"), account), Fail,
+		"cannot be reached",
+	)
 	fake.Next(wechattest.Answer{Body: "<html>log in to the airport's network</html>"})
 	want(t, "a web page", Credentials(t.Context(), client, account), Fail, "not WeChat's API")
 	fake.Next(wechattest.Answer{Handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }})

@@ -107,7 +107,10 @@ func BenchmarkVerifiedTokens(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
 		table := newVerifiedTokens()
 		for i := range n {
-			table.add(sumOf(i), token.Claims{User: identity.User{AppID: appA, OpenID: "o" + strconv.Itoa(i), SessionID: strconv.Itoa(i)}, KeyID: "key"})
+			table.add(
+				sumOf(i),
+				token.Claims{User: identity.User{AppID: appA, OpenID: "o" + strconv.Itoa(i), SessionID: strconv.Itoa(i)}, KeyID: "key"},
+			)
 		}
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			b.ReportAllocs()

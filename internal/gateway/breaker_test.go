@@ -95,7 +95,8 @@ func TestPausesGrowAndTheCodeStaysGood(t *testing.T) {
 			done(provider.ErrTimeout)
 		}
 		for want := minPause; want < maxPause; want *= 2 {
-			if s := b.state(); s.State != BreakerOpen || time.Until(s.Until) != want || !errors.Is(s.Cause, provider.ErrTimeout) || !s.Failed.Equal(time.Now()) {
+			if s := b.state(); s.State != BreakerOpen || time.Until(s.Until) != want || !errors.Is(s.Cause, provider.ErrTimeout) ||
+				!s.Failed.Equal(time.Now()) {
 				t.Fatalf("pause of %s: %+v", want, s)
 			}
 			if _, err := b.allow(); !errors.Is(err, ErrPaused) {

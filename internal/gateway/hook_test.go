@@ -47,7 +47,8 @@ func TestHookNamesTheUser(t *testing.T) {
 	if got := w.userID(t, first.Token); got != "42" {
 		t.Errorf("user id %q", got)
 	}
-	if login := hook.last.Load(); login.AppID != appA || login.Kind != "mini_program" || login.ClientIP != client.String() || login.OpenID == "" {
+	if login := hook.last.Load(); login.AppID != appA || login.Kind != "mini_program" || login.ClientIP != client.String() ||
+		login.OpenID == "" {
 		t.Errorf("the hook was told %+v", login)
 	}
 	renewed, err := w.Renew(t.Context(), first.Token, sites)

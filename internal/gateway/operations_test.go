@@ -197,7 +197,13 @@ func TestExplainTellsWhatATokenIs(t *testing.T) {
 		if _, err := w.Logout(t.Context(), ended.Token, sites); err != nil {
 			t.Fatal(err)
 		}
-		foreign, err := token.Mint(ring, token.Claims{User: identity.User{AppID: "wxffffffffffffffff", OpenID: openID, SessionID: "0123456789abcdef"}, IssuedAt: time.Now(), Expires: time.Now().Add(time.Hour)})
+		foreign, err := token.Mint(
+			ring,
+			token.Claims{
+				User: identity.User{AppID: "wxffffffffffffffff", OpenID: openID, SessionID: "0123456789abcdef"}, IssuedAt: time.Now(),
+				Expires: time.Now().Add(time.Hour),
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

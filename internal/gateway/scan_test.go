@@ -256,7 +256,8 @@ func TestSealedScanCountsInItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opened, ok := w.OpenScan(sealed, site, "scan"); !ok || opened.Scene != s.Scene || opened.Right != s.Right || opened.To != "/page" || !opened.Made.Equal(s.Made) {
+	if opened, ok := w.OpenScan(sealed, site, "scan"); !ok || opened.Scene != s.Scene || opened.Right != s.Right ||
+		opened.To != "/page" || !opened.Made.Equal(s.Made) {
 		t.Errorf("%+v %v", opened, ok)
 	}
 	ticket, _, err := w.Ticket(t.Context(), w.login(t, "code").Token, site, "/", sites)

@@ -78,7 +78,9 @@ func TestIDsTooLongForASignature(t *testing.T) {
 	w.wechat.answer = func(provider.Account, string) (provider.User, error) {
 		return provider.User{OpenID: strings.Repeat("o", 120)}, nil
 	}
-	_, _, err := w.Sign(t.Context(), SignRequest{Token: w.login(t, "code").Token, Host: site, Targets: []string{"/"}, Lifetime: time.Minute}, sites)
+	_, _, err := w.Sign(
+		t.Context(), SignRequest{Token: w.login(t, "code").Token, Host: site, Targets: []string{"/"}, Lifetime: time.Minute}, sites,
+	)
 	if !errors.Is(err, ErrInvalidRequest) {
 		t.Errorf("%v", err)
 	}

@@ -189,7 +189,10 @@ func TestCleanHopKeepsOnlyWebSocketUpgrades(t *testing.T) {
 
 // H6: trailers are a second block of headers.
 func TestCleanHopDropsTrailers(t *testing.T) {
-	r := &http.Request{Method: http.MethodPost, ProtoMajor: 1, Header: http.Header{"Te": {"trailers"}, "Trailer": {"X-OpenID"}}, Trailer: http.Header{"X-Openid": nil}}
+	r := &http.Request{
+		Method: http.MethodPost, ProtoMajor: 1, Header: http.Header{"Te": {"trailers"}, "Trailer": {"X-OpenID"}},
+		Trailer: http.Header{"X-Openid": nil},
+	}
 	CleanHop(r)
 	if len(r.Header) != 0 || r.Trailer != nil {
 		t.Errorf("left: %v, trailer %v", r.Header, r.Trailer)

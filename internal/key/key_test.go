@@ -79,7 +79,8 @@ func TestUserHashIsKeyedAndUnambiguous(t *testing.T) {
 	if ring.UserHash("wx", "o") == mustRing(t, secretB).UserHash("wx", "o") {
 		t.Error("the hash does not depend on the key")
 	}
-	if got := ring.UserHash("wx1234567890abcdef", "oAAAAAAAAAAAAAAAAAAAAAAAAAAA"); len(got) != 16 || strings.Contains(got, "oAAAAAAAAAAAAAAAAAAAAAAAAAAA") {
+	if got := ring.UserHash("wx1234567890abcdef", "oAAAAAAAAAAAAAAAAAAAAAAAAAAA"); len(got) != 16 ||
+		strings.Contains(got, "oAAAAAAAAAAAAAAAAAAAAAAAAAAA") {
 		t.Errorf("hash %q", got)
 	}
 }

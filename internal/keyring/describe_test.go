@@ -18,7 +18,8 @@ func TestDescribeChangesNothing(t *testing.T) {
 		made := time.Now()
 		time.Sleep(settings.Rotation + time.Hour)
 		keys, err := Describe(t.Context(), storage)
-		if err != nil || len(keys) != 1 || !keys[0].Signing || keys[0].ID != ring.Current().Signer().ID() || !keys[0].Made.Equal(made) || storage.writes != 1 {
+		if err != nil || len(keys) != 1 || !keys[0].Signing || keys[0].ID != ring.Current().Signer().ID() ||
+			!keys[0].Made.Equal(made) || storage.writes != 1 {
 			t.Fatalf("one key: %+v, %v, %d writes", keys, err, storage.writes)
 		}
 		if err := ring.Refresh(t.Context()); err != nil {

@@ -31,7 +31,8 @@ func TestEveryPageIsInBothLanguages(t *testing.T) {
 			if language != "en" {
 				words = texts[kind][chinese]
 			}
-			if words.Title == "" || len(words.Text) == 0 || !strings.Contains(html, "<h1>"+words.Title+"</h1>") || !strings.Contains(html, htmltext.EscapeString(words.Text[0])) {
+			if words.Title == "" || len(words.Text) == 0 || !strings.Contains(html, "<h1>"+words.Title+"</h1>") ||
+				!strings.Contains(html, htmltext.EscapeString(words.Text[0])) {
 				t.Errorf("kind %d in %s has not its words:\n%s", kind, language, html)
 			}
 			if !strings.Contains(html, "<code>some_code</code>") {
@@ -61,7 +62,13 @@ func TestLanguageIsTheClients(t *testing.T) {
 func TestB7PagesAreInert(t *testing.T) {
 	const attack = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&`
 	for kind := Failed; kind <= lastKind; kind++ {
-		html := render(t, Page{Kind: kind, Code: attack, Continue: "/x?" + attack, Other: "/y?" + attack, Address: "https://example.com/" + attack, Message: attack, Confirm: attack})
+		html := render(
+			t,
+			Page{
+				Kind: kind, Code: attack, Continue: "/x?" + attack, Other: "/y?" + attack, Address: "https://example.com/" + attack,
+				Message: attack, Confirm: attack,
+			},
+		)
 		for _, forbidden := range []string{"<script", "<img", "javascript:"} {
 			if strings.Contains(html, forbidden) {
 				t.Errorf("kind %d: the page has %s:\n%s", kind, forbidden, html)
@@ -113,14 +120,16 @@ func TestLinksAndForms(t *testing.T) {
 	if !strings.Contains(html, `<form method="post" action="/wechat/enter"><input type="hidden" name="t" value="abc"><button>`) {
 		t.Errorf("no form:\n%s", html)
 	}
-	if html = render(t, Page{Kind: GoBack}); strings.Contains(html, "<a ") || strings.Contains(html, "<form") || strings.Contains(html, "<code>") {
+	if html = render(t, Page{Kind: GoBack}); strings.Contains(html, "<a ") || strings.Contains(html, "<form") ||
+		strings.Contains(html, "<code>") {
 		t.Errorf("links out of nowhere:\n%s", html)
 	}
 }
 
 func TestQRCodeOfAnAddress(t *testing.T) {
 	html := render(t, Page{Kind: OpenInWeChat, Address: "https://example.com/orders?x=1"})
-	if !strings.Contains(html, "<svg") || !strings.Contains(html, `<path d="M4 4h7v1h-7z`) || !strings.Contains(html, "https://example.com/orders?x=1</p>") {
+	if !strings.Contains(html, "<svg") || !strings.Contains(html, `<path d="M4 4h7v1h-7z`) ||
+		!strings.Contains(html, "https://example.com/orders?x=1</p>") {
 		t.Errorf("no code of the address:\n%s", html)
 	}
 	long := render(t, Page{Kind: OpenInWeChat, Address: "https://example.com/" + strings.Repeat("x", 4000)})

@@ -37,7 +37,8 @@ func TestScanPageRunsItsOwnScriptOnly(t *testing.T) {
 			t.Errorf("the policy lacks %s: %s", part, policy)
 		}
 	}
-	if strings.Contains(policy, "unsafe") || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("X-Frame-Options") != "DENY" || !strings.Contains(body, ">42<") {
+	if strings.Contains(policy, "unsafe") || w.Header().Get("Cache-Control") != "no-store" ||
+		w.Header().Get("X-Frame-Options") != "DENY" || !strings.Contains(body, ">42<") {
 		t.Errorf("%v\n%s", w.Header(), body)
 	}
 }

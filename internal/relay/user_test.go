@@ -107,7 +107,9 @@ func TestK7KeyIsResetForNamedUsersOnly(t *testing.T) {
 		Users: new(keptKey), Buffers: NewBuffers(), BodyTime: time.Second,
 	}
 	for _, path := range []string{"/wxa/resetusersessionkey", "/WXA/ResetUserSessionKey/"} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path+"?openid=oAAAAAAAA&signature=00&sig_method=hmac_sha256", http.NoBody)
+		r := httptest.NewRequestWithContext(
+			t.Context(), http.MethodGet, path+"?openid=oAAAAAAAA&signature=00&sig_method=hmac_sha256", http.NoBody,
+		)
 		w := httptest.NewRecorder()
 		if err := p.Serve(w, r, p.NewCall(w)); !errors.Is(err, ErrUserHeader) || strings.Contains(w.Body.String(), "session_key") {
 			t.Errorf("%s: %v, the app gets %s", path, err, w.Body)

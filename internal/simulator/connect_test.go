@@ -60,7 +60,9 @@ func oauthAnswer(t *testing.T, s *Site, callback string) (fields map[string]any)
 }
 
 func TestConnectChecksLinksAsWeChatDoes(t *testing.T) {
-	base, userinfo, qr := link(consentPath, "snsapi_base", "&connect_redirect=1"), link(consentPath, "snsapi_userinfo", "&forcePopup=true&connect_redirect=1"), link(qrPath, "snsapi_login", "")
+	base, userinfo, qr := link(consentPath, "snsapi_base", "&connect_redirect=1"), link(
+		consentPath, "snsapi_userinfo", "&forcePopup=true&connect_redirect=1",
+	), link(qrPath, "snsapi_login", "")
 	with := func(text, old, text2 string) string { return strings.Replace(text, old, text2, 1) }
 	for name, tc := range map[string]struct{ target, agent, want string }{
 		"silent":                     {base, weChat, ""},
@@ -110,7 +112,8 @@ func TestConnectReturnsToRegisteredHostsOnly(t *testing.T) {
 		if (rec.Code == 200) != want {
 			t.Errorf("%s: %d", host, rec.Code)
 		}
-		if policy := rec.Header().Get("Content-Security-Policy"); want && !strings.Contains(strings.ToLower(policy), "form-action 'self' https://example.com;") {
+		if policy := rec.Header().Get("Content-Security-Policy"); want &&
+			!strings.Contains(strings.ToLower(policy), "form-action 'self' https://example.com;") {
 			t.Errorf("%s: %s", host, policy)
 		}
 	}
@@ -130,11 +133,13 @@ func TestOnePersonHasOneUnionIDInAllWays(t *testing.T) {
 	} {
 		rec := press(s, tc.target, tc.agent, tc.user, "")
 		location := rec.Header().Get("Location")
-		if rec.Code != http.StatusSeeOther || !regexp.MustCompile(`^`+regexp.QuoteMeta(back)+`&code=[0-9a-f]{32}&state=`+state+`$`).MatchString(location) {
+		if rec.Code != http.StatusSeeOther ||
+			!regexp.MustCompile(`^`+regexp.QuoteMeta(back)+`&code=[0-9a-f]{32}&state=`+state+`$`).MatchString(location) {
 			t.Fatalf("%s: %d %s", name, rec.Code, location)
 		}
 		answer := oauthAnswer(t, s, location)
-		if answer["openid"] != id("openid", appID, tc.user) || (answer["unionid"] == mini["unionid"]) != tc.unionID || (answer["unionid"] != nil) != tc.unionID {
+		if answer["openid"] != id("openid", appID, tc.user) || (answer["unionid"] == mini["unionid"]) != tc.unionID ||
+			(answer["unionid"] != nil) != tc.unionID {
 			t.Errorf("%s: %v, the Mini Program %v", name, answer, mini)
 		}
 		if again := oauthAnswer(t, s, location); again["errcode"] != 40163.0 {
@@ -167,7 +172,8 @@ func TestQuirksOfTheField(t *testing.T) {
 	if u := location(s, "refuse"); u.Query().Has("code") || u.Query().Get("state") != state {
 		t.Errorf("refuse: %s", u)
 	}
-	if rec := press(s, website, desktop, "alice", "refuse"); rec.Code != 200 || !strings.Contains(rec.Body.String(), "sends the browser nowhere") {
+	if rec := press(s, website, desktop, "alice", "refuse"); rec.Code != 200 ||
+		!strings.Contains(rec.Body.String(), "sends the browser nowhere") {
 		t.Errorf("refuse on a website: %d", rec.Code)
 	}
 	for quirk, errcode := range map[string]any{"late": 40029.0, "code_used": 40163.0, "": nil} {
@@ -179,17 +185,20 @@ func TestQuirksOfTheField(t *testing.T) {
 		t.Errorf("altered_state: %s", u)
 	}
 	first, second := oauthAnswer(t, s, location(s, "snapshot").String()), oauthAnswer(t, s, location(s, "snapshot").String())
-	if first["is_snapshotuser"] != 1.0 || first["unionid"] != nil || first["openid"] == second["openid"] || first["openid"] == id("openid", appID, "alice") {
+	if first["is_snapshotuser"] != 1.0 || first["unionid"] != nil || first["openid"] == second["openid"] ||
+		first["openid"] == id("openid", appID, "alice") {
 		t.Errorf("snapshot: %v, %v", first, second)
 	}
 	rec := press(s, official, weChat, "alice", "cookie_lost", "a=1; wechat_session_state_01234567=x")
-	if cookies := rec.Result().Cookies(); len(cookies) != 2 || cookies[0].MaxAge >= 0 || cookies[1].Name != "wechat_session_state_01234567" || cookies[1].MaxAge >= 0 {
+	if cookies := rec.Result().Cookies(); len(cookies) != 2 || cookies[0].MaxAge >= 0 ||
+		cookies[1].Name != "wechat_session_state_01234567" || cookies[1].MaxAge >= 0 {
 		t.Errorf("cookie_lost: %v", cookies)
 	}
 	if rec := press(s, official, weChat, "alice", "nonsense"); rec.Code != http.StatusBadRequest {
 		t.Errorf("no such quirk: %d", rec.Code)
 	}
-	if rec := browse(s, http.MethodPost, confirmPath, weChat, url.Values{"path": {consentPath}, "query": {strings.SplitN(official, "?", 2)[1]}, "user": {"alice"}}); rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "#wechat_redirect") {
+	if rec := browse(s, http.MethodPost, confirmPath, weChat, url.Values{"path": {consentPath}, "query": {strings.SplitN(official, "?", 2)[1]}, "user": {"alice"}}); rec.Code != http.StatusBadRequest ||
+		!strings.Contains(rec.Body.String(), "#wechat_redirect") {
 		t.Errorf("without the fragment: %d", rec.Code)
 	}
 }
@@ -240,7 +249,8 @@ func TestConnectPageIsNoWayIn(t *testing.T) {
 		r.Header.Set("User-Agent", weChat)
 		rec := httptest.NewRecorder()
 		(&Site{Server: New()}).ServeHTTP(rec, r)
-		if strings.Contains(rec.Body.String(), "<script>") || !strings.Contains(rec.Header().Get("Content-Security-Policy"), "script-src 'self';") {
+		if strings.Contains(rec.Body.String(), "<script>") ||
+			!strings.Contains(rec.Header().Get("Content-Security-Policy"), "script-src 'self';") {
 			t.Errorf("%s: %v", rec.Body, rec.Header())
 		}
 	}

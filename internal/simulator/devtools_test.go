@@ -28,7 +28,8 @@ func TestDeveloperToolsLogInAsAChosenUser(t *testing.T) {
 	alice, bob := id("openid", appID, "alice"), id("openid", appID, "bob")
 	has("nobody chosen", exchanged(t, s, first), `"errcode":40029`)
 	has("the mock code, nobody chosen", exchanged(t, s, mockCode), alice)
-	if rec := control(t, s, "POST", "/simulator/developer-tools", "", `{"user":"bob"}`); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"developer_tools":"bob"`) {
+	if rec := control(t, s, "POST", "/simulator/developer-tools", "", `{"user":"bob"}`); rec.Code != 200 ||
+		!strings.Contains(rec.Body.String(), `"developer_tools":"bob"`) {
 		t.Errorf("choosing: %d %s", rec.Code, rec.Body)
 	}
 	has("bob chosen", exchanged(t, s, first), bob)

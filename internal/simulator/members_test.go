@@ -22,7 +22,9 @@ func loggedIn(t *testing.T) (s *Site, openID, key, token string) {
 
 func tokenOf(t *testing.T, s *Site, app string) string {
 	t.Helper()
-	return call(t, s, http.MethodPost, "/cgi-bin/stable_token", `{"grant_type":"client_credential","appid":"`+app+`","secret":"`+secret+`"}`)["access_token"].(string)
+	return call(
+		t, s, http.MethodPost, "/cgi-bin/stable_token", `{"grant_type":"client_credential","appid":"`+app+`","secret":"`+secret+`"}`,
+	)["access_token"].(string)
 }
 
 // The published example, and one that was computed.
@@ -151,7 +153,9 @@ func TestVirtualPaymentNeedsBothSignatures(t *testing.T) {
 	const data = `{"offerId":"1","buyQuantity":6,"env":1,"currencyType":"CNY","outTradeNo":"order-1"}`
 	buy := func(data, paySig, signature string) float64 {
 		t.Helper()
-		body, _ := json.Marshal(map[string]string{"user": "alice", "signData": data, "paySig": paySig, "signature": signature, "mode": "short_series_coin"})
+		body, _ := json.Marshal(map[string]string{
+			"user": "alice", "signData": data, "paySig": paySig, "signature": signature, "mode": "short_series_coin",
+		})
 		answer := call(t, s, http.MethodPost, "/simulator/payment", string(body))
 		if code, failed := answer["errCode"].(float64); failed {
 			return code

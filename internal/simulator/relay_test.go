@@ -44,7 +44,9 @@ func rawServer(t *testing.T, answer string) (*url.URL, <-chan string) {
 // Go's own client would spell x_openid as X_openid and drop the Connection
 // list, and the page would show a forgery that never was.
 func TestRelaySendsForgeriesAsTheyAre(t *testing.T) {
-	gateway, seen := rawServer(t, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 401 Unauthorized\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\n\xffend")
+	gateway, seen := rawServer(
+		t, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 401 Unauthorized\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\n\xffend",
+	)
 	s := &Site{Server: New(), Gateway: gateway}
 	rec := control(t, s, http.MethodPost, "/simulator/gateway", "application/json",
 		`{"method":"POST","path":"/a?b=c","headers":[["x_openid","1"],["X~OpenID","2"],["Connection","close, X-OpenID"],["x_openid","3"]],"body":"{}"}`)
@@ -56,7 +58,8 @@ func TestRelaySendsForgeriesAsTheyAre(t *testing.T) {
 	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
 		t.Fatal(err)
 	}
-	if answer.Status != 401 || answer.Sent != want || answer.Body != "\uFFFDend" || len(answer.Headers) != 2 || answer.Headers[1] != [2]string{"Retry-After", "1"} {
+	if answer.Status != 401 || answer.Sent != want || answer.Body != "\uFFFDend" || len(answer.Headers) != 2 ||
+		answer.Headers[1] != [2]string{"Retry-After", "1"} {
 		t.Errorf("answer %+v", answer)
 	}
 }
@@ -100,7 +103,10 @@ func TestRelaySaysWhenTheGatewayDoesNot(t *testing.T) {
 		"far too big": "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", maxAnswer),
 	} {
 		gateway, _ := rawServer(t, answer)
-		rec := control(t, &Site{Server: New(), Gateway: gateway}, http.MethodPost, "/simulator/gateway", "application/json", `{"method":"GET","path":"/"}`)
+		rec := control(
+			t, &Site{Server: New(), Gateway: gateway}, http.MethodPost, "/simulator/gateway", "application/json",
+			`{"method":"GET","path":"/"}`,
+		)
 		if rec.Code != http.StatusBadGateway {
 			t.Errorf("%s: %d %.100s", name, rec.Code, rec.Body)
 		}

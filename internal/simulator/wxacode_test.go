@@ -11,7 +11,9 @@ import (
 
 func TestMiniProgramCodesAreDrawn(t *testing.T) {
 	s := &Site{Server: New()}
-	token := call(t, s, http.MethodPost, "/cgi-bin/stable_token", `{"grant_type":"client_credential","appid":"`+appID+`","secret":"`+secret+`"}`)["access_token"].(string)
+	token := call(
+		t, s, http.MethodPost, "/cgi-bin/stable_token", `{"grant_type":"client_credential","appid":"`+appID+`","secret":"`+secret+`"}`,
+	)["access_token"].(string)
 	draw := func(body string) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		s.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodPost, codePath+"?access_token="+token, strings.NewReader(body)))

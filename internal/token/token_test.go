@@ -20,8 +20,11 @@ var (
 	secretA = []byte("\x01\x22\x53\x84\xa5\xc6\xe7\x08\x19\x2a\x3b\x4c\x5d\x6e\x7f\x80\x91\xa2\xb3\xc4\xd5\xe6\xf7\x18\x29\x3a\x4b\x5c\x6d\x7e\x8f\x90")
 	secretB = bytes.Repeat([]byte("\xf0\x0d\xca\xfe\x12\x34\x56\x78\x9a\xbc\xde\xf1\x23\x45\x67\x89"), 2)
 	now     = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	user    = identity.User{AppID: "wx1234567890abcdef", OpenID: "oAAAAAAAAAAAAAAAAAAAAAAAAAAA", UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA", SessionID: "AAAAAAAAAAAAAAAAAAAAAA"}
-	claims  = Claims{User: user, IssuedAt: now, Expires: now.Add(2 * time.Hour)}
+	user    = identity.User{
+		AppID: "wx1234567890abcdef", OpenID: "oAAAAAAAAAAAAAAAAAAAAAAAAAAA", UnionID: "uAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		SessionID: "AAAAAAAAAAAAAAAAAAAAAA",
+	}
+	claims = Claims{User: user, IssuedAt: now, Expires: now.Add(2 * time.Hour)}
 )
 
 const maxLifetime = 2 * time.Hour
@@ -69,7 +72,8 @@ func TestVerifyReturnsWhatMintSigned(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		c.KeyID = ring.Signer().ID()
-		if got.User != c.User || !got.IssuedAt.Equal(c.IssuedAt) || !got.Expires.Equal(c.Expires) || got.KeyID != c.KeyID || got.Browser != c.Browser {
+		if got.User != c.User || !got.IssuedAt.Equal(c.IssuedAt) || !got.Expires.Equal(c.Expires) || got.KeyID != c.KeyID ||
+			got.Browser != c.Browser {
 			t.Errorf("%s: got %+v, want %+v", name, got, c)
 		}
 	}

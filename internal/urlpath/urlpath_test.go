@@ -110,7 +110,8 @@ func FuzzCanonicalHasOneReading(f *testing.F) {
 		if strings.Count(once, "/") != strings.Count(raw, "/") {
 			t.Fatalf("%q hides a separator", raw)
 		}
-		if folded, want := Fold(raw), plainForm(strings.ToLower(strings.TrimSuffix(plainForm(once), "/"))); !strings.ContainsAny(once, " \u00a0") && folded != want && want != "" {
+		if folded, want := Fold(raw), plainForm(strings.ToLower(strings.TrimSuffix(plainForm(once), "/"))); !strings.ContainsAny(once, " \u00a0") &&
+			folded != want && want != "" {
 			t.Fatalf("Fold(%q) = %q, want %q", raw, folded, want)
 		}
 	})

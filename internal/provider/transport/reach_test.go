@@ -40,7 +40,8 @@ func TestReachShowsCertificateAndClock(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	client.transport.TLSClientConfig.RootCAs = roots
 	reached, err := client.Reach(t.Context(), server.URL+"/base/")
-	if err != nil || len(reached.Chain) == 0 || !reached.Chain[0].Equal(server.Certificate()) || !reached.Date.Equal(date) || reached.Answered.Before(reached.Asked) {
+	if err != nil || len(reached.Chain) == 0 || !reached.Chain[0].Equal(server.Certificate()) || !reached.Date.Equal(date) ||
+		reached.Answered.Before(reached.Asked) {
 		t.Errorf("reached %+v, %v", reached, err)
 	}
 	if len(asked) != 1 || asked[0] != "GET /base/" {

@@ -111,7 +111,8 @@ func TestUserTokensAreDropped(t *testing.T) {
 		t.Errorf("%+v, %v", user, err)
 	}
 	fake.AddCode("of-a-snapshot", wechattest.User{OpenID: openID, Snapshot: true})
-	if _, err := (Mobile{serve(t, fake)}).Exchange(t.Context(), account, provider.Proof{Code: "of-a-snapshot"}); !errors.Is(err, provider.ErrSnapshotUser) || strings.Contains(err.Error(), wechattest.UserToken) {
+	if _, err := (Mobile{serve(t, fake)}).Exchange(t.Context(), account, provider.Proof{Code: "of-a-snapshot"}); !errors.Is(err, provider.ErrSnapshotUser) ||
+		strings.Contains(err.Error(), wechattest.UserToken) {
 		t.Errorf("%v", err)
 	}
 }

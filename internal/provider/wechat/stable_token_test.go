@@ -29,7 +29,8 @@ func TestStableTokenOfAnApp(t *testing.T) {
 			t.Errorf("the token shows itself: %s", text)
 		}
 		form := fake.TokenForms()[i]
-		if form.AppID != appID || form.Secret != theSecret || form.GrantType != "client_credential" || form.ForceRefresh == nil || *form.ForceRefresh != force {
+		if form.AppID != appID || form.Secret != theSecret || form.GrantType != "client_credential" || form.ForceRefresh == nil ||
+			*form.ForceRefresh != force {
 			t.Errorf("form %+v, want force_refresh %v", form, force)
 		}
 	}

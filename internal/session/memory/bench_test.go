@@ -79,7 +79,10 @@ func BenchmarkGet(b *testing.B) {
 			}
 			id[0] = 's'
 			sessionID := string(id)
-			_, err := store.Get(b.Context(), sessiontest.Query(session.Ref{AppID: "wx1234567890abcdef", OpenID: "o000000" + sessionID[1:], SessionID: sessionID}))
+			_, err := store.Get(
+				b.Context(),
+				sessiontest.Query(session.Ref{AppID: "wx1234567890abcdef", OpenID: "o000000" + sessionID[1:], SessionID: sessionID}),
+			)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -176,7 +176,8 @@ func TestF3WhatIsKnownInAnOutage(t *testing.T) {
 		t.Helper()
 		query := sessiontest.Query(ref)
 		query.Issued = issued
-		if _, err := store.Get(t.Context(), query); !errors.Is(err, want) || !errors.Is(want, session.ErrAway) && errors.Is(err, session.ErrAway) {
+		if _, err := store.Get(t.Context(), query); !errors.Is(err, want) ||
+			!errors.Is(want, session.ErrAway) && errors.Is(err, session.ErrAway) {
 			t.Errorf("Get: %v, want %v", err, want)
 		}
 	}
