@@ -268,6 +268,45 @@ http://%s {
 	}
 }
 
+// Sites on two hosts keep apart what they like, also where a host is an IPv6 address.
+func TestSitesOnAddressesAreHostsOfTheirOwn(t *testing.T) {
+	sites := func(one, two string) string {
+		return fmt.Sprintf(`{
+	admin off
+	wechat {
+		app %s %s
+		app %s %s official_account
+	}
+}
+%s {
+	wechat_auth {
+		app %s
+	}
+	reverse_proxy 127.0.0.1:2
+}
+%s {
+	wechat_auth {
+		app %s
+	}
+	reverse_proxy 127.0.0.1:2
+}`, testApp, testSecret, officialApp, testSecret, one, testApp, two, officialApp)
+	}
+	for _, tc := range []struct {
+		one, two string
+		loads    bool
+	}{
+		{"http://[::1]", "http://shop.example", true},
+		{"http://[::1]", "http://[2001:db8::1]", true},
+		{"http://[::1]", "http://127.0.0.1", true},
+		{"http://[::1]", "http://[::1]:8080", false},
+		{"http://[::1]", "http://", false},
+	} {
+		if err := validate(t, sites(tc.one, tc.two)); (err == nil) != tc.loads {
+			t.Errorf("%s beside %s: %v", tc.one, tc.two, err)
+		}
+	}
+}
+
 // Where only Mini Programs log in, pages are for their web-views.
 func TestLoggedOutPageIsForWhoeverLogsInInBrowsers(t *testing.T) {
 	g := newGateway(t)

@@ -3,14 +3,18 @@ package request
 import (
 	"context"
 	"net/http"
+	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // Sample is a request of an unknown client, made for matchers. It is sent
-// nowhere.
+// nowhere. Host may be an IPv6 address as host matchers have it, without brackets.
 func Sample(method, host, path string) (*http.Request, error) {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		host = "[" + host + "]"
+	}
 	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+host+path, nil)
 	if err != nil {
 		return nil, err
