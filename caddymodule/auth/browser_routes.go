@@ -221,7 +221,7 @@ func (h *Handler) stateOf(r *http.Request, id string) (browser.StoredState, bool
 func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c *classified, origin browser.Origin, state browser.StoredState, code string, req authorizeRequest) error {
 	start := time.Now()
 	grant, err := h.gateway.LoginBrowser(r.Context(), gateway.BrowserLogin{
-		AppID: state.AppID, Scope: state.Scope, State: state.ID, Code: code, Client: request.ClientAddr(r), Lifetime: h.browsers.lifetime,
+		AppID: state.AppID, Scope: state.Scope, State: state.ID, Used: state.UsedUp(), Code: code, Client: request.ClientAddr(r), Lifetime: h.browsers.lifetime,
 	})
 	b, secure := &h.browsers, origin.Secure()
 	switch {

@@ -21,8 +21,11 @@ type BrowserLogin struct {
 	Scope string
 	// State is the browser's own: whoever has it gets the same answer again.
 	State string
-	Code  string
-	// Client is the address that the login limit counts.
+	// Used: the browser says that this state has been answered. Then no code is exchanged
+	// for it, also by a node that knows nothing of it (any more).
+	Used bool
+	Code string
+	// Client is the address that the login limit counts exchanges of.
 	Client netip.Addr
 	// Lifetime of the session and its cookie, in whole seconds.
 	Lifetime time.Duration
@@ -41,12 +44,6 @@ func (g *Gateway) LoginBrowser(ctx context.Context, req BrowserLogin) (Grant, er
 	}
 	if _, found := g.Accounts[req.AppID]; !found {
 		return Grant{}, ErrStateUsed // of an earlier configuration
-	}
-	if g.LoginLimit.Events > 0 {
-		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
-			g.Observer.LoginLimited(req.AppID)
-			return Grant{}, retryAfter(ErrRateLimited, wait)
-		}
 	}
 	key := stateKey(req.AppID, req.State)
 	grant, shared, err := g.once(ctx, key, func(ctx context.Context) (Grant, error) { return g.finishOnce(ctx, key, req) })
@@ -67,11 +64,11 @@ func stateKey(appID, state string) session.CodeKey {
 // finishOnce runs once at a time for a state on this node; the store sees to the
 // other nodes and to the time after.
 func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req BrowserLogin) (Grant, error) {
-	claim, reply, err := g.claim(ctx, key)
+	claim, reply, err := g.claimState(ctx, key, req.Used)
 	if err != nil {
 		return Grant{}, g.storeError(ctx, req.AppID, err)
 	}
-	if claim != session.ClaimGranted {
+	if claim != session.ClaimGranted || req.Used {
 		g.Observer.CodeRepeated(req.AppID)
 		return g.finishedBefore(ctx, reply, req)
 	}
@@ -87,6 +84,14 @@ func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req Brows
 		return grant, nil // as in exchangeOnce
 	}
 	return grant, err
+}
+
+// claimState takes a state, or looks at one that is used.
+func (g *Gateway) claimState(ctx context.Context, key session.CodeKey, used bool) (session.Claim, *session.Reply, error) {
+	if used {
+		return g.Store.PeekCode(ctx, key)
+	}
+	return g.claim(ctx, key)
 }
 
 // finishedBefore answers a state that was used: with the same session, if it
@@ -114,6 +119,12 @@ var errUnclaimed = errors.New("the code is not spent")
 
 // finish claims the code, too, asks WeChat and begins the session.
 func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
+	if g.LoginLimit.Events > 0 {
+		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
+			g.Observer.LoginLimited(req.AppID)
+			return Grant{}, fmt.Errorf("%w: %w", errUnclaimed, retryAfter(ErrRateLimited, wait))
+		}
+	}
 	code := codeKey(req.AppID, req.Code)
 	claim, _, err := g.claim(ctx, code)
 	if err != nil {

@@ -187,6 +187,7 @@ func TestStateStaysGoodIfNothingWasSent(t *testing.T) {
 func TestBrowserLoginsAreCountedAndChecked(t *testing.T) {
 	fake := new(fakeBrowsers)
 	w := newWorld(t, withBrowsers(fake), func(c *Config) { c.LoginLimit = Limit{Events: 1, Window: time.Minute} })
+	w.AllowLifetime(24 * time.Hour)
 	for _, code := range []string{"", "a b", "a&secret=x", string(make([]byte, 129))} {
 		if _, err := w.LoginBrowser(t.Context(), returning("state-0", code)); !errors.Is(err, ErrInvalidRequest) {
 			t.Errorf("code %q: %v", code, err)
@@ -197,14 +198,62 @@ func TestBrowserLoginsAreCountedAndChecked(t *testing.T) {
 	if _, err := w.LoginBrowser(t.Context(), unknown); !errors.Is(err, ErrStateUsed) {
 		t.Errorf("an account that is not configured: %v", err)
 	}
-	if _, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); err != nil {
+	first, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.LoginBrowser(t.Context(), returning("state-2", "code-2")); !errors.Is(err, ErrRateLimited) {
 		t.Errorf("beyond the limit: %v", err)
 	}
+	// A repeat exchanges nothing, and so the limit has nothing to count.
+	if again, err := w.LoginBrowser(t.Context(), returning("state-1", "code-3")); err != nil || again.Token != first.Token {
+		t.Errorf("a repeat at the limit: %v", err)
+	}
 	if calls := fake.calls.Load(); calls != 1 {
 		t.Errorf("WeChat was asked %d times", calls)
+	}
+}
+
+// The limit leaves the state and the code as they were.
+func TestStateStaysGoodAtTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, withBrowsers(new(fakeBrowsers)), func(c *Config) { c.LoginLimit = Limit{Events: 1, Window: time.Minute} })
+		w.AllowLifetime(24 * time.Hour)
+		if _, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.LoginBrowser(t.Context(), returning("state-2", "code-2")); !errors.Is(err, ErrRateLimited) {
+			t.Errorf("beyond the limit: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := w.LoginBrowser(t.Context(), returning("state-2", "code-2")); err != nil {
+			t.Errorf("a minute later: %v", err)
+		}
+		w.Store.(*failingStore).Backend.(interface{ Close() error }).Close()
+	})
+}
+
+// A browser that says it has used a state is believed, also by a node that has
+// forgotten it: a store in memory that began anew (B16).
+func TestB16UsedStateIsNotExchangedByANodeThatForgotIt(t *testing.T) {
+	fake := new(fakeBrowsers)
+	w := newWorld(t, withBrowsers(fake))
+	w.AllowLifetime(24 * time.Hour)
+	used := returning("state-1", "code-1")
+	used.Used = true
+	if _, err := w.LoginBrowser(t.Context(), used); !errors.Is(err, ErrStateUsed) {
+		t.Errorf("%v", err)
+	}
+	if calls := fake.calls.Load(); calls != 0 {
+		t.Errorf("WeChat was asked %d times", calls)
+	}
+	// Looking at it takes nothing.
+	first, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := w.LoginBrowser(t.Context(), used); err != nil || again.Token != first.Token {
+		t.Errorf("a used state that is known: %v", err)
 	}
 }
 
