@@ -86,6 +86,21 @@ func TestRestartKeepsSessions(t *testing.T) {
 	g.wantStatus("logged out after the restart", live, http.StatusUnauthorized)
 }
 
+// O1: what goes on in the background every minute may be under way, or just due, when the
+// gateway stops. It must not remove what was kept a moment ago.
+func TestStopKeepsSessionsWhoeverLooksAfterThem(t *testing.T) {
+	g := newGateway(t)
+	token := g.login(userA)
+	store := activeApp(t).Store()
+	g.restart(func(snapshot string) {
+		store.Tend()
+		if _, err := os.Stat(snapshot); err != nil {
+			t.Errorf("the sessions that were kept are gone: %v", err)
+		}
+	})
+	g.wantStatus("live before the restart", token, http.StatusOK)
+}
+
 func TestDamagedSnapshotIsSetAside(t *testing.T) {
 	g := newGateway(t)
 	token := g.login(userA)

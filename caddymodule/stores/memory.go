@@ -51,6 +51,15 @@ type pooledMemory struct {
 	*memory.Store
 	owner
 	takenBack *sync.Once
+	kept      *kept
+}
+
+// kept says whether the snapshot in storage is this store's own, and makes those wait
+// for each other who write one and who remove one: a configuration that ends can still
+// be about to look after its store.
+type kept struct {
+	mu  sync.Mutex
+	own bool
 }
 
 func (p pooledMemory) Destruct() error { return p.Close() }
@@ -64,7 +73,7 @@ func (m *MemoryStore) Open(env wechatapp.StoreEnv) error {
 	}
 	key := memoryKey()
 	value, _, err := opened.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), newOwner(), new(sync.Once)}, nil
+		return pooledMemory{memory.New(m.MaxSessions, sweepInterval), newOwner(), new(sync.Once), new(kept)}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("opening memory store: %w", err)
@@ -95,7 +104,9 @@ func (m *MemoryStore) Sessions() session.Backend { return m.store }
 // configuration that cannot start after all must not have ended any.
 func (m *MemoryStore) Start() {
 	m.started = true
-	m.store.Thaw() // should the last configuration have ended while this one began
+	// Should the last configuration have ended while this one began.
+	m.store.Thaw()
+	m.store.kept.forget()
 	m.store.RaiseMaxSessions(m.MaxSessions)
 	m.store.takenBack.Do(m.restoreSnapshot)
 }

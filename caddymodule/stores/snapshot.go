@@ -24,6 +24,8 @@ const (
 // saveSnapshot writes the sessions to storage, encrypted, unless another store has begun
 // there meanwhile.
 func (m *MemoryStore) saveSnapshot() {
+	m.store.kept.mu.Lock()
+	defer m.store.kept.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	err := func() error {
@@ -42,6 +44,7 @@ func (m *MemoryStore) saveSnapshot() {
 		if err := m.env.Storage.Store(ctx, snapshotKey, m.store.label(box.Seal(data, snapshotUse))); err != nil {
 			return fmt.Errorf("writing to storage: %w", err)
 		}
+		m.store.kept.own = true
 		return nil
 	}()
 	switch {
@@ -99,7 +102,19 @@ func (m *MemoryStore) restore(sealed []byte) (int, error) {
 	return m.store.Restore(data)
 }
 
+// forget makes the snapshot in storage one of before.
+func (k *kept) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.own = false
+}
+
 func (m *MemoryStore) dropSnapshot() {
+	m.store.kept.mu.Lock()
+	defer m.store.kept.mu.Unlock()
+	if m.store.kept.own {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	if !m.env.Storage.Exists(ctx, snapshotKey) {
