@@ -47,8 +47,8 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // Only `header` can be repeated, once per field.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.NoArgument(d); err != nil {
+		return err
 	}
 	once := make(option.Once)
 	var public caddyfile.Dispenser // where `public` stands
@@ -115,14 +115,14 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		h.Browser = new(Browser)
 		return h.Browser.unmarshalCaddyfile(d)
 	case "forward_token":
-		if d.NextArg() {
-			return d.ArgErr()
+		if err := option.NoArgument(d); err != nil {
+			return err
 		}
 		h.ForwardToken = true
 		return nil
 	case "one_trip":
-		if d.NextArg() {
-			return d.ArgErr()
+		if err := option.NoArgument(d); err != nil {
+			return err
 		}
 		h.OneTrip = true
 		return nil

@@ -19,8 +19,8 @@ import (
 //		trust_origin <origin>...
 //	}
 func (b *Browser) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.NoArgument(d); err != nil {
+		return err
 	}
 	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {

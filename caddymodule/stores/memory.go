@@ -128,8 +128,8 @@ func (m *MemoryStore) Grace() time.Duration { return 0 }
 //	}
 func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.NoArgument(d); err != nil {
+		return err
 	}
 	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {

@@ -177,7 +177,7 @@ func checkAddress(address string) error {
 		return errors.New("redis: an address is host:port and no URL; user, password and database are options of their own")
 	}
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-		return fmt.Errorf("redis: address %q is not host:port", address)
+		return errors.New("redis: an address is not host:port; user and password are options of their own")
 	}
 	return nil
 }

@@ -58,8 +58,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 // Only `app` can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.NoArgument(d); err != nil {
+		return err
 	}
 	once := make(option.Once)
 	for d.NextBlock(0) {
@@ -118,8 +118,8 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 }
 
 func (s *SessionSettings) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := option.NoArgument(d); err != nil {
+		return err
 	}
 	once := make(option.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 	"github.com/caddy-wechat/gateway/internal/provider"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 )
@@ -38,7 +39,10 @@ func checkKind(kind provider.Kind) error {
 	if _, found := kinds[kind]; found || kind == "" {
 		return nil
 	}
-	return fmt.Errorf("kind %q is not one of: %s", kind, strings.Join(kindNames(), " "))
+	if option.MayBeShown(string(kind)) {
+		return fmt.Errorf("kind %q is not one of: %s", kind, strings.Join(kindNames(), " "))
+	}
+	return fmt.Errorf("the kind behind the secret is not one of: %s", strings.Join(kindNames(), " "))
 }
 
 func kindNames() (names []string) {

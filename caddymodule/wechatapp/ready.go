@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/gateway/caddymodule/internal/option"
 )
 
 func init() {
@@ -47,8 +49,8 @@ func (m *MatchReady) MatchWithError(r *http.Request) (bool, error) {
 // UnmarshalCaddyfile sets up the matcher, which takes no arguments.
 func (m *MatchReady) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
-		if d.NextArg() {
-			return d.ArgErr()
+		if err := option.NoArgument(d); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -8,9 +8,12 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// optionPattern is what may be repeated in a message: a secret in a wrong place
-// may not.
-var optionPattern = regexp.MustCompile(`^[a-z][a-z_-]{0,30}$`)
+// wordPattern fits names of options and kinds, and no secret that is worth the name.
+var wordPattern = regexp.MustCompile(`^[a-z][a-z_-]{0,30}$`)
+
+// MayBeShown reports whether a text may be repeated in the message that it is none of the
+// words that can stand there: a secret in a wrong place may not.
+func MayBeShown(text string) bool { return wordPattern.MatchString(strings.ToLower(text)) }
 
 // Unknown is the error for an option that a block does not have; options are
 // those that it has.
@@ -18,7 +21,7 @@ func Unknown(d *caddyfile.Dispenser, block string, options ...string) error {
 	given := d.Val()
 	slices.Sort(options)
 	list := strings.Join(options, ", ")
-	if !optionPattern.MatchString(strings.ToLower(given)) {
+	if !MayBeShown(given) {
 		return d.Errf("%s: this is no option; the options are: %s", block, list)
 	}
 	if nearest := nearestOf(strings.ToLower(given), options); nearest != "" {

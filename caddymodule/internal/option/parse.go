@@ -31,7 +31,17 @@ func String(d *caddyfile.Dispenser, into *string) error {
 		return d.Errf("%s: is empty", option)
 	}
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("%s: needs one argument", option)
+	}
+	return nil
+}
+
+// NoArgument refuses an argument of the option under the cursor. It does not repeat it, as
+// Caddy's own error would: it may be a secret.
+func NoArgument(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s: takes no argument", option)
 	}
 	return nil
 }
