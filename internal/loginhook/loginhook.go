@@ -22,6 +22,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/caddy-wechat/gateway/internal/loopback"
+	"github.com/caddy-wechat/gateway/internal/netfault"
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
@@ -76,7 +77,7 @@ type Hook struct {
 	url     string
 	secret  secret.String
 	timeout time.Duration
-	client  *http.Client
+	client  *http.Transport // which follows no redirect
 	slots   chan struct{}
 	breaker *gobreaker.CircuitBreaker[Verdict]
 }
@@ -119,18 +120,15 @@ func New(o Options) (*Hook, error) {
 	}
 	return &Hook{
 		url: o.URL, secret: o.Secret, timeout: o.Timeout,
-		client: &http.Client{
-			Transport: &http.Transport{
-				// No proxy, neither the environment's nor api_proxy: the application is near.
-				DialContext:            (&net.Dialer{Timeout: o.Timeout, KeepAlive: 15 * time.Second}).DialContext,
-				TLSHandshakeTimeout:    o.Timeout,
-				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-				MaxIdleConnsPerHost:    maxInFlight,
-				IdleConnTimeout:        idleTime,
-				MaxResponseHeaderBytes: maxHeaderBytes,
-				DisableCompression:     true, // the limit is on what is read, not on what it unpacks to
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		client: &http.Transport{
+			// No proxy, neither the environment's nor api_proxy: the application is near.
+			DialContext:            (&net.Dialer{Timeout: o.Timeout, KeepAlive: 15 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    o.Timeout,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			MaxIdleConnsPerHost:    maxInFlight,
+			IdleConnTimeout:        idleTime,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			DisableCompression:     true, // the limit is on what is read, not on what it unpacks to
 		},
 		slots: make(chan struct{}, maxInFlight),
 		breaker: gobreaker.NewCircuitBreaker[Verdict](gobreaker.Settings{
@@ -192,16 +190,11 @@ func (h *Hook) call(ctx context.Context, login Login) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, fmt.Errorf("%w: encoding the request: %w", ErrBadAnswer, err)
 	}
-	// bytes.Reader gives the request a length, and the transport a way to send it
-	// again on another connection when a kept one is dead before anything was sent.
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	req, err := h.newRequest(ctx, body, Sign(h.secret, time.Now(), body))
 	if err != nil {
-		return Verdict{}, fmt.Errorf("%w: %w", ErrBadAnswer, withoutURL(err))
+		return Verdict{}, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "caddy-wechat")
-	req.Header[SignatureHeader] = []string{Sign(h.secret, time.Now(), body)}
-	resp, err := h.client.Do(req)
+	resp, err := h.client.RoundTrip(req)
 	if err != nil {
 		return Verdict{}, transportError(ctx, err)
 	}
@@ -225,18 +218,25 @@ func Sign(key secret.String, at time.Time, body []byte) string {
 	return "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// transportError says what became of a call, without its URL: a query can hold a
-// secret of the application's.
+// transportError says what became of a call, without anything of an answer: it can have
+// an openid or a secret of the application's in it.
 func transportError(ctx context.Context, err error) error {
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() || ctx.Err() != nil {
 		return ErrTimeout
 	}
-	return fmt.Errorf("%w: %w", ErrBadAnswer, withoutURL(err))
+	return fmt.Errorf("%w: %s", ErrBadAnswer, netfault.Text(err))
 }
 
-func withoutURL(err error) error {
-	if urlErr, ok := errors.AsType[*url.Error](err); ok {
-		return urlErr.Err
+// newRequest makes the request of a call, which a transport sends as it is.
+func (h *Hook) newRequest(ctx context.Context, body []byte, signature string) (*http.Request, error) {
+	// bytes.Reader gives the request a length, and the transport a way to send it
+	// again on another connection when a kept one is dead before anything was sent.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: its URL cannot be used", ErrBadAnswer) // New has checked it
 	}
-	return err
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "caddy-wechat")
+	req.Header[SignatureHeader] = []string{signature}
+	return req, nil
 }

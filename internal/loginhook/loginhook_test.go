@@ -149,6 +149,34 @@ func TestUnreachableHookNamesNoURL(t *testing.T) {
 	}
 }
 
+// G7: net/http quotes in its errors what it cannot read of an answer, and applications
+// answer with what they were asked about.
+func TestErrorsHoldNothingOfAnAnswer(t *testing.T) {
+	for name, raw := range map[string]string{
+		"a body within the head":   "HTTP/1.1 200 OK\r\n{\"user\":\"oUSER-1\"}\r\n\r\n",
+		"no head":                  "{\"user\":\"oUSER-1\"}\r\n\r\n",
+		"a trailer that is none":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n{oUSER-1}\r\n\r\n",
+		"a redirect to no address": "HTTP/1.1 302 Found\r\nLocation: https://example.com/%zz?user=oUSER-1\r\nContent-Length: 0\r\n\r\n",
+	} {
+		hook := hookTo(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, raw)
+			_ = conn.Close()
+		})
+		if _, err := hook.Ask(t.Context(), login); !errors.Is(err, ErrBadAnswer) || strings.Contains(err.Error(), "oUSER") {
+			t.Errorf("%s: asked: %v", name, err)
+		}
+		status, err := hook.Probe(t.Context())
+		if err != nil && strings.Contains(err.Error(), "oUSER") || err == nil && status != http.StatusOK && status != http.StatusFound {
+			t.Errorf("%s: probed: %d, %v", name, status, err)
+		}
+	}
+}
+
 // over returns a hook whose connections are pipes to the handler, for bubbles.
 func over(t *testing.T, h http.HandlerFunc) *Hook {
 	t.Helper()
@@ -159,7 +187,7 @@ func over(t *testing.T, h http.HandlerFunc) *Hook {
 	listener := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Hour}
 	go func() { _ = server.Serve(listener) }()
-	hook.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+	hook.client.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
 		listener.conns <- there
 		return here, nil

@@ -2,8 +2,6 @@ package loginhook
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -13,14 +11,11 @@ import (
 func (h *Hook) Probe(ctx context.Context) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, strings.NewReader("{}"))
+	req, err := h.newRequest(ctx, []byte("{}"), "t=0,v1="+strings.Repeat("0", 64))
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrBadAnswer, withoutURL(err))
+		return 0, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "caddy-wechat")
-	req.Header[SignatureHeader] = []string{"t=0,v1=" + strings.Repeat("0", 64)}
-	resp, err := h.client.Do(req)
+	resp, err := h.client.RoundTrip(req)
 	if err != nil {
 		return 0, transportError(ctx, err)
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/gateway/internal/loopback"
+	"github.com/caddy-wechat/gateway/internal/netfault"
 	"github.com/caddy-wechat/gateway/internal/provider"
 )
 
@@ -51,10 +52,11 @@ type Options struct {
 
 // Client sends calls. It is safe for concurrent use.
 type Client struct {
-	bases     []*url.URL
-	timeout   time.Duration
+	bases   []*url.URL
+	timeout time.Duration
+	// transport is without an http.Client, which follows redirects with a Referer that has
+	// the whole query, secret included, and fails at one to no address.
 	transport *http.Transport
-	http      *http.Client
 	relay     *http.Transport // for what takes longer than the timeout
 }
 
@@ -98,11 +100,6 @@ func New(o Options) (*Client, error) {
 	}
 	c.relay = c.transport.Clone()
 	c.relay.ResponseHeaderTimeout = c.timeout // from the end of the request on
-	c.http = &http.Client{
-		Transport: c.transport,
-		// Go would send a Referer with the whole query, secret included.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	return c, nil
 }
 
@@ -226,7 +223,7 @@ func (request Call) httpRequest(base *url.URL) *http.Request {
 // anything was written to it, so that another one may be tried.
 func (c *Client) askBase(ctx context.Context, base *url.URL, request Call) (body []byte, stale bool, err error) {
 	done, traced := trackProgress(ctx)
-	resp, err := c.http.Do(request.httpRequest(base).WithContext(traced))
+	resp, err := c.transport.RoundTrip(request.httpRequest(base).WithContext(traced))
 	if err != nil {
 		return nil, done.stale() && ctx.Err() == nil, transportError(ctx, err, done.sent.Load())
 	}
@@ -266,9 +263,6 @@ func (w *progress) stale() bool { return w.kept.Load() && !w.sent.Load() }
 // transportError says what a failed round trip means. Without a connection,
 // nothing was sent.
 func transportError(ctx context.Context, err error, sent bool) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // its text has the whole URL, AppSecret included
-	}
 	timeout, isNet := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -278,16 +272,16 @@ func transportError(ctx context.Context, err error, sent bool) error {
 	case ctx.Err() != nil, isNet && timeout.Timeout():
 		return provider.ErrTimeout
 	case isProtocolError(err):
-		return fmt.Errorf("%w: %s", provider.ErrBadAnswer, err.Error())
+		return fmt.Errorf("%w: %s", provider.ErrBadAnswer, netfault.Text(err))
 	}
-	return fmt.Errorf("%w: connection lost: %s", provider.ErrUnavailable, err.Error())
+	return fmt.Errorf("%w: connection lost: %s", provider.ErrUnavailable, netfault.Text(err))
 }
 
 // isProtocolError reports whether something answered, but not in HTTP. net/http
 // has no types for these.
 func isProtocolError(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "malformed") || strings.Contains(text, "exceeded") || strings.Contains(text, "too many 1xx")
+	return netfault.Quotes(err) || strings.Contains(text, "malformed") || strings.Contains(text, "exceeded") || strings.Contains(text, "too many 1xx")
 }
 
 // scrubbed is an error with texts removed that are known to be secret.

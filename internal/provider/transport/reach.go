@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -43,12 +41,9 @@ func (c *Client) Reach(ctx context.Context, raw string) (Reached, error) {
 		Close: true,
 	}).WithContext(ctx)
 	reached := Reached{Asked: time.Now()}
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	reached.Answered = time.Now()
 	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err
-		}
 		return Reached{}, fmt.Errorf("connecting to %s: %w", base.Host, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
