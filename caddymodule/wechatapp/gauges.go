@@ -54,6 +54,8 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
+	// First, because counting the sessions of thousands of apps may take all the time.
+	storeUp := g.app.health.check(ctx).Store == nil
 	kinds := g.app.record.kinds
 	single, few := map[bool]float64{true: 1}, len(g.app.order) <= manyApps
 	for _, appID := range g.app.order {
@@ -72,7 +74,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	send(g.store, single[g.app.health.check(ctx).Store == nil])
+	send(g.store, single[storeUp])
 	if g.app.storage != nil {
 		send(g.storage, single[g.app.storage.state() == nil])
 	}
