@@ -134,11 +134,11 @@ func (h *Site) excludesLogins() bool {
 	if own == nil || !own.HasMatchers() {
 		return false
 	}
-	for _, path := range samplePaths(h.Server) {
-		if !strings.HasSuffix(path, h.Handler.PrefixOrDefault()+LoginRoute) {
-			continue
-		}
-		for host := range h.hosts {
+	for host := range h.hosts {
+		for _, path := range samplePaths(h.Server.For(host)) {
+			if !strings.HasSuffix(path, h.Handler.PrefixOrDefault()+LoginRoute) {
+				continue
+			}
 			t := layout.Traveller{Method: http.MethodPost, Host: host, Sent: path, Current: path}
 			if !own.Excludes(&t) {
 				return false

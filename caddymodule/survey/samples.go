@@ -10,7 +10,7 @@ import (
 )
 
 // maxSamples bounds the requests that are followed through one server.
-const maxSamples = 2000
+const maxSamples = 10_000
 
 const (
 	sampleName = "sample"
@@ -18,10 +18,11 @@ const (
 )
 
 func sampleHosts(s *layout.Server) []string {
-	hosts := []string{anyHost}
+	hosts, known := []string{anyHost}, map[string]bool{anyHost: true}
 	for _, host := range s.Hosts {
 		host = strings.ReplaceAll(host, "*", sampleName)
-		if !layout.HasPlaceholder(host) && !slices.Contains(hosts, host) {
+		if !layout.HasPlaceholder(host) && !known[host] {
+			known[host] = true
 			hosts = append(hosts, host)
 		}
 	}

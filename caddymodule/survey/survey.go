@@ -143,17 +143,23 @@ func (s *Survey) follow(server *layout.Server) {
 			}
 		},
 	}
-	hosts, paths := sampleHosts(server), samplePaths(server)
-	for len(hosts)*len(paths) > maxSamples && len(hosts) > 1 {
-		hosts = hosts[:len(hosts)/2]
-	}
-	for _, host := range hosts {
-		for _, path := range paths[:min(len(paths), maxSamples)] {
+	hosts, left := sampleHosts(server), maxSamples
+	for i, host := range hosts {
+		seen := server.For(host)
+		for _, path := range samplePaths(seen) {
+			if left--; left < 0 {
+				s.add(Notice{
+					Kind: NoticeCoverage, Place: server.Place(),
+					Message: wording.Textf("the server has too many hosts and paths to look at all: %d of %d hosts are not checked", len(hosts)-i, len(hosts)),
+					Fix:     wording.Textf("divide it into several servers, or see yourself that every reverse_proxy on these hosts stands behind one wechat_auth"),
+				})
+				return
+			}
 			method := http.MethodGet
 			if strings.HasSuffix(path, LoginRoute) {
 				method = http.MethodPost
 			}
-			f.Follow(server, layout.Traveller{Method: method, Host: host, Sent: path, Current: path})
+			f.Follow(seen, layout.Traveller{Method: method, Host: host, Sent: path, Current: path})
 		}
 	}
 }

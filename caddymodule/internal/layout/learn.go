@@ -10,28 +10,28 @@ import (
 
 // learn collects the hosts and paths that routes speak of: requests for these are
 // worth following.
-func (s *Server) learn(matcher any) {
+func (t *topics) learn(matcher any) {
 	switch m := matcher.(type) {
 	case *caddyhttp.MatchHost:
-		s.Hosts = append(s.Hosts, *m...)
+		t.Hosts = append(t.Hosts, *m...)
 	case caddyhttp.MatchHost:
-		s.Hosts = append(s.Hosts, m...)
+		t.Hosts = append(t.Hosts, m...)
 	case *caddyhttp.MatchPath:
-		s.Paths = append(s.Paths, *m...)
+		t.Paths = append(t.Paths, *m...)
 	case caddyhttp.MatchPath:
-		s.Paths = append(s.Paths, m...)
+		t.Paths = append(t.Paths, m...)
 	case *caddyhttp.MatchNot:
 		for _, set := range m.MatcherSets {
 			for _, inner := range set {
-				s.learn(inner)
+				t.learn(inner)
 			}
 		}
 	}
 }
 
-func (s *Server) learnRewrite(module any) {
+func (t *topics) learnRewrite(module any) {
 	if r := rewriteOf(module); r != nil && r.StripPathPrefix != "" {
-		s.Stripped = append(s.Stripped, "/"+strings.Trim(r.StripPathPrefix, "/"))
+		t.Stripped = append(t.Stripped, "/"+strings.Trim(r.StripPathPrefix, "/"))
 	}
 }
 

@@ -19,6 +19,8 @@ type Traveller struct {
 	// Undecided counts the turns that it took without knowing.
 	Undecided int
 	depth     int
+	// sample is the request that matchers were asked about last, until a rewrite.
+	sample *http.Request
 }
 
 // Passed is a gate that a request went through.
@@ -38,6 +40,7 @@ func (t Traveller) rewritten(r *rewrite.Rewrite) Traveller {
 		return t
 	}
 	r.Rewrite(request, repl)
+	t.sample = nil
 	t.Current, t.Method = request.URL.EscapedPath(), request.Method
 	if !strings.HasPrefix(t.Current, "/") {
 		t.Current = "/" + t.Current
@@ -50,11 +53,14 @@ func (t *Traveller) request(path string) (*http.Request, error) {
 }
 
 func (t *Traveller) ask(m caddyhttp.RequestMatcherWithError) verdict {
-	r, err := t.request(t.Current)
-	if err != nil {
-		return unknown
+	if t.sample == nil {
+		sample, err := t.request(t.Current)
+		if err != nil {
+			return unknown
+		}
+		t.sample = sample
 	}
-	switch matched, err := m.MatchWithError(r); {
+	switch matched, err := m.MatchWithError(t.sample); {
 	case err != nil:
 		return unknown
 	case matched:
