@@ -4,6 +4,7 @@ package credential
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -100,14 +101,21 @@ type slot struct {
 
 	mu        sync.Mutex
 	token     Token
-	failed    error
-	backoff   time.Duration
-	until     time.Time // of failed
+	failure   failure
 	keepUntil time.Time // when a refused token may be dropped again
 	// refused are the tokens that WeChat refused last. Another node, or the vault,
 	// may have one for a moment longer; it is never taken from there again.
 	refused  []secret.String
 	refusals uint64 // how often one was, see fetch
+}
+
+// failure is the last failure of an account. It is one of the secret that was used, by
+// digest: another secret may be the cure.
+type failure struct {
+	secret  [sha256.Size]byte
+	err     error // nil: the last fetch succeeded
+	backoff time.Duration
+	until   time.Time
 }
 
 // maxRefused bounds slot.refused.
@@ -154,11 +162,15 @@ type Owner struct {
 	fetcher Fetcher
 	vault   Vault // nil: the token is this process's own
 	slot    *slot
+	secret  [sha256.Size]byte // digest of the account's secret
 }
 
 // NewOwner returns the owner of an account's token. vault may be nil.
 func NewOwner(tokens *Tokens, account provider.Account, fetcher Fetcher, vault Vault) *Owner {
-	return &Owner{account: account, fetcher: fetcher, vault: vault, slot: tokens.slot(account.ID)}
+	return &Owner{
+		account: account, fetcher: fetcher, vault: vault, slot: tokens.slot(account.ID),
+		secret: sha256.Sum256([]byte(account.Secret.Reveal())),
+	}
 }
 
 // AppID names the account of the token.
@@ -170,24 +182,26 @@ func (o *Owner) name() string { return "access_token " + o.account.ID }
 // Token returns the account's access_token. Concurrent calls share one fetch; a
 // token is renewed before its end, while the old one is still in use. Errors are
 // those of [wechat.Client.StableToken]; after one, it is returned at once for a
-// while. After the deadline of ctx it is [provider.ErrTimeout].
+// while, to owners with the same secret. After the deadline of ctx it is
+// [provider.ErrTimeout].
 func (o *Owner) Token(ctx context.Context) (secret.String, error) {
 	now := time.Now()
 	o.slot.mu.Lock()
-	token, failed, until := o.slot.token, o.slot.failed, o.slot.until
+	token, failed := o.slot.token, o.failure()
 	o.slot.mu.Unlock()
 	usable := !token.Value.IsZero() && now.Before(token.Ends.Add(-spare))
 	if usable && now.Before(renewal(token)) {
 		return token.Value, nil
 	}
-	if failed != nil && now.Before(until) {
+	if failed.err != nil && now.Before(failed.until) {
 		if usable {
 			return token.Value, nil
 		}
-		return secret.String{}, failed
+		return secret.String{}, failed.err
 	}
-	// The fetch goes on when its first caller leaves: others wait for it.
-	result := o.slot.flight.DoChan("token", func() (any, error) {
+	// The fetch goes on when its first caller leaves: others wait for it, but not
+	// those who have another secret.
+	result := o.slot.flight.DoChan(string(o.secret[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 		defer cancel()
 		return o.fetch(ctx)
@@ -219,7 +233,16 @@ func renewal(t Token) time.Time {
 func (o *Owner) RetryAfter() time.Duration {
 	o.slot.mu.Lock()
 	defer o.slot.mu.Unlock()
-	return max(time.Until(o.slot.until), time.Second)
+	return max(time.Until(o.failure().until), time.Second)
+}
+
+// failure is the last failure, if it is one of this owner's secret. The caller holds
+// the slot's mu.
+func (o *Owner) failure() failure {
+	if o.slot.failure.secret != o.secret {
+		return failure{secret: o.secret}
+	}
+	return o.slot.failure
 }
 
 // Accepted says that WeChat has taken a token: should it refuse this one later, that is
@@ -354,7 +377,7 @@ func (o *Owner) wait(ctx context.Context, old Token) (token Token, hasTurn bool)
 func (o *Owner) saveToken(t Token) Token {
 	o.slot.mu.Lock()
 	defer o.slot.mu.Unlock()
-	o.slot.token, o.slot.failed, o.slot.backoff = t, nil, 0
+	o.slot.token, o.slot.failure = t, failure{}
 	return t
 }
 
@@ -362,10 +385,12 @@ func (o *Owner) saveToken(t Token) Token {
 func (o *Owner) fail(err error) {
 	o.slot.mu.Lock()
 	defer o.slot.mu.Unlock()
-	o.slot.backoff = min(max(2*o.slot.backoff, minBackoff), maxBackoff)
-	pause := o.slot.backoff
+	failed := o.failure()
+	failed.backoff = min(max(2*failed.backoff, minBackoff), maxBackoff)
+	pause := failed.backoff
 	if errors.Is(err, provider.ErrQuota) {
 		pause = quotaBackoff
 	}
-	o.slot.failed, o.slot.until = err, time.Now().Add(pause)
+	failed.err, failed.until = err, time.Now().Add(pause)
+	o.slot.failure = failed
 }

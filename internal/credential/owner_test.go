@@ -143,6 +143,67 @@ func TestFailuresAreBackedOff(t *testing.T) {
 	})
 }
 
+// bySecret takes a second, and refuses every secret but one.
+type bySecret struct {
+	good  secret.String
+	calls atomic.Int32
+}
+
+func (f *bySecret) StableToken(_ context.Context, app provider.Account, _ bool) (wechat.AccessToken, error) {
+	f.calls.Add(1)
+	time.Sleep(time.Second)
+	if !same(app.Secret, f.good) {
+		return wechat.AccessToken{}, provider.ErrMisconfigured
+	}
+	return wechat.AccessToken{Value: secret.New("token-1"), ExpiresIn: 2 * time.Hour}, nil
+}
+
+// An operator corrects a secret, and a reload makes new owners on the same tokens.
+func TestCorrectedSecretIsTriedAtOnce(t *testing.T) {
+	for name, beforeReload := range map[string]time.Duration{"backed off": time.Minute, "while the old one is tried": 500 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				corrected := provider.Account{ID: account.ID, Secret: secret.New("corrected")}
+				f, tokens := &bySecret{good: corrected.Secret}, NewTokens()
+				old := NewOwner(tokens, account, f, nil)
+				for began := time.Now(); time.Since(began) < beforeReload; time.Sleep(100 * time.Millisecond) {
+					ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
+					_, _ = old.Token(ctx)
+					leave()
+				}
+				calls, o := f.calls.Load(), NewOwner(tokens, corrected, f, nil)
+				want(t, o, "token-1", nil)
+				if asked := f.calls.Load() - calls; asked != 1 {
+					t.Errorf("asked %d times with the corrected secret", asked)
+				}
+				time.Sleep(2 * time.Second) // what was under way with the old one has failed since
+				want(t, o, "token-1", nil)
+			})
+		})
+	}
+}
+
+// A secret that is wrong again is backed off like the first.
+func TestEverySecretIsBackedOffByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, tokens := &bySecret{good: secret.New("good")}, NewTokens()
+		o := NewOwner(tokens, account, f, nil)
+		for range 4 {
+			want(t, o, "", provider.ErrMisconfigured)
+			time.Sleep(o.RetryAfter())
+		}
+		want(t, o, "", provider.ErrMisconfigured)
+		o = NewOwner(tokens, provider.Account{ID: account.ID, Secret: secret.New("wrong again")}, f, nil)
+		calls := f.calls.Load()
+		for range 2 {
+			want(t, o, "", provider.ErrMisconfigured)
+		}
+		if asked := f.calls.Load() - calls; asked != 1 || o.RetryAfter() != minBackoff {
+			t.Errorf("asked %d times, then waits %s; want 1 and %s", asked, o.RetryAfter(), minBackoff)
+		}
+	})
+}
+
 func TestRefusedTokenIsDroppedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTokens{}
