@@ -86,6 +86,9 @@ func (h *Handler) provisionHeaders() (err error) {
 		return err
 	}
 	if h.Assertion != nil {
+		if family, fixed := h.preset.(*identity.CloudHosting); fixed && family.Names(h.Assertion.Header) {
+			return fmt.Errorf("assertion: header %q is one of `headers cloud_hosting`; choose another name", h.Assertion.Header)
+		}
 		if err := h.app.OpenAssertionKeys(); err != nil {
 			return err
 		}

@@ -44,6 +44,16 @@ type CloudHosting struct {
 	Service, Region string
 }
 
+// Names reports whether the family has the header name, in any spelling.
+func (*CloudHosting) Names(name string) bool { return cloudHostingNames.kindOf(name) == protected }
+
+var cloudHostingNames = func() *nameSet {
+	s := newNameSet()
+	s.add(protected, wxClientIP)
+	s.addPrefixes(protected, "x-wx-")
+	return s
+}()
+
 // Asked is what a client asks of Cloud Hosting in headers of its own, which are
 // no identity and never reach the app.
 type Asked struct {

@@ -80,27 +80,35 @@ type Guard struct {
 }
 
 // NewGuard returns a guard that sets the headers in names and protects them,
-// those of every preset, and extra (other headers the gateway sets). It
+// those of every preset, and assertion (the headers of assertions). It
 // returns [ErrHeaderName] for a name that is no header name, has a meaning of its
-// own in HTTP, or is an alias of another one in names or extra.
-func NewGuard(names Names, extra ...string) (*Guard, error) {
-	seen := make(map[string]string)
-	canonical := func(name string) (string, error) {
+// own in HTTP, or is an alias of another one in names or assertion.
+func NewGuard(names Names, assertion ...string) (*Guard, error) {
+	type use struct{ setting, name string }
+	seen := make(map[string]use)
+	canonical := func(setting, name string) (string, error) {
 		if name == "" {
 			return "", nil
 		}
 		if err := CheckHeaderName(name); err != nil {
-			return "", err
+			return "", fmt.Errorf("%s: %w", setting, err)
 		}
 		if other, taken := seen[Fold(name)]; taken {
-			return "", fmt.Errorf("header %q: %w: it is the same header as %q to many servers", name, ErrHeaderName, other)
+			return "", fmt.Errorf("%s: header %q: %w: it is the same header as that of %s, %q, to many servers; choose another name for one of them",
+				setting, name, ErrHeaderName, other.setting, other.name)
 		}
-		seen[Fold(name)] = name
+		seen[Fold(name)] = use{setting, name}
 		return textproto.CanonicalMIMEHeaderKey(name), nil
 	}
 	var err error
-	for _, name := range []*string{&names.OpenID, &names.UnionID, &names.AppID, &names.SessionID, &names.UserID} {
-		if *name, err = canonical(*name); err != nil {
+	for _, field := range []struct {
+		setting string
+		name    *string
+	}{
+		{"header openid", &names.OpenID}, {"header unionid", &names.UnionID}, {"header appid", &names.AppID},
+		{"header session_id", &names.SessionID}, {"header user_id", &names.UserID},
+	} {
+		if *field.name, err = canonical(field.setting, *field.name); err != nil {
 			return nil, err
 		}
 	}
@@ -108,8 +116,8 @@ func NewGuard(names Names, extra ...string) (*Guard, error) {
 	stripped.add(protected, alwaysProtected...)
 	stripped.addPrefixes(protected, alwaysProtectedPrefixes...)
 	stripped.add(protected, names.OpenID, names.UnionID, names.AppID, names.SessionID, names.UserID)
-	for _, name := range extra {
-		if _, err := canonical(name); err != nil {
+	for _, name := range assertion {
+		if _, err := canonical("assertion", name); err != nil {
 			return nil, err
 		}
 		stripped.add(protected, name)
