@@ -105,8 +105,11 @@ func NewGuard(names Names, assertion ...string) (*Guard, error) {
 		setting string
 		name    *string
 	}{
-		{"header openid", &names.OpenID}, {"header unionid", &names.UnionID}, {"header appid", &names.AppID},
-		{"header session_id", &names.SessionID}, {"header user_id", &names.UserID},
+		{"header openid", &names.OpenID},
+		{"header unionid", &names.UnionID},
+		{"header appid", &names.AppID},
+		{"header session_id", &names.SessionID},
+		{"header user_id", &names.UserID},
 	} {
 		if *field.name, err = canonical(field.setting, *field.name); err != nil {
 			return nil, err

@@ -91,7 +91,7 @@ var mistakes = []struct {
 		{`HTTP gives it another meaning`, "这个请求头在 HTTP 里另有用途，不能用来放身份或令牌。换一个名字，例如 `X-User`。"},
 		{`a name is 3 to 64 of A-Z, a-z, 0-9 and -, and begins with a letter`, "请求头的名字只能有字母、数字和 -，以字母开头，3 到 64 个字符；下划线不行。"},
 		{`it is the same header as that of …, "…", to many servers`, "这个名字和 `{1}` 的 {2} 是同一个请求头，或者很多服务器会当成同一个。给两者之一换个名字。"},
-		{`is one of `+"`headers cloud_hosting`"+`; choose another name`, "`headers cloud_hosting` 已经用了这个请求头。给 `assertion` 换个名字，例如 `X-Signed-User`。"},
+		{`is one of ` + "`headers cloud_hosting`" + `; choose another name`, "`headers cloud_hosting` 已经用了这个请求头。给 `assertion` 换个名字，例如 `X-Signed-User`。"},
 		{`is an identity header, which is removed from every request`, "令牌不能放在身份请求头里，那些请求头会从每个请求中删掉。换一个名字。"},
 		{`header: needs a field and a name`, "`header` 后面写字段和请求头的名字，例如 `header openid X-User`；不要这个字段就把名字写成 `off`。"},
 		{`header: fields are …`, "`header` 后面第一项只能是：{1}。"},
