@@ -51,6 +51,10 @@ func (o owner) takeOwnership(ctx context.Context, storage certmagic.Storage) (se
 		return nil, err
 	}
 	if err := storage.Store(ctx, ownerKey, []byte(o)); err != nil {
+		// A disk that is full takes no name, but removes what would count at the next start.
+		if snapshot != nil {
+			err = errors.Join(err, storage.Delete(ctx, snapshotKey))
+		}
 		return nil, fmt.Errorf("writing to storage: %w", err)
 	}
 	if snapshot == nil {

@@ -29,6 +29,9 @@ func (m *MemoryStore) saveSnapshot() {
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	err := func() error {
+		if m.key != memoryKey() { // storage may have had no room for who has begun
+			return errOutOfDate
+		}
 		if err := m.store.stillOwns(ctx, m.env.Storage); err != nil {
 			return err
 		}
