@@ -10,10 +10,13 @@ import (
 	"github.com/patrickmn/go-cache"
 )
 
-// Table maps keys to values for a limited time. It is safe for concurrent use.
+// Table maps keys to values for a limited time. It is safe for concurrent use. Time is
+// what has passed, not what the clock on the wall says: one that is set forward forgets
+// no code that was used, and one that is set back keeps none longer.
 type Table[V any] struct {
 	lifetime time.Duration
 	cache    *cache.Cache
+	elapsed  func() time.Duration
 
 	mu    sync.Mutex
 	order []slot // ring of keys by age
@@ -29,49 +32,65 @@ type slot struct {
 	added int64
 }
 
+// entry ends at a time of Table.elapsed: go-cache goes by the clock on the wall, so
+// nothing expires there.
 type entry[V any] struct {
 	value V
 	turn  uint64
+	ends  time.Duration
 }
 
 // New returns a table of at most size entries, each kept for lifetime, or as long
-// as Extend says. Both
-// must be positive: go-cache keeps a non-positive lifetime for ever.
+// as Extend says. Both must be positive.
 func New[V any](size int, lifetime time.Duration) *Table[V] {
 	if size <= 0 || lifetime <= 0 {
 		panic("bounded: size and lifetime must be positive")
 	}
 	// No janitor: the bound is what limits memory, and a goroutine per table
 	// would need a Close. Expired entries are never returned.
-	return &Table[V]{lifetime: lifetime, cache: cache.New(lifetime, cache.NoExpiration), order: make([]slot, size)}
+	began := time.Now() // with the monotonic reading that Since goes by
+	return &Table[V]{
+		lifetime: lifetime, cache: cache.New(cache.NoExpiration, cache.NoExpiration), order: make([]slot, size),
+		elapsed: func() time.Duration { return time.Since(began) },
+	}
+}
+
+// live returns the entry of key if it has not ended.
+func (t *Table[V]) live(key string) (e entry[V], ok bool) {
+	found, ok := t.cache.Get(key)
+	if !ok {
+		return e, false
+	}
+	e = found.(entry[V])
+	return e, t.elapsed() < e.ends
 }
 
 // Get returns the value of key.
 func (t *Table[V]) Get(key string) (value V, ok bool) {
-	found, ok := t.cache.Get(key)
+	found, ok := t.live(key)
 	if !ok {
 		return value, false
 	}
-	return found.(entry[V]).value, true
+	return found.value, true
 }
 
 // GetOrAdd returns the value of key. If there is none it makes one, keeps it
 // and reports added; the oldest entry gives way if the table is full.
 func (t *Table[V]) GetOrAdd(key string, make func() V) (value V, added bool) {
-	if found, ok := t.cache.Get(key); ok {
-		return found.(entry[V]).value, false
+	if found, ok := t.live(key); ok {
+		return found.value, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if found, ok := t.cache.Get(key); ok {
-		return found.(entry[V]).value, false
+	if found, ok := t.live(key); ok {
+		return found.value, false
 	}
 	value = make()
 	t.evict()
 	t.turn++
 	t.order[t.next] = slot{key, t.turn, time.Now().UnixNano()}
 	t.next = (t.next + 1) % len(t.order)
-	t.cache.Set(key, entry[V]{value, t.turn}, t.lifetime)
+	t.cache.Set(key, entry[V]{value, t.turn, t.elapsed() + t.lifetime}, cache.NoExpiration)
 	return value, true
 }
 
@@ -81,11 +100,10 @@ func (t *Table[V]) evict() {
 	if old.turn == 0 {
 		return
 	}
-	found, ok := t.cache.Get(old.key)
-	if ok && found.(entry[V]).turn != old.turn {
+	if found, there := t.cache.Get(old.key); there && found.(entry[V]).turn != old.turn {
 		return // deleted and added again since; a younger slot holds it
 	}
-	if ok {
+	if _, ok := t.live(old.key); ok {
 		t.lost = max(t.lost, old.added)
 	}
 	t.cache.Delete(old.key)
@@ -109,8 +127,9 @@ func (t *Table[V]) Extend(key string, lifetime time.Duration) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if found, ok := t.cache.Get(key); ok {
-		t.cache.Set(key, found, lifetime)
+	if found, ok := t.live(key); ok {
+		found.ends = t.elapsed() + lifetime
+		t.cache.Set(key, found, cache.NoExpiration)
 	}
 }
 

@@ -84,3 +84,34 @@ func TestExtendedEntryLivesOn(t *testing.T) {
 		}
 	})
 }
+
+// A table goes by the time that has passed: that a clock is set, forward past the end of
+// an entry or back, changes nothing, because nothing here looks at it.
+func TestEntriesEndByTheTimeThatHasPassed(t *testing.T) {
+	table := New[int](2, time.Minute)
+	var passed time.Duration
+	table.elapsed = func() time.Duration { return passed }
+	has := func(want bool) {
+		t.Helper()
+		if _, ok := table.Get("code"); ok != want {
+			t.Errorf("after %s the entry is there: %v, want %v", passed, ok, want)
+		}
+	}
+	table.GetOrAdd("code", func() int { return 1 })
+	passed = time.Minute - 1
+	has(true)
+	table.Extend("code", time.Hour)
+	passed += time.Hour - 1
+	has(true)
+	passed++
+	has(false)
+	if _, added := table.GetOrAdd("code", func() int { return 2 }); !added {
+		t.Error("what has ended is not replaced")
+	}
+	has(true)
+	for _, item := range table.cache.Items() {
+		if item.Expiration != 0 {
+			t.Error("go-cache ends the entry by the clock on the wall")
+		}
+	}
+}
