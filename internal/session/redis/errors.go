@@ -67,13 +67,21 @@ var hints = []struct{ reply, text string }{
 	{"NOAUTH", "Redis asks for a password: set `password`"},
 	{"ERR DB index is out of range", "Redis has no database of this number: see `db`"},
 	{"MISCONF", "Redis cannot save its data to disk, so it accepts no writes"},
-	{"OOM", "Redis is full: raise its maxmemory"},
+	{full, "Redis is full: raise its maxmemory"},
 	{"READONLY", "this is a replica, so it accepts no writes: name the master"},
 }
 
 func isTimeout(err error) bool {
 	network, ok := errors.AsType[net.Error](err)
 	return ok && network.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// full is how the answer of a server begins that has no memory left.
+const full = "OOM"
+
+func isFull(err error) bool {
+	reply, ok := errors.AsType[*rueidis.RedisError](err)
+	return ok && strings.HasPrefix(reply.Error(), full)
 }
 
 // repliesOfNobody are errors that a server gives which has no data to tell from.

@@ -112,7 +112,11 @@ func (s *Store) cached(ctx context.Context, client rueidis.Client, u *user) (raw
 			raw, err = text(client.DoCache(ctx, client.B().Get().Key(u.key).Cache(), cacheTime))
 			return err
 		})
-		return raw, err
+		if !isFull(err) {
+			return raw, err
+		}
+		// What is tracked is read in a transaction, in which a full Redis refuses even
+		// reads. A read of its own still is answered.
 	}
 	u.mu.Lock()
 	known := u.copied
