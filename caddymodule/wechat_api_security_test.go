@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"bufio"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -134,5 +135,26 @@ func TestOpenListenersDoNotLoad(t *testing.T) {
 				explainedInChinese(t, err)
 			}
 		})
+	}
+}
+
+// P2, P7: CONNECT and TRACE go no further, whatever they name.
+func TestP7MethodsThatWeChatNeverSees(t *testing.T) {
+	g, api := newAPI(t, "wechat_api")
+	for _, method := range []string{http.MethodConnect, http.MethodTrace} {
+		for _, path := range []string{"/wxa/x", "/gateway/decrypt"} {
+			resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(g.raw(method+" "+path+" HTTP/1.1\r\nHost: "+g.addr+"\r\nConnection: close\r\n\r\n"))), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			wantCode(t, method+" "+path, resp.StatusCode, string(body), "method_not_allowed", http.StatusMethodNotAllowed)
+			if resp.Header.Get("Allow") == "" {
+				t.Errorf("%s %s: headers %v", method, path, resp.Header)
+			}
+		}
+	}
+	if seen := api.seen(); len(seen) != 0 || len(g.wechat.TokenForms()) != 0 {
+		t.Errorf("WeChat saw %v", seen)
 	}
 }

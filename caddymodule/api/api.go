@@ -205,6 +205,8 @@ var apiRefusals = []answer.Refusal{
 	{Err: userdata.ErrStale, Status: http.StatusConflict, Code: answer.CodeSessionKeyStale, Message: "The data cannot be read with the user's session_key; log in again and ask for the data afterwards."},
 	{Err: gateway.ErrRateLimited, Status: http.StatusTooManyRequests, Code: answer.CodeRateLimited, Message: "There are too many calls about this user; wait before the next one.", RetryAfter: time.Second},
 	{Err: provider.ErrRateLimited, Status: http.StatusTooManyRequests, Code: answer.CodeRateLimited, Message: "WeChat's limit is reached for now; wait before the next call.", RetryAfter: time.Minute},
+	{Err: provider.ErrTimeout, Status: http.StatusGatewayTimeout, Code: answer.CodeWeChatTimeout, Message: "WeChat did not answer in time."},
+	{Err: relay.ErrMethod, Status: http.StatusMethodNotAllowed, Code: answer.CodeMethodNotAllowed, Message: "This method is not allowed here."},
 	{Err: relay.ErrTokenRefused, Status: http.StatusBadGateway, Code: answer.CodeTokenRefused, Message: "WeChat refuses the access_token that it has just handed out."},
 }
 

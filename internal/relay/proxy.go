@@ -24,6 +24,9 @@ import (
 var (
 	// ErrPath: apps may not call the path.
 	ErrPath = errors.New("path is not allowed")
+	// ErrMethod: CONNECT, which asks for a tunnel, and TRACE, whose answer repeats the
+	// access_token.
+	ErrMethod = errors.New("method is not allowed")
 	// ErrUnsupported: the path exists in Cloud Hosting only.
 	ErrUnsupported = errors.New("path exists in Cloud Hosting only")
 	// ErrUnknownApp: from_appid names an app that cannot be called for.
@@ -96,6 +99,10 @@ func (p *Proxy) NewCall(w http.ResponseWriter) *Call {
 // anything but headers of the answer is written. When either side is cut off in
 // the middle of an answer, it panics with [http.ErrAbortHandler].
 func (p *Proxy) Serve(w http.ResponseWriter, r *http.Request, call *Call) error {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		w.Header().Set("Allow", "DELETE, GET, HEAD, PATCH, POST, PUT")
+		return ErrMethod
+	}
 	var v verdict
 	switch v, call.Path = p.Paths.judge(r.URL); v {
 	case denied:
