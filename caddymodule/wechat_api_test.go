@@ -275,26 +275,6 @@ func TestStaleTokenIsReplacedAndTheCallRepeated(t *testing.T) {
 	}
 }
 
-// G2: a token that WeChat has taken since it was fetched is replaced when it is refused,
-// however soon it is.
-func TestG2TokensThatWereTakenAreReplacedAgain(t *testing.T) {
-	g, api := newAPI(t, "wechat_api")
-	for _, errcode := range []int{40001, 40014, 42001} {
-		calls := 0
-		api.answerWith(func(w http.ResponseWriter, r *http.Request) {
-			if calls++; calls == 1 {
-				fmt.Fprintf(w, `{"errcode":%d,"errmsg":"invalid credential"}`, errcode)
-				return
-			}
-			io.WriteString(w, `{"errcode":0}`)
-		})
-		resp, body := g.post("/wxa/x", `{}`)
-		if resp.StatusCode != http.StatusOK || body != `{"errcode":0}` || calls != 2 {
-			t.Errorf("%d: %d calls, %d %s", errcode, calls, resp.StatusCode, body)
-		}
-	}
-}
-
 func TestRefusedCalls(t *testing.T) {
 	for name, tc := range map[string]struct {
 		line, path string
@@ -336,39 +316,6 @@ func TestRefusedCalls(t *testing.T) {
 			}
 			if seen := api.seen(); len(seen) != 0 || len(g.wechat.TokenForms()) != 0 {
 				t.Errorf("WeChat saw %v", seen)
-			}
-		})
-	}
-}
-
-func TestWeChatsTroubleIsTold(t *testing.T) {
-	for name, tc := range map[string]struct {
-		answer wechattest.Answer
-		status int
-		code   string
-	}{
-		"secret wrong":   {wechattest.Errcode(40125), 502, "gateway_misconfigured"},
-		"not in the IPs": {wechattest.Errcode(40164), 502, "gateway_misconfigured"},
-		"busy":           {wechattest.Errcode(-1), 503, "wechat_unavailable"},
-		"quota":          {wechattest.Errcode(45009), 503, "wechat_unavailable"},
-		"minute's quota": {wechattest.Errcode(45011), 429, "rate_limited"},
-		"nonsense":       {wechattest.Answer{Body: "<html>"}, 502, "wechat_error"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g, _ := newAPI(t, "wechat_api")
-			g.wechat.Always(&tc.answer)
-			for range 3 {
-				resp, body := g.post("/wxa/x", `{}`)
-				wantCode(t, name, resp.StatusCode, body, tc.code, tc.status)
-				if resp.Header.Get("X-Gateway-Error") != tc.code || (tc.status == 429 || tc.status == 503) && resp.Header.Get("Retry-After") == "" {
-					t.Errorf("headers %v", resp.Header)
-				}
-				if strings.Contains(body, "logs in") { // nobody does
-					t.Errorf("body %s", body)
-				}
-			}
-			if asked := len(g.wechat.TokenForms()) + g.wechat.Calls(); asked > 1 {
-				t.Errorf("WeChat was asked %d times", asked)
 			}
 		})
 	}

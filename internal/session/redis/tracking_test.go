@@ -142,3 +142,30 @@ func silentProxy(conn net.Conn, to string) {
 		}
 	}
 }
+
+// A Redis that is full lets nobody in, and whoever is logged in goes on, also at a node
+// that has not seen him yet. A session that ends meanwhile does not.
+func TestFullRedisKeepsWhoIsLoggedIn(t *testing.T) {
+	server := redistest.Start(t)
+	here, there := connect(t, options(server.Addr)), connect(t, options(server.Addr))
+	old, over := mustPut(t, here, "session-00000000000001"), mustPut(t, here, "session-00000000000003")
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	if err := putError(t, here); !errors.Is(err, session.ErrUnavailable) || !strings.Contains(err.Error(), "full") {
+		t.Fatalf("Put: %v", err)
+	}
+	for _, ref := range []session.Ref{old, over} {
+		wantGet(t, here, ref, nil)
+		wantGet(t, there, ref, nil)
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "0")
+	if err := here.Delete(t.Context(), over); err != nil {
+		t.Fatal(err)
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	until(t, "the other node knows of the logout", func() bool {
+		_, err := there.Get(t.Context(), sessiontest.Query(over))
+		return errors.Is(err, session.ErrNotFound)
+	})
+	wantGet(t, here, over, session.ErrNotFound)
+	wantGet(t, there, old, nil)
+}
