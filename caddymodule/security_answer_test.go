@@ -174,7 +174,8 @@ func TestK16WeChatHeadersOfClientsNeverArrive(t *testing.T) {
 func TestG8WhoeverAnswersIsPrivate(t *testing.T) {
 	site := "wechat_auth {\noptional /optional/*\npublic /public/*\n}\n" +
 		"@fails path */fails\nhandle @fails {\nerror 418\n}\n@words path */words\nhandle @words {\nrespond \"hello {http.auth.user.id}\"\n}\n@nothing path */nothing\nhandle @nothing {\nvars a b\n}\n" +
-		"@said path */said\nhandle @said {\nheader Cache-Control \"public, max-age=60\"\nrespond hello\n}\n"
+		"@said path */said\nhandle @said {\nheader Cache-Control \"public, max-age=60\"\nrespond hello\n}\n" +
+		"@blank path */blank\nhandle @blank {\nheader Cache-Control \"\"\nrespond hello\n}\n"
 	pages := "handle_errors {\nrespond \"oh {http.auth.user.openid}\"\n}\n"
 	for name, layout := range map[string]struct{ site, servers string }{
 		"error routes":        {site + pages, ""},
@@ -192,7 +193,7 @@ func TestG8WhoeverAnswersIsPrivate(t *testing.T) {
 				g.servers = layout.servers
 			})
 			token := g.login(userA)
-			for _, what := range []string{"fails", "words", "nothing", "said"} {
+			for _, what := range []string{"fails", "words", "nothing", "said", "blank"} {
 				for path, lines := range map[string][]string{"/": {bearerHeader(token)}, "/optional/": nil, "/public/": {bearerHeader(token)}} {
 					path += what
 					resp, _ := g.do(http.MethodGet, path, "", lines...)

@@ -41,7 +41,7 @@ func (w *responseWriter) mark(status int) {
 	if len(w.vary) > 0 {
 		w.addVary(header)
 	}
-	if w.private && len(header["Cache-Control"]) == 0 {
+	if w.private && isBlank(header["Cache-Control"]) {
 		header["Cache-Control"] = []string{"private"}
 	}
 	if !w.until.IsZero() {
@@ -50,6 +50,16 @@ func (w *responseWriter) mark(status int) {
 	if w.referrer {
 		header["Referrer-Policy"] = []string{"no-referrer"}
 	}
+}
+
+// isBlank reports whether a header is not there, or says nothing.
+func isBlank(values []string) bool {
+	for _, value := range values {
+		if strings.Trim(value, " \t,") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // finish is called when the handlers behind are done, with their error. What they have
