@@ -186,6 +186,31 @@ func TestB5DoubledCookieIsRefused(t *testing.T) {
 	}
 }
 
+// The same for the cookie of `token cookie`, whichever of the two comes first.
+func TestB5DoubledTokenCookieCanLogOut(t *testing.T) {
+	g := newGateway(t, withSite("wechat_auth {\ntoken cookie tok\n}"))
+	for _, cookies := range []string{"tok=TOKEN; tok=planted", "tok=planted; tok=TOKEN", "tok=; tok=TOKEN"} {
+		token := g.login(userA)
+		doubled := "Cookie: " + strings.ReplaceAll(cookies, "TOKEN", token)
+		if resp, body := g.do(http.MethodGet, "/", "", doubled); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", cookies, resp.StatusCode, body)
+		}
+		if resp, body := g.do(http.MethodPost, "/wechat/logout", "", doubled, "Sec-Fetch-Site: cross-site"); errorCode(body) != "cross_site" {
+			t.Errorf("%s from elsewhere: %d %s", cookies, resp.StatusCode, body)
+		}
+		resp, body := g.do(http.MethodPost, "/wechat/logout", "", doubled, "Sec-Fetch-Site: same-origin")
+		if resp.StatusCode != http.StatusNoContent || len(resp.Cookies()) != 1 || resp.Cookies()[0].MaxAge >= 0 {
+			t.Errorf("logout of %s: %d %s %v", cookies, resp.StatusCode, body, resp.Cookies())
+		}
+		if _, body := g.do(http.MethodGet, "/", "", "Cookie: tok="+token); errorCode(body) != "session_ended" {
+			t.Errorf("after the logout: %s", body)
+		}
+	}
+	if _, body := g.do(http.MethodPost, "/wechat/logout", "", "Cookie: tok=planted; tok=too", "Sec-Fetch-Site: same-origin"); errorCode(body) != "login_required" {
+		t.Errorf("none is ours: %s", body)
+	}
+}
+
 // The cookie's token is nothing in a header, and a client's nothing in the cookie
 // (B6, B13); with both live and different the request says nothing.
 func TestB6B13CarriersDoNotMix(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/caddymodule/internal/request"
@@ -20,19 +21,19 @@ import (
 // logout ends the sessions of all tokens in the request, that of a client and that
 // of a browser, and takes the browser's cookies away whatever they are worth.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) error {
-	carried, err := h.carrier.credential(r)
+	carried, err := h.carriedTokens(r)
 	if err != nil {
 		return err
 	}
 	pairs := h.browsers.cookies.All(r.Header)
 	form := browser.Form(r)
 	inBrowser := form || len(pairs) > 0
-	if inBrowser || carried != "" && h.carrier.ambient() { // the answer changes cookies
+	if inBrowser || len(carried) > 0 && h.carrier.ambient() { // the answer changes cookies
 		if err := h.site.check(r, false); err != nil {
 			return err
 		}
 	}
-	if carried == "" && !inBrowser {
+	if len(carried) == 0 && !inBrowser {
 		return answer.ErrNoToken
 	}
 	to, err := h.logoutTo(w, r, c, form)
@@ -54,17 +55,35 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request, c *classified) 
 	return nil
 }
 
-// endSessions ends the session of the client's token and those of the browser's
-// cookies. A client's token that is not ours is an error unless there is a browser.
-func (h *Handler) endSessions(r *http.Request, carried string, pairs []browser.Pair, inBrowser bool) error {
-	if carried != "" {
-		user, err := h.gateway.Logout(r.Context(), carried, h.apps)
+// carriedTokens are the client's tokens, usually one. Of two cookies nobody knows which
+// is its own, so a logout is about both.
+func (h *Handler) carriedTokens(r *http.Request) (tokens []string, err error) {
+	if cookie, ok := h.carrier.(cookieCarrier); ok {
+		return slices.DeleteFunc(slices.Collect(cookie.values(r)), func(text string) bool { return text == "" }), nil
+	}
+	text, err := h.carrier.credential(r)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	return []string{text}, nil
+}
+
+// endSessions ends the sessions of the client's tokens and those of the browser's
+// cookies. It is an error if none of the client's is ours, unless there is a browser.
+func (h *Handler) endSessions(r *http.Request, carried []string, pairs []browser.Pair, inBrowser bool) error {
+	ended := inBrowser || len(carried) == 0
+	for _, text := range carried {
+		user, err := h.gateway.Logout(r.Context(), text, h.apps)
 		switch {
 		case err == nil:
 			h.loggedOut(user)
-		case !errors.Is(err, gateway.ErrLoginRequired) || !inBrowser:
+			ended = true
+		case !errors.Is(err, gateway.ErrLoginRequired):
 			return err
 		}
+	}
+	if !ended {
+		return gateway.ErrLoginRequired
 	}
 	name := h.browsers.cookies.Session(secure(r))
 	for _, pair := range pairs {

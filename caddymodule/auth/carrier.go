@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -289,18 +290,27 @@ func (c cookieCarrier) is(pair string) (value string, ok bool) {
 	return strings.Trim(value, " \t"), true
 }
 
+// values yields those of all cookies of the name.
+func (c cookieCarrier) values(r *http.Request) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range r.Header["Cookie"] {
+			for pair := range strings.SplitSeq(line, ";") {
+				if value, ok := c.is(pair); ok && !yield(value) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // credential refuses a cookie that comes twice, even with one value: which one
 // counts is decided differently by every server, and a second one is planted
 // from a sibling domain.
 func (c cookieCarrier) credential(r *http.Request) (string, error) {
 	text, count := "", 0
-	for _, line := range r.Header["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			if value, ok := c.is(pair); ok {
-				text = value
-				count++
-			}
-		}
+	for value := range c.values(r) {
+		text = value
+		count++
 	}
 	if count > 1 {
 		return "", answer.ErrTwoCredentials
