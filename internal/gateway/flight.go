@@ -70,11 +70,12 @@ func (f *flights) leave(key session.CodeKey, own *flight) {
 // errNoAnswer is what a login that never returned leaves to those who wait.
 var errNoAnswer = errors.New("the login ended without an answer")
 
-// guarded turns a panic of a login into its error.
+// guarded turns a panic of a login into its error, which has the kind of the value only:
+// the value itself may be a code or a key.
 func guarded(ctx context.Context, login func(context.Context) (Grant, error)) (grant Grant, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			grant, err = Grant{}, fmt.Errorf("panic during login: %v", p)
+			grant, err = Grant{}, fmt.Errorf("panic during login: %T", p)
 		}
 	}()
 	return login(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -203,9 +204,9 @@ func TestCodeThatWasNotSentIsStillGood(t *testing.T) {
 
 func TestPanicInAnExchangeIsAnError(t *testing.T) {
 	w := newWorld(t)
-	w.wechat.answer = func(provider.Account, string) (provider.User, error) { panic("bug") }
-	if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); err == nil {
-		t.Error("a panic became a login")
+	w.wechat.answer = func(provider.Account, string) (provider.User, error) { panic("cannot exchange code-of-a-user") }
+	if _, err := w.Login(t.Context(), LoginRequest{Code: "code"}, sites); err == nil || strings.Contains(err.Error(), "of-a-user") {
+		t.Errorf("a panic became %v", err)
 	}
 	w.wechat.answer = nil
 	w.login(t, "code2")
