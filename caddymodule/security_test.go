@@ -203,7 +203,7 @@ func TestH8SiblingHeadersNeedATrustedProxy(t *testing.T) {
 		"Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4", "X_Real_IP: 1.2.3.4", "X-Forwarded-User: root", "X-Forwarded-Email: a@b", "X-Forwarded-Groups: admin",
 		"X-Forwarded-Port: 1", "X-Forwarded-Prefix: /x", "X-Forwarded-Uri: /x", "X-Forwarded-Method: GET", "X-Forwarded-Server: x", "X-Forwarded-Ssl: on",
 		"X-Original-URL: /x", "X-Original-Method: GET", "X-Original-Host: x", "X-Rewrite-URL: /x", "Remote-User: root", "Remote-Groups: admin",
-		"Remote-Email: a@b", "Remote-Name: root", "X-Remote-User: root", "X-WebAuth-User: root", "X-Auth-Request-User: root", "X-Auth-Request-Access-Token: x",
+		"Remote-Email: a@b", "Remote-Name: root", "X-Remote-User: root", "X-User-ID: 1", "X-WebAuth-User: root", "X-Auth-Request-User: root", "X-Auth-Request-Access-Token: x",
 		"Proxy: http://evil", "X~Forwarded~For: 1.2.3.4",
 	}
 	g := newGateway(t)

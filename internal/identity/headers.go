@@ -64,7 +64,7 @@ var (
 		"X-Forwarded-Method", "X-Forwarded-Server", "X-Forwarded-Ssl",
 		"X-Original-URL", "X-Original-Method", "X-Original-Host", "X-Rewrite-URL",
 		"Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name",
-		"X-Remote-User", "X-WebAuth-User", "Proxy",
+		"X-Remote-User", "X-User-ID", "X-WebAuth-User", "Proxy",
 	}
 	siblingPrefixes = []string{"x-auth-request-"}
 )
