@@ -218,7 +218,7 @@ func TestK7CallsAreSignedForUsers(t *testing.T) {
 	for name, dressed := range map[string]string{
 		"escaped": `{"session\u005fkey":"` + firstKey + `"}`, "in capitals": `{"SESSION_KEY":"` + firstKey + `"}`,
 		"below": `{"data":{"session_key":"` + firstKey + `"}}`, "twice": `{"session_key":"` + firstKey + `","session_key":"` + secondKey + `"}`,
-		"no key": `{"session_key":"short"}`, "behind": `{"errcode":0} {"session_key":"` + firstKey + `"}`,
+		"no key": `{"session_key":"short"}`, "lines": `{"session_key":"MDEyMzQ1Njc4\nOWFiY2RlZg=="}`, "behind": `{"errcode":0} {"session_key":"` + firstKey + `"}`,
 	} {
 		api.answerWith(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, dressed) })
 		resp, reply := g.do(http.MethodGet, "/wxa/resetusersessionkey", "", "X-WeChat-OpenID: "+openIDA)

@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/caddy-wechat/gateway/internal/identity"
 	"github.com/caddy-wechat/gateway/internal/provider"
+	"github.com/caddy-wechat/gateway/internal/provider/wechat"
 	"github.com/caddy-wechat/gateway/internal/secret"
 	"github.com/caddy-wechat/gateway/internal/strictjson"
 )
@@ -39,8 +39,7 @@ const (
 	maxSignedAnswer = 256 << 10
 	maxAnswerDepth  = 64
 	// signedTime bounds such a call, the answer included.
-	signedTime      = 30 * time.Second
-	sessionKeyBytes = 16
+	signedTime = 30 * time.Second
 )
 
 // Users sign in the name of users, whose keys they hold.
@@ -105,7 +104,7 @@ func (t *trip) takeSessionKey(ctx context.Context, answered answer) (answer, err
 	members, err := strictjson.Object(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), maxAnswerDepth)
 	if err == nil && members["session_key"] != nil {
 		text, ok := strictjson.String(members["session_key"])
-		if raw, err := base64.StdEncoding.DecodeString(text); !ok || err != nil || len(raw) != sessionKeyBytes {
+		if !ok || !wechat.IsSessionKey(text) {
 			return answer{}, fmt.Errorf("%w: its session_key is invalid", provider.ErrBadAnswer)
 		}
 		if err := t.proxy.Users.KeepSessionKey(ctx, t.owner.AppID(), t.openID, secret.New(text)); err != nil {

@@ -12,8 +12,17 @@ import (
 	"github.com/caddy-wechat/gateway/internal/secret"
 )
 
-// sessionKeyBytes is the length of a session_key, which comes as base64.
-const sessionKeyBytes = 16
+const (
+	sessionKeyBytes  = 16
+	sessionKeyLength = 24 // in base64
+)
+
+// IsSessionKey tells the text of a session_key: 16 bytes in base64. Go's decoder
+// skips line breaks, which are none of the text.
+func IsSessionKey(text string) bool {
+	raw, err := base64.StdEncoding.Strict().DecodeString(text)
+	return err == nil && len(raw) == sessionKeyBytes && len(text) == sessionKeyLength
+}
 
 // MiniProgram is the [provider.Provider] of Mini Programs and mini games.
 type MiniProgram struct{ *Client }
@@ -52,7 +61,7 @@ func parseCode2Session(body []byte) (provider.User, error) {
 		return provider.User{}, err
 	}
 	key, ok := a.text("session_key")
-	if decoded, err := base64.StdEncoding.Strict().DecodeString(key); !ok || err != nil || len(decoded) != sessionKeyBytes {
+	if !ok || !IsSessionKey(key) {
 		return provider.User{}, fmt.Errorf("%w: session_key is missing or malformed", provider.ErrBadAnswer)
 	}
 	user.SessionKey = secret.New(key)

@@ -212,6 +212,7 @@ func TestHostileAnswers(t *testing.T) {
 		"no session_key":          {Body: `{"openid":"` + openID + `"}`},
 		"session_key of 15 bytes": {Body: `{"openid":"` + openID + `","session_key":"MDEyMzQ1Njc4OWFiY2Rl"}`},
 		"session_key not base64":  {Body: `{"openid":"` + openID + `","session_key":"!!!!!!!!!!!!!!!!!!!!!!=="}`},
+		"session_key in lines":    {Body: `{"openid":"` + openID + `","session_key":"MDEyMzQ1Njc4\nOWFiY2RlZg=="}`},
 		"unionid a number":        {Body: `{"unionid":7,` + good + "}"},
 		"unionid with comma":      {Body: `{"unionid":"uAAAA,uBBBB",` + good + "}"},
 		"two objects":             {Body: "{" + good + "}{}"},
