@@ -283,6 +283,23 @@ func TestH10OtherCarriersAreRemoved(t *testing.T) {
 	}
 }
 
+// J15: a page whose address has a token in it tells nobody its address, whether or not
+// the token counts there.
+func TestJ15TokensInAddressesAreNoReferrer(t *testing.T) {
+	g := newGateway(t, withSite("wechat_auth {\ntoken query token\npublic /public\noptional /optional\n}"))
+	token := g.login(userA)
+	g.app.answerWith(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Referrer-Policy", "unsafe-url") })
+	for target, want := range map[string]string{
+		"/?token=" + token: "no-referrer", "/optional?token=" + token: "no-referrer", "/public?a=1&token=" + token: "no-referrer",
+		"/public?%74oken=old": "no-referrer", "/public?a=1": "unsafe-url", "/public": "unsafe-url",
+	} {
+		resp, _ := g.do(http.MethodGet, target, "")
+		if got := resp.Header["Referrer-Policy"]; resp.StatusCode != http.StatusOK || !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: %d %q, want %s", target, resp.StatusCode, got, want)
+		}
+	}
+}
+
 // H11: a cache in front must not give one user's page to another.
 func TestH11CachesAreTold(t *testing.T) {
 	g := newGateway(t, withSite("wechat_auth {\npublic /public\noptional /optional\n}"))
@@ -296,6 +313,10 @@ func TestH11CachesAreTold(t *testing.T) {
 	}
 	if resp, _ = g.do(http.MethodGet, "/public", "", bearerHeader(token)); resp.Header.Get("Cache-Control") != "" || resp.Header.Get("Vary") != "" {
 		t.Errorf("public: %v", resp.Header)
+	}
+	g.app.answerWith(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "") })
+	if resp, _ = g.do(http.MethodGet, "/", "", bearerHeader(token)); resp.Header.Get("Cache-Control") != "private" {
+		t.Errorf("nothing said: %v", resp.Header)
 	}
 	g.app.answerWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")

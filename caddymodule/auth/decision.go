@@ -7,9 +7,15 @@ type decision interface{ decided() }
 type (
 	// answered: the gateway has answered, and the app never hears of the request.
 	answered struct{}
-	// nobody: the request passes without a user; true if a login would have
-	// changed the answer.
-	nobody bool
+	// nobody: the request passes without a user.
+	nobody uint8
+)
+
+const (
+	// varies: a login would have changed the answer.
+	varies nobody = 1 << iota
+	// tokenInURL: the request's address has a token in it, which pages hand on.
+	tokenInURL
 )
 
 func (answered) decided() {}

@@ -87,14 +87,14 @@ func (w *responseWriter) strip(header http.Header) {
 func (w *responseWriter) addVary(header http.Header) {
 	vary := header["Vary"]
 	for _, name := range w.vary {
-		if !varies(vary, name) {
+		if !variesOn(vary, name) {
 			vary = append(vary, name)
 		}
 	}
 	header["Vary"] = vary
 }
 
-func varies(values []string, on string) bool {
+func variesOn(values []string, on string) bool {
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
 			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, on) {

@@ -32,7 +32,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 	switch d := h.decide(w, r, hop{websocket, upgrades}, sent).(type) {
 	case nobody:
-		return h.passNobody(w, r, next, bool(d))
+		return h.passNobody(w, r, next, d)
 	case *passage:
 		if err := h.inject(r, d.pass.User, asked); err != nil {
 			d.trip.addToken(w.Header())
@@ -45,12 +45,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // passNobody passes a request on without a user.
-func (h *Handler) passNobody(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, varies bool) error {
+func (h *Handler) passNobody(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, how nobody) error {
 	setPlaceholders(r, placeholderOfNobody)
 	h.record.Passed(wechatapp.Anonymous)
 	marked := h.marked(w, false)
-	if marked.vary = h.varyNobody; !varies {
-		marked.vary, marked.referrer = nil, false
+	marked.vary, marked.referrer = nil, how&tokenInURL != 0
+	if how&varies != 0 {
+		marked.vary = h.varyNobody
 	}
 	return marked.finish(next.ServeHTTP(&marked, r))
 }
@@ -86,9 +87,13 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, hop hop, sent *
 		h.serveRoute(w, r, c)
 		return answered{}
 	case h.Public.selects(&c):
+		query := r.URL.RawQuery
 		h.carrier.remove(r)
 		h.browsers.strip(r)
-		return nobody(false)
+		if r.URL.RawQuery != query {
+			return tokenInURL
+		}
+		return nobody(0)
 	case sent != nil:
 		return h.decideCode(w, r, &c, sent)
 	}
@@ -138,5 +143,5 @@ func (h *Handler) decideCredentials(w http.ResponseWriter, r *http.Request, c *c
 // anonymous lets a request pass that a login would have changed.
 func (h *Handler) anonymous(r *http.Request) decision {
 	h.browsers.strip(r)
-	return nobody(true)
+	return varies
 }
