@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,24 @@ func TestServiceRoutesAndIsRemoved(t *testing.T) {
 		if r.Header.Get("X-WX-SERVICE") != "" {
 			t.Errorf("%s: the service reaches the app", r.URI)
 		}
+	}
+}
+
+// Session and user of the app's own are no headers of a preset: they go with each, under
+// the names they are given.
+func TestCloudHostingHasHeadersBesideIt(t *testing.T) {
+	hook := newHookApp(t)
+	hook.say(http.StatusOK, `{"user_id":"42"}`)
+	g := newGateway(t, withGlobal(hook.option("")), withAdmin, withSite("wechat_auth {\nheaders cloud_hosting\nheader session_id X-Session\nheader user_id X-Customer\n}"))
+	token := g.login(userA)
+	g.do(http.MethodGet, "/", "", bearerHeader(token), "X_Session: forged", "X-Customer: forged", "X-WeChat-User-ID: forged")
+	got := g.only(t).Header
+	_, sessionID := g.operate(http.MethodPost, "/wechat/sessions/list", `{"appid":"`+testApp+`","openid":"`+openIDA+`"}`)
+	if session := got["X-Session"]; len(session) != 1 || !strings.Contains(sessionID, `"session_id":"`+session[0]+`"`) {
+		t.Errorf("session %q of %s", session, sessionID)
+	}
+	if !slices.Equal(got["X-Customer"], []string{"42"}) || got["X-Wechat-User-Id"] != nil || got.Get("X-WX-OPENID") != openIDA {
+		t.Errorf("the app sees %v", got)
 	}
 }
 

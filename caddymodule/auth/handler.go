@@ -51,7 +51,8 @@ type Handler struct {
 	// Default: `{"openid": "X-OpenID", "unionid": "X-UnionID", "appid": "X-AppID", "session_id": "off", "user_id": "X-WeChat-User-ID"}`
 	Header map[string]string `json:"header,omitempty"`
 
-	// Which family of headers the app gets. `header` renames those of `default`.
+	// Which family of headers the app gets. `header` renames those of `default`, and
+	// what goes with every family: the session and the application's own user.
 	// Default: `{"preset": "default"}`
 	Headers *Headers `json:"headers,omitempty"`
 

@@ -45,3 +45,21 @@ func headerNames(configured map[string]string) (identity.Names, error) {
 	}
 	return names, nil
 }
+
+// checkBesideCloudHosting accepts the headers that go with the preset cloud_hosting.
+// Those of the preset itself have fixed names, which no other header may take.
+func (h *Handler) checkBesideCloudHosting() error {
+	family, fixed := h.preset.(*identity.CloudHosting)
+	if !fixed {
+		return nil
+	}
+	for field, name := range h.Header {
+		if field != "session_id" && field != "user_id" {
+			return fmt.Errorf("header: %s: the headers of `headers cloud_hosting` have fixed names; only session_id and user_id can be named beside them", field)
+		}
+		if family.Names(name) {
+			return fmt.Errorf("header: %s: header %q is one of `headers cloud_hosting`; choose another name", field, name)
+		}
+	}
+	return nil
+}

@@ -52,8 +52,6 @@ const (
 	presetCloudHosting = "cloud_hosting"
 )
 
-func (s *Headers) isDefault() bool { return s == nil || s.Preset == "" || s.Preset == presetDefault }
-
 // preset returns the family of headers as it is set.
 func (s *Headers) preset() (identity.Preset, error) {
 	if s == nil {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,8 +78,8 @@ func (h *Handler) provisionHeaders() (err error) {
 	if h.preset, err = h.Headers.preset(); err != nil {
 		return err
 	}
-	if !h.Headers.isDefault() && len(h.Header) > 0 {
-		return errors.New("header: renames the headers of `headers default`; those of cloud_hosting have fixed names")
+	if err := h.checkBesideCloudHosting(); err != nil {
+		return err
 	}
 	if err := h.Assertion.provision(); err != nil {
 		return err

@@ -157,5 +157,5 @@ func (c *CloudHosting) Inject(h http.Header, g *Guard, u User, a Asked, clientIP
 	if c.Service != "" {
 		h[wxService] = []string{c.Service}
 	}
-	g.injectUserID(h, u)
+	g.injectBeside(h, u)
 }

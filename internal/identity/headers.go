@@ -208,9 +208,12 @@ func (g *Guard) Inject(h http.Header, u User) {
 	set(g.names.UserID, u.UserID)
 }
 
-// injectUserID sets only the header with the application's name for the user, which
-// reaches the app with the headers of every preset.
-func (g *Guard) injectUserID(h http.Header, u User) {
+// injectBeside sets only the headers that go with every preset: the session, and the
+// application's own name for the user.
+func (g *Guard) injectBeside(h http.Header, u User) {
+	if g.names.SessionID != "" && u.SessionID != "" {
+		h[g.names.SessionID] = []string{u.SessionID}
+	}
 	if g.names.UserID != "" && u.UserID != "" {
 		h[g.names.UserID] = []string{u.UserID}
 	}
