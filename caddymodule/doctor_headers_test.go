@@ -47,7 +47,8 @@ func TestDoctorOnIdentityHeaders(t *testing.T) {
 		"an alias":          {"wechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up X_OpenID {http.auth.user.openid}\n}", doctor.Fail, []string{"read as X-Openid"}},
 		"kept from the client": {
 			"vars kept {http.request.header.X-OpenID}\nwechat_auth\nreverse_proxy 127.0.0.1:1 {\nheader_up Remote-User {vars.kept}\n}",
-			doctor.Fail, []string{"Remote-User as the client sent it"},
+			doctor.Fail,
+			[]string{"Remote-User as the client sent it"},
 		},
 		"set for everybody":    {"wechat_auth {\noptional\n}\nreverse_proxy 127.0.0.1:1 {\nheader_up X-OpenID nobody\n}", doctor.Fail, []string{"X-Openid on a request without a login"}},
 		"token removed before": {"route {\nrequest_header -Authorization\nwechat_auth\n" + proxied + "\n}", doctor.Fail, []string{"does not accept", "login_required"}},
@@ -56,7 +57,8 @@ func TestDoctorOnIdentityHeaders(t *testing.T) {
 		"unknown way":          {"wechat_auth\n@odd path_regexp ^/odd[0-9]{4}$\nhandle @odd {\n" + proxied + "\n}\nrespond 404", doctor.Skip, []string{"status 404"}},
 		"two apps, one altered": {
 			"wechat_auth\nhandle /a/* {\n" + proxied + "\n}\nhandle /b/* {\nreverse_proxy 127.0.0.1:2 {\nheader_up -X-OpenID\n}\n}",
-			doctor.Fail, []string{"/b/* to 127.0.0.1:2", "does not get"},
+			doctor.Fail,
+			[]string{"/b/* to 127.0.0.1:2", "does not get"},
 		},
 		"no field":        {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\n}\n" + proxied, doctor.Warn, []string{"no identity header at all", "header … off"}},
 		"assertion only":  {"wechat_auth {\nheader openid off\nheader unionid off\nheader appid off\nassertion X-Signed\n}\n" + proxied, doctor.OK, []string{trueOnce}},

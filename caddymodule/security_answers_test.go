@@ -132,7 +132,8 @@ func TestL11L12V1NothingSecretIsShown(t *testing.T) {
 	token := grantOf(t, body).Token
 	shown := body
 	for _, answer := range []wechattest.Answer{
-		wechattest.Errcode(40125), wechattest.Errcode(40164), {Body: "<html>" + testSecret},
+		wechattest.Errcode(40125), wechattest.Errcode(40164),
+		{Body: "<html>" + testSecret},
 		{Handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusFound) }},
 	} {
 		g.wechat.Next(answer)
