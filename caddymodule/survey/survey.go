@@ -151,7 +151,7 @@ func (s *Survey) follow(server *layout.Server) {
 				s.add(Notice{
 					Kind: NoticeCoverage, Place: server.Place(),
 					Message: wording.Textf("the server has too many hosts and paths to look at all: %d of %d hosts are not checked", len(hosts)-i, len(hosts)),
-					Fix:     wording.Textf("divide it into several servers, or see yourself that every reverse_proxy on these hosts stands behind one wechat_auth"),
+					Fix:     wording.Textf("divide it into several servers, or check yourself that every reverse_proxy on these hosts is behind exactly one wechat_auth"),
 				})
 				return
 			}

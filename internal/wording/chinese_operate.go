@@ -107,7 +107,7 @@ var operateChinese = []translation{
 	{"write wechat_auth into the site, before its reverse_proxy", "在站点里 reverse_proxy 之前写上 wechat_auth"},
 	{"no route goes around wechat_auth", "没有路由绕过 wechat_auth"},
 	{"the server has too many hosts and paths to look at all: %d of %d hosts are not checked", "这个 server 的主机名和路径太多，看不完：有 %d 个主机名没有检查（共 %d 个）"},
-	{"divide it into several servers, or see yourself that every reverse_proxy on these hosts stands behind one wechat_auth", "把它拆成几个 server，或者自己确认这些主机名上的每个 reverse_proxy 都在一个（且只有一个）wechat_auth 后面"},
+	{"divide it into several servers, or check yourself that every reverse_proxy on these hosts is behind exactly one wechat_auth", "把它拆成几个 server，或者自己确认这些主机名上的每个 reverse_proxy 都在一个（且只有一个）wechat_auth 后面"},
 	{"requests pass two wechat_auth one after the other: (1) %s, and (2) %s", "请求会先后经过两个 wechat_auth：(1) %s，(2) %s"},
 	{"keep one of them; `public` and `optional` of one wechat_auth say which paths need no login", "保留一个；用同一个 wechat_auth 的 `public` 和 `optional` 说明哪些路径不需要登录"},
 	{"this route reaches an app without wechat_auth, so its clients can forge the identity headers", "这条路由不经过 wechat_auth 就到达应用，客户端可以伪造身份请求头"},
