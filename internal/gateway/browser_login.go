@@ -64,7 +64,10 @@ func stateKey(appID, state string) session.CodeKey {
 // finishOnce runs once at a time for a state on this node; the store sees to the
 // other nodes and to the time after.
 func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req BrowserLogin) (Grant, error) {
-	claim, reply, err := g.claimState(ctx, key, req.Used)
+	claim, reply, err := g.claimState(ctx, key, req)
+	if errors.Is(err, ErrRateLimited) {
+		return Grant{}, err
+	}
 	if err != nil {
 		return Grant{}, g.storeError(ctx, req.AppID, err)
 	}
@@ -86,10 +89,21 @@ func (g *Gateway) finishOnce(ctx context.Context, key session.CodeKey, req Brows
 	return grant, err
 }
 
-// claimState takes a state, or looks at one that is used.
-func (g *Gateway) claimState(ctx context.Context, key session.CodeKey, used bool) (session.Claim, *session.Reply, error) {
-	if used {
-		return g.Store.PeekCode(ctx, key)
+// claimState takes a state, or looks at one that is used. The limit comes before anything
+// is taken: a state that is taken and given back pushes another out of the store's table.
+func (g *Gateway) claimState(ctx context.Context, key session.CodeKey, req BrowserLogin) (session.Claim, *session.Reply, error) {
+	if !req.Used && g.LoginLimit.Events == 0 {
+		return g.claim(ctx, key)
+	}
+	claim, reply, err := g.Store.PeekCode(ctx, key)
+	if err != nil || req.Used || claim == session.ClaimSettled {
+		return claim, reply, err
+	}
+	if claim == session.ClaimGranted {
+		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
+			g.Observer.LoginLimited(req.AppID)
+			return claim, nil, retryAfter(ErrRateLimited, wait)
+		}
 	}
 	return g.claim(ctx, key)
 }
@@ -119,12 +133,6 @@ var errUnclaimed = errors.New("the code is not spent")
 
 // finish claims the code, too, asks WeChat and begins the session.
 func (g *Gateway) finish(ctx context.Context, req BrowserLogin) (Grant, error) {
-	if g.LoginLimit.Events > 0 {
-		if wait, ok := g.State.limits.allow(req.Client, g.LoginLimit); !ok {
-			g.Observer.LoginLimited(req.AppID)
-			return Grant{}, fmt.Errorf("%w: %w", errUnclaimed, retryAfter(ErrRateLimited, wait))
-		}
-	}
 	code := codeKey(req.AppID, req.Code)
 	claim, _, err := g.claim(ctx, code)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -294,5 +295,38 @@ func TestDeniedUserHasNoBrowserSession(t *testing.T) {
 		if _, err := w.LoginBrowser(t.Context(), returning("state-1", "code-1")); !errors.Is(err, ErrUserDenied) {
 			t.Error(err)
 		}
+	}
+}
+
+// F6, B16: refused callbacks beyond the limit pushed everybody's used codes and states out
+// of the table, so that they counted again and all tickets were void.
+func TestCallbacksBeyondTheLimitForgetNothing(t *testing.T) {
+	fake := new(fakeBrowsers)
+	w := newWorld(t, withBrowsers(fake), func(c *Config) { c.LoginLimit = Limit{Events: 1, Window: time.Hour} })
+	w.AllowLifetime(24 * time.Hour)
+	first, err := w.LoginBrowser(t.Context(), returning("state-victim", "code-victim"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := w.Store.ClaimsSince(appA)
+	flood := returning("state-attacker", "junk") // one state is enough: each refusal leaves it as it was
+	flood.Client = netip.MustParseAddr("203.0.113.66")
+	w.State.limits.allow(flood.Client, w.LoginLimit) // that client has used its one login
+	for range 1 << 16 {
+		if _, err := w.LoginBrowser(t.Context(), flood); !errors.Is(err, ErrRateLimited) {
+			t.Fatal(err)
+		}
+	}
+	if since := w.Store.ClaimsSince(appA); !since.Equal(before) {
+		t.Errorf("tickets of everybody made before %v are void", since)
+	}
+	again := returning("state-victim", "code-victim")
+	again.Client = netip.MustParseAddr("198.51.100.7")
+	grant, err := w.LoginBrowser(t.Context(), again)
+	if err != nil || grant.Token != first.Token {
+		t.Errorf("the victim's repeat: %v, same session %v", err, grant.Token == first.Token)
+	}
+	if calls := fake.calls.Load(); calls != 1 {
+		t.Errorf("WeChat was asked %d times", calls)
 	}
 }

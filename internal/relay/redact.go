@@ -183,6 +183,9 @@ func unescapeOne(text []byte, i, layers int) (c byte, end int, enough bool) {
 		return c, end, true
 	}
 	escaped, after, enough := unescapeOne(text, end, layers-1)
+	if enough && escaped == '%' {
+		return c, end, true // no escape of JSON: the layer above it is percent-encoded
+	}
 	if !enough || escaped != 'u' {
 		return escaped, after, enough
 	}

@@ -170,3 +170,13 @@ func BenchmarkRedact(b *testing.B) {
 		})
 	}
 }
+
+// A backslash that is escaped itself stands before a percent sign that escapes the u.
+func TestG2PercentBehindAnEscapedBackslash(t *testing.T) {
+	for _, sent := range []string{`%5C%750061bcdef`, `%5C\u0025750061bcdef`, `{"u":"%5C\u00257500%361bcdef"}`} {
+		text := []byte(sent)
+		if redact(text, []byte("abcdef"), true); string(text) == sent {
+			t.Errorf("%s passes", text)
+		}
+	}
+}
