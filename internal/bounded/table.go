@@ -27,9 +27,10 @@ type Table[V any] struct {
 
 // slot remembers which Add filled it, and when: a key may have come back since.
 type slot struct {
-	key   string
-	turn  uint64
-	added int64
+	key     string
+	turn    uint64
+	added   int64
+	deleted bool
 }
 
 // entry ends at a time of Table.elapsed: go-cache goes by the clock on the wall, so
@@ -37,6 +38,7 @@ type slot struct {
 type entry[V any] struct {
 	value V
 	turn  uint64
+	place int // in Table.order
 	ends  time.Duration
 }
 
@@ -88,16 +90,16 @@ func (t *Table[V]) GetOrAdd(key string, make func() V) (value V, added bool) {
 	value = make()
 	t.evict()
 	t.turn++
-	t.order[t.next] = slot{key, t.turn, time.Now().UnixNano()}
+	t.order[t.next] = slot{key: key, turn: t.turn, added: time.Now().UnixNano()}
+	t.cache.Set(key, entry[V]{value, t.turn, t.next, t.elapsed() + t.lifetime}, cache.NoExpiration)
 	t.next = (t.next + 1) % len(t.order)
-	t.cache.Set(key, entry[V]{value, t.turn, t.elapsed() + t.lifetime}, cache.NoExpiration)
 	return value, true
 }
 
 // evict makes room in the slot that is filled next. The caller holds mu.
 func (t *Table[V]) evict() {
 	old := t.order[t.next]
-	if old.turn == 0 {
+	if old.turn == 0 || old.deleted {
 		return
 	}
 	if found, there := t.cache.Get(old.key); there && found.(entry[V]).turn != old.turn {
@@ -133,12 +135,28 @@ func (t *Table[V]) Extend(key string, lifetime time.Duration) {
 	}
 }
 
-// Delete forgets key.
+// Delete forgets key. What is added and deleted again, however often, makes nothing
+// else give way.
 func (t *Table[V]) Delete(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	found, ok := t.cache.Get(key)
+	if !ok {
+		return
+	}
 	t.cache.Delete(key)
+	e := found.(entry[V])
+	if t.order[e.place].turn != e.turn {
+		return
+	}
+	t.order[e.place].deleted = true
+	for last := t.before(t.next); t.order[last].deleted; last = t.before(last) {
+		t.order[last], t.next = slot{}, last
+	}
 }
+
+// before is the place that is filled before another one.
+func (t *Table[V]) before(place int) int { return (place + len(t.order) - 1) % len(t.order) }
 
 // Len is the number of entries, expired ones that still take room included.
 func (t *Table[V]) Len() int { return t.cache.ItemCount() }

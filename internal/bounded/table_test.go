@@ -115,3 +115,38 @@ func TestEntriesEndByTheTimeThatHasPassed(t *testing.T) {
 		}
 	}
 }
+
+// F6: claims that are given back, one at a time and in turns, pushed all others out.
+func TestWhatIsDeletedAgainMakesNothingGiveWay(t *testing.T) {
+	table := New[int](8, time.Hour)
+	add := func(key string) { table.GetOrAdd(key, func() int { return 1 }) }
+	for _, key := range []string{"a", "b", "c", "d"} {
+		add(key)
+	}
+	for range 100 {
+		add("x")
+		add("y")
+		table.Delete("x")
+		add("z")
+		table.Delete("z")
+		table.Delete("y")
+	}
+	for _, key := range []string{"e", "f", "g", "h"} {
+		add(key)
+	}
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		if _, ok := table.Get(key); !ok {
+			t.Errorf("%s gave way", key)
+		}
+	}
+	if since := table.CompleteSince(); !since.IsZero() || table.Len() != 8 {
+		t.Errorf("complete since %v, %d entries", since, table.Len())
+	}
+	for range 100 { // in a full table the oldest gives way once
+		add("x")
+		table.Delete("x")
+	}
+	if _, ok := table.Get("a"); ok || table.Len() != 7 {
+		t.Errorf("%d entries are left of a full table", table.Len())
+	}
+}
