@@ -2,15 +2,12 @@ package caddymodule_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddy-wechat/gateway/caddymodule/internal/answer"
 	"github.com/caddy-wechat/gateway/internal/provider/wechat/wechattest"
@@ -259,40 +256,5 @@ func TestP10EarlyDataChangesNothing(t *testing.T) {
 	untrusting := newGateway(t)
 	if resp, body := untrusting.post("/wechat/login", `{"code":"abc"}`, "Early-Data: 1"); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("from anybody: %d %s", resp.StatusCode, body)
-	}
-}
-
-// L5: a body that never comes keeps no answer of the gateway back, and no connection
-// open. Without a limit of its own the answer comes when the server gives up, after a
-// minute.
-func TestL5AnswersDoNotWaitForBodies(t *testing.T) {
-	g := newGateway(t, withSite("wechat_auth {\none_trip\n}"))
-	for name, test := range map[string]struct {
-		path, status string
-		lines        []string
-	}{
-		"too long":       {"/wechat/login", "413", []string{"Content-Type: application/json", "Content-Length: 5000"}},
-		"much too long":  {"/wechat/login", "413", []string{"Content-Type: application/json", "Content-Length: 999999999"}},
-		"asks first":     {"/wechat/login", "413", []string{"Content-Type: application/json", "Content-Length: 5000", "Expect: 100-continue"}},
-		"no token":       {"/", "401", []string{"Content-Length: 10"}},
-		"chunks":         {"/", "401", []string{"Transfer-Encoding: chunked"}},
-		"no route":       {"/wechat/none", "404", []string{"Content-Length: 10"}},
-		"no token there": {"/wechat/logout", "401", []string{"Content-Length: 10"}},
-		"one trip":       {"/", "401", []string{`Authorization: WeChat-Code code="unknown"`, "Content-Length: 10"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			conn, err := net.Dial("tcp", g.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", test.path, g.addr, strings.Join(test.lines, "\r\n"))
-			reply, err := io.ReadAll(conn)
-			if !strings.HasPrefix(string(reply), "HTTP/1.1 "+test.status) || err != nil {
-				t.Errorf("%v: %s", err, reply)
-			}
-		})
 	}
 }

@@ -53,7 +53,6 @@ func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, status int, c
 	if code != "" {
 		w.Header().Set(identity.VerdictHeader, code)
 	}
-	answer.LimitBody(w)
 	if err := page.Write(w, r, status, p); err != nil {
 		h.logger.Error("a page cannot be rendered", zap.Error(err))
 		answer.Write(w, answer.InternalError)
@@ -62,7 +61,6 @@ func (h *Handler) showPage(w http.ResponseWriter, r *http.Request, status int, c
 
 // redirect sends a browser on. The address that it leaves is not told to the next page.
 func redirect(w http.ResponseWriter, status int, location string) {
-	answer.LimitBody(w)
 	header := w.Header()
 	header.Set("Location", location)
 	header.Set("Cache-Control", "no-store")

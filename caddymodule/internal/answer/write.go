@@ -34,19 +34,8 @@ func SetHeaders(header http.Header, r Refusal) {
 	}
 }
 
-// lateBody is how long the rest of a request's body may keep back an answer.
-const lateBody = time.Second
-
-// LimitBody comes before an answer of the gateway itself. Over HTTP/1, Go's server
-// reads what is left of a request's body before it sends the answer, so that a body
-// that is late, or never comes, would keep the answer back and the connection open.
-func LimitBody(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lateBody)) // what cannot do it has limits of its own
-}
-
 // WriteJSON writes an answer of the gateway itself; a nil body writes nothing.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
-	LimitBody(w)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
