@@ -3,6 +3,7 @@ package stores
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,8 +59,10 @@ type pooledMemory struct {
 // for each other who write one and who remove one: a configuration that ends can still
 // be about to look after its store.
 type kept struct {
+	starts atomic.Uint64 // of configurations; not under mu, which is held while storage is slow
+
 	mu  sync.Mutex
-	own bool
+	own uint64 // starts+1 when this store wrote the snapshot; 0: it has written none
 }
 
 func (p pooledMemory) Destruct() error { return p.Close() }
@@ -106,7 +109,7 @@ func (m *MemoryStore) Start() {
 	m.started = true
 	// Should the last configuration have ended while this one began.
 	m.store.Thaw()
-	m.store.kept.forget()
+	m.store.kept.starts.Add(1) // the snapshot in storage is one of before
 	m.store.RaiseMaxSessions(m.MaxSessions)
 	m.store.takenBack.Do(m.restoreSnapshot)
 }

@@ -26,6 +26,7 @@ const (
 func (m *MemoryStore) saveSnapshot() {
 	m.store.kept.mu.Lock()
 	defer m.store.kept.mu.Unlock()
+	starts := m.store.kept.starts.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
 	defer cancel()
 	err := func() error {
@@ -47,7 +48,7 @@ func (m *MemoryStore) saveSnapshot() {
 		if err := m.env.Storage.Store(ctx, snapshotKey, m.store.label(box.Seal(data, snapshotUse))); err != nil {
 			return fmt.Errorf("writing to storage: %w", err)
 		}
-		m.store.kept.own = true
+		m.store.kept.own = starts + 1
 		return nil
 	}()
 	switch {
@@ -105,17 +106,10 @@ func (m *MemoryStore) restore(sealed []byte) (int, error) {
 	return m.store.Restore(data)
 }
 
-// forget makes the snapshot in storage one of before.
-func (k *kept) forget() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.own = false
-}
-
 func (m *MemoryStore) dropSnapshot() {
 	m.store.kept.mu.Lock()
 	defer m.store.kept.mu.Unlock()
-	if m.store.kept.own {
+	if m.store.kept.own == m.store.kept.starts.Load()+1 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wechatapp.StorageTime)
