@@ -24,7 +24,7 @@ var ErrDamaged = errors.New("stored signing keys are damaged")
 
 // ErrGone says that the keys in use are not in storage any more. They are not replaced:
 // a disk that is not mounted is no wish to end every session.
-var ErrGone = errors.New("the signing keys in use are gone from storage; look whether its disk is mounted, or restart, which makes new ones and ends every session")
+var ErrGone = errors.New("the signing keys in use are gone from storage; check whether its disk is mounted; a restart or a reload makes new ones, which ends every session")
 
 const fileVersion = 1
 
